@@ -1,0 +1,106 @@
+// Package access says who may act where, in which role, on whose behalf.
+// It is pure: memberships come from the registry, identities from auth.
+package access
+
+import (
+	"time"
+
+	"firebreak/auth"
+)
+
+// Audience is the policy file's name for a kind of viewer.
+type Audience string
+
+const (
+	Provider Audience = "provider"      // community provider, by page or by app
+	Backend  Audience = "backend"       // system client (client_credentials)
+	Source   Audience = "source-system" // what a source sent itself
+)
+
+// Role is what a person does at a worksite.
+type Role string
+
+const (
+	Physician      Role = "physician"
+	NursePract     Role = "nurse-practitioner"
+	Nurse          Role = "nurse"
+	LPN            Role = "lpn"
+	RPN            Role = "rpn"
+	Resident       Role = "resident"
+	Pharmacist     Role = "pharmacist"
+	SocialWorker   Role = "social-worker"
+	Assistant      Role = "assistant" // only on behalf of a practitioner (CC-23..25)
+	PrivacyOfficer Role = "privacy-officer"
+	Operator       Role = "operator"
+)
+
+// Clinical tells whether the role may read records for direct care.
+func (r Role) Clinical() bool {
+	switch r {
+	case Physician, NursePract, Nurse, LPN, RPN, Resident, Pharmacist, SocialWorker, Assistant:
+		return true
+	}
+	return false
+}
+
+// Worksite is a place that access is used from (CC-16, CC-17).
+type Worksite struct {
+	ID     string
+	Name   string
+	Active bool // approved, with a declaration signed (CC-11)
+}
+
+// Membership is one person's place in one worksite, as the registry holds it.
+type Membership struct {
+	Person   string // registry id of the person
+	Name     string
+	Role     Role
+	Worksite string // Worksite.ID
+	Active   bool
+	Until    time.Time   // zero: no end
+	For      *Membership // for an assistant: the practitioner acted for, at the same worksite
+}
+
+// Client is a registered backend or app.
+type Client struct {
+	ID     string
+	Name   string
+	Active bool
+	Source string   // inbox source its pushes are stored under; empty: may not push
+	Scopes []string // the most it may be given
+}
+
+// Caller is who a request is made by, admitted. The zero Caller sees nothing.
+// Only Admit and AdmitClient make one.
+type Caller struct {
+	audience Audience
+	identity auth.Identity
+	person   string
+	name     string
+	role     Role
+	worksite Worksite
+	onBehalf *Membership
+	client   Client
+	purpose  string
+	admitted time.Time
+}
+
+func (c Caller) IsZero() bool            { return c.audience == "" }
+func (c Caller) Audience() Audience      { return c.audience }
+func (c Caller) Identity() auth.Identity { return c.identity }
+func (c Caller) Person() string          { return c.person }
+func (c Caller) Name() string            { return c.name }
+func (c Caller) Role() Role              { return c.role }
+func (c Caller) Worksite() Worksite      { return c.worksite }
+func (c Caller) Client() Client          { return c.client }
+
+// Purpose is the purpose of use, v3-ActReason "TREAT": direct care only.
+func (c Caller) Purpose() string { return c.purpose }
+
+// OnBehalfOf is the practitioner acted for, if any.
+func (c Caller) OnBehalfOf() (Membership, bool) {
+	if c.onBehalf == nil {
+		return Membership{}, false
+	}
+	return *c.onBehalf, true
+}

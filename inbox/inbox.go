@@ -1,0 +1,50 @@
+// Package inbox says what a received message is, and when it counts as received.
+package inbox
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Kind names the format of a message's body.
+type Kind string
+
+const (
+	HL7v2 Kind = "hl7v2" // one HL7 v2 message, bytes as received
+	FHIR  Kind = "fhir"  // one FHIR interaction pushed by a source, see adapters.Push
+)
+
+// Message is what a source sent, whole and unchanged.
+type Message struct {
+	Source    string    // configured name of the feed; ids are made from it
+	Kind      Kind      //
+	ControlID string    // MSH-10, or the request's id; may be empty or repeat
+	Peer      string    // network address or client id, for the operator
+	Received  time.Time // by this process's clock
+	Body      []byte    // exact bytes
+}
+
+func (m Message) String() string {
+	return fmt.Sprintf("%s message from %s (%d bytes)", m.Kind, m.Source, len(m.Body))
+}
+
+// LogValue keeps the body out of logs.
+func (m Message) LogValue() slog.Value { return slog.StringValue(m.String()) }
+
+// ID is a message's number in the inbox, in order of arrival; 0 is none.
+type ID int64
+
+// Receipt proves that a message is on disk.
+type Receipt struct {
+	ID        ID
+	Duplicate bool // source, control id and body were known: nothing was stored
+	Flagged   bool // the control id was known with another body
+}
+
+// Sink takes messages in. A nil error means: on disk, may be acknowledged
+// (RELIABILITY promise 1). Put is safe for many goroutines.
+type Sink interface {
+	Put(context.Context, Message) (Receipt, error)
+}
