@@ -1,0 +1,49 @@
+# make        static binary in bin/
+# make demo   everything on an embedded database; open the address it prints
+# make test   sets up what it needs, then runs every test; fails, never skips
+# make bench  figures as ratios from one run     make fuzz  every parser, FUZZTIME each
+SHELL := /bin/bash
+GO ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 60s
+DEMO_DATA ?= demo-data
+STATICCHECK := .build/staticcheck
+
+.PHONY: all build demo test unit browser lint bench fuzz setup clean
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/firebreak ./cmd/firebreak
+
+demo: build
+	bin/firebreak demo --data $(DEMO_DATA)
+
+test: setup lint unit browser
+
+unit:
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+browser: build setup
+	cd browser && npm test
+
+lint: $(STATICCHECK)
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+
+# staticcheck is built from its own pinned module, so that the product's go.mod stays the product's.
+$(STATICCHECK): tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../$(STATICCHECK) honnef.co/go/tools/cmd/staticcheck
+
+setup: $(STATICCHECK)
+	@tools/setup
+
+bench: build
+	$(GO) run ./bench
+
+fuzz:
+	@tools/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf bin .build browser/node_modules
