@@ -34,6 +34,11 @@ const (
 	Operator       Role = "operator"
 )
 
+// Roles are all roles there are; the registry refuses others.
+func Roles() []Role {
+	return []Role{Physician, NursePract, Nurse, LPN, RPN, Resident, Pharmacist, SocialWorker, Assistant, PrivacyOfficer, Operator}
+}
+
 // Clinical tells whether the role may read records for direct care.
 func (r Role) Clinical() bool {
 	switch r {
@@ -43,6 +48,10 @@ func (r Role) Clinical() bool {
 	return false
 }
 
+// Authorizes tells whether the role may let an assistant act on its behalf
+// (CC-23). An assistant cannot pass on what is itself borrowed.
+func (r Role) Authorizes() bool { return r.Clinical() && r != Assistant }
+
 // Worksite is a place that access is used from (CC-16, CC-17).
 type Worksite struct {
 	ID     string
@@ -50,24 +59,40 @@ type Worksite struct {
 	Active bool // approved, with a declaration signed (CC-11)
 }
 
+// Login is the account that a person or a client proves itself with.
+type Login struct{ Issuer, Subject string }
+
 // Membership is one person's place in one worksite, as the registry holds it.
 type Membership struct {
+	ID       string // registry id
+	Login    Login  // the one account that may use it (CC-18)
 	Person   string // registry id of the person
 	Name     string
 	Role     Role
 	Worksite string // Worksite.ID
 	Active   bool
-	Until    time.Time   // zero: no end
+	Until    time.Time   // the first moment it no longer holds; zero: no end
 	For      *Membership // for an assistant: the practitioner acted for, at the same worksite
+}
+
+// Key names the membership together with whom it is used for: what a session
+// keeps of the choice made at sign-in.
+func (m Membership) Key() string {
+	if m.For == nil {
+		return m.ID
+	}
+	return m.ID + "~" + m.For.ID
 }
 
 // Client is a registered backend or app.
 type Client struct {
-	ID     string
-	Name   string
-	Active bool
-	Source string   // inbox source its pushes are stored under; empty: may not push
-	Scopes []string // the most it may be given
+	ID       string
+	Issuer   string // the issuer whose tokens name it
+	Name     string
+	Active   bool
+	Audience Audience // Backend or Source; empty is Backend
+	Source   string   // inbox source its pushes are stored under; empty: may not push
+	Scopes   []string // the most it may be given
 }
 
 // Caller is who a request is made by, admitted. The zero Caller sees nothing.
@@ -81,6 +106,7 @@ type Caller struct {
 	worksite Worksite
 	onBehalf *Membership
 	client   Client
+	limit    auth.Scopes // what the registry lets the client have, at most
 	purpose  string
 	admitted time.Time
 }
@@ -94,13 +120,34 @@ func (c Caller) Role() Role              { return c.role }
 func (c Caller) Worksite() Worksite      { return c.worksite }
 func (c Caller) Client() Client          { return c.client }
 
+// Admitted is when the caller was admitted; a caller lives for one request.
+func (c Caller) Admitted() time.Time { return c.admitted }
+
 // Purpose is the purpose of use, v3-ActReason "TREAT": direct care only.
 func (c Caller) Purpose() string { return c.purpose }
 
-// OnBehalfOf is the practitioner acted for, if any.
+// OnBehalfOf is the practitioner acted for, if any. The caller may see what
+// both may see; an audit entry names both (CC-24).
 func (c Caller) OnBehalfOf() (Membership, bool) {
 	if c.onBehalf == nil {
 		return Membership{}, false
 	}
 	return *c.onBehalf, true
+}
+
+// May tells how far the caller's token reaches for in on resources of typ. The zero
+// Caller reaches nothing, a person never writes (CC-32), and a client never
+// exceeds what it is registered for.
+func (c Caller) May(in auth.Interaction, typ string) auth.Reach {
+	if c.IsZero() {
+		return auth.Nothing
+	}
+	if c.identity.IsClient() {
+		if !c.limit.Allows(auth.System, typ, in) {
+			return auth.Nothing
+		}
+	} else if in != auth.Read && in != auth.Search {
+		return auth.Nothing
+	}
+	return c.identity.May(in, typ)
 }

@@ -1,5 +1,9 @@
 // Package auth proves who is asking: OIDC sign-in, bearer tokens, sessions.
 // It knows nothing of what they may see.
+//
+// A Provider is an OpenID provider found by discovery. On it stand a SignIn
+// (browser, authorization code with PKCE, then a server-side session) and a
+// Verifier (bearer tokens of apps and backends). Both end in an Identity.
 package auth
 
 import "time"
@@ -11,6 +15,7 @@ type Identity struct {
 	subject  string
 	client   string   // client id of the app or backend; empty for the gateway's own pages
 	scopes   []string // SMART scopes of a token, sorted; empty for the gateway's own pages
+	granted  Scopes   // scopes, understood
 	name     string   // display name from the provider, for the page only
 	patient  string   // SMART launch context "patient", empty when none
 	worksite string   // worksite chosen when the token was issued, empty when none
@@ -25,4 +30,40 @@ func (id Identity) Name() string       { return id.name }
 func (id Identity) Patient() string    { return id.patient }
 func (id Identity) Worksite() string   { return id.worksite }
 func (id Identity) Expires() time.Time { return id.expires }
-func (id Identity) IsZero() bool       { return id.issuer == "" || id.subject == "" && id.client == "" }
+func (id Identity) IsZero() bool       { return id.issuer == "" || id.subject == "" }
+
+// IsClient tells whether a client got the token for itself, without a person:
+// its subject is the client (RFC 9068 section 2.2, client credentials).
+func (id Identity) IsClient() bool { return id.client != "" && id.subject == id.client }
+
+// Reach is how far a token reaches for one interaction and resource type.
+type Reach int
+
+const (
+	Nothing     Reach = iota
+	OnePatient        // only the compartment of Identity.Patient
+	AllPatients       // whatever the policy lets the caller see
+)
+
+// May tells how far in is allowed on resources of typ. It limits what an app
+// or backend may ask for and never widens what the policy shows. The
+// gateway's own pages carry no token and may read and search.
+func (id Identity) May(in Interaction, typ string) Reach {
+	switch {
+	case id.IsZero():
+		return Nothing
+	case id.client == "":
+		if in == Read || in == Search {
+			return AllPatients
+		}
+	case id.IsClient():
+		if id.granted.Allows(System, typ, in) {
+			return AllPatients
+		}
+	case id.granted.Allows(User, typ, in):
+		return AllPatients
+	case id.patient != "" && id.granted.Allows(Patient, typ, in):
+		return OnePatient
+	}
+	return Nothing
+}

@@ -1,0 +1,144 @@
+package access
+
+import (
+	"strings"
+	"time"
+
+	"firebreak/auth"
+)
+
+// treat is v3-ActReason TREAT: "to perform one or more operations on
+// information for provision of health care". There is no other purpose here.
+const treat = "TREAT"
+
+// Refusal is why someone is not admitted. Each is one value, to compare with
+// errors.Is; Error is for the log, Text for the person.
+type Refusal struct{ reason, text string }
+
+func (r *Refusal) Error() string { return "access: " + r.reason }
+
+// Text is safe to show: it depends on the person's account, never on a record.
+func (r *Refusal) Text() string { return r.text }
+
+// The texts are those of the viewer's catalogue for "role may not open page"
+// and "worksite not active".
+const (
+	notIncluded = "Your account does not include this page. Your site administrator can help."
+	notYet      = "You cannot open records from this worksite yet. See what is still to do."
+)
+
+// Reasons not to admit, in the order in which they are looked for.
+var (
+	ErrNobody     = &Refusal{"no proven identity", notIncluded}
+	ErrExpired    = &Refusal{"the proof of identity has expired", notIncluded}
+	ErrKind       = &Refusal{"a client where a person is needed, or the reverse", notIncluded}
+	ErrLogin      = &Refusal{"the membership or client belongs to another account", notIncluded}
+	ErrPlace      = &Refusal{"the membership is for another worksite", notIncluded}
+	ErrInactive   = &Refusal{"the membership or client is not active", notIncluded}
+	ErrEnded      = &Refusal{"the membership has ended", notIncluded}
+	ErrRole       = &Refusal{"the role does not read records", notIncluded}
+	ErrAuthorizer = &Refusal{"no practitioner authorises this at the worksite now", notIncluded}
+	ErrWorksite   = &Refusal{"the worksite is not active", notYet}
+	ErrScope      = &Refusal{"the client is registered for nothing", notIncluded}
+)
+
+// Admit makes the caller for a person acting at a worksite in one membership.
+//
+// now is compared with Membership.Until (exclusive) and with the expiry of the
+// identity. An assistant needs m.For: an active membership of another person
+// at the same worksite whose role may authorise. Any failure is a *Refusal
+// and the zero Caller.
+func Admit(id auth.Identity, m Membership, w Worksite, now time.Time) (Caller, error) {
+	switch {
+	case id.IsZero():
+		return Caller{}, ErrNobody
+	case expired(id, now):
+		return Caller{}, ErrExpired
+	case id.IsClient():
+		return Caller{}, ErrKind
+	case m.Login != Login{id.Issuer(), id.Subject()}, m.Person == "":
+		return Caller{}, ErrLogin
+	case m.Worksite == "" || m.Worksite != w.ID:
+		return Caller{}, ErrPlace
+	case id.Worksite() != "" && id.Worksite() != w.ID:
+		return Caller{}, ErrPlace // the token was given for another place
+	}
+	if err := m.holds(now); err != nil {
+		return Caller{}, err
+	}
+	if !m.Role.Clinical() {
+		return Caller{}, ErrRole
+	}
+	if err := m.authorized(now); err != nil {
+		return Caller{}, err
+	}
+	if !w.Active {
+		return Caller{}, ErrWorksite
+	}
+	c := Caller{audience: Provider, identity: id, person: m.Person, name: m.Name, role: m.Role, worksite: w, purpose: treat, admitted: now}
+	if m.For != nil {
+		f := *m.For
+		c.onBehalf = &f
+	}
+	return c, nil
+}
+
+// holds tells whether the membership itself is in force.
+func (m Membership) holds(now time.Time) error {
+	switch {
+	case !m.Active:
+		return ErrInactive
+	case !m.Until.IsZero() && !now.Before(m.Until):
+		return ErrEnded
+	}
+	return nil
+}
+
+// authorized checks the practitioner acted for: needed by an assistant, out of
+// place for everyone else.
+func (m Membership) authorized(now time.Time) error {
+	if m.Role != Assistant {
+		if m.For != nil {
+			return ErrAuthorizer
+		}
+		return nil
+	}
+	f := m.For
+	if f == nil || f.Worksite != m.Worksite || f.Person == "" || f.Person == m.Person ||
+		!f.Role.Authorizes() || f.For != nil || f.holds(now) != nil {
+		return ErrAuthorizer
+	}
+	return nil
+}
+
+// AdmitClient makes the caller for a backend that acts for itself.
+func AdmitClient(id auth.Identity, c Client, now time.Time) (Caller, error) {
+	switch {
+	case id.IsZero():
+		return Caller{}, ErrNobody
+	case expired(id, now):
+		return Caller{}, ErrExpired
+	case !id.IsClient():
+		return Caller{}, ErrKind
+	case c.ID != id.Client() || c.Issuer != id.Issuer():
+		return Caller{}, ErrLogin
+	case !c.Active:
+		return Caller{}, ErrInactive
+	}
+	audience := c.Audience
+	if audience == "" {
+		audience = Backend
+	}
+	if audience != Backend && audience != Source || audience == Source && c.Source == "" {
+		return Caller{}, ErrRole
+	}
+	limit := auth.ParseScopes(strings.Join(c.Scopes, " "))
+	if len(limit) == 0 {
+		return Caller{}, ErrScope
+	}
+	return Caller{audience: audience, identity: id, name: c.Name, client: c, limit: limit, purpose: treat, admitted: now}, nil
+}
+
+func expired(id auth.Identity, now time.Time) bool {
+	return !id.Expires().IsZero() && !now.Before(id.Expires())
+}
