@@ -1,15 +1,50 @@
 // Package label recognises sensitive content and marks it. It is pure.
+//
+// Labels are given twice. Rules.Label judges the resources of one message
+// when it is applied; what it finds is stored beside each resource. Propagate
+// then settles a whole chart each time it is loaded, so that an order, a panel,
+// a specimen or a note carries its label to what depends on it in whatever
+// order the messages came. Only what is settled can be released.
 package label
 
 import (
 	"slices"
+	"strings"
 
 	"firebreak/fhir"
 )
 
 // Label names a kind of sensitivity as the policy file does: "hiv",
 // "reproductive", "cancer", ..., "unclassified".
+//
+// One more kind is internal. What a message merely brings along (its Patient,
+// practitioners, visit) carries a label that begins with "context": see
+// Labeled.Context. It is stored like any other, and never shown.
 type Label string
+
+// The labels that the rules give; a policy may know more ("masked").
+const (
+	HIV             Label = "hiv"
+	Reproductive    Label = "reproductive"
+	Cancer          Label = "cancer"
+	STI             Label = "sti"
+	ViralHepatitis  Label = "viral-hepatitis"
+	SubstanceUse    Label = "substance-use"
+	Part2           Label = "part2"
+	MentalHealth    Label = "mental-health"
+	Psychotherapy   Label = "psychotherapy"
+	Genetic         Label = "genetic"
+	Violence        Label = "violence"
+	GenderAffirming Label = "gender-affirming"
+	Masked          Label = "masked"
+	Unclassified    Label = "unclassified"
+)
+
+// context begins the label of what a message brought along. After a colon
+// stand the labels of the message's own matters when every one of them is
+// sensitive: "context:cancer|hiv,sti" says that one was cancer, another hiv
+// and sti, and that there was none besides.
+const context = "context"
 
 // Reason says why a label was given; for the privacy officer only.
 type Reason struct {
@@ -25,6 +60,7 @@ type Labeled struct {
 	labels  []Label // sorted, no doubles
 	reasons []Reason
 	rules   string // version of the rules that judged it
+	links   *links // what Propagate found it to point at; nil until settled
 }
 
 func (l Labeled) Resource() fhir.Resource { return l.res }
@@ -37,3 +73,36 @@ func (l Labeled) Reasons() []Reason { return l.reasons }
 func (l Labeled) RulesVersion() string { return l.rules }
 
 func (l Labeled) Has(x Label) bool { _, ok := slices.BinarySearch(l.labels, x); return ok }
+
+// Settled tells whether Propagate has seen l. What it has not seen may depend
+// on something sensitive, so policy withholds it.
+func (l Labeled) Settled() bool { return l.links != nil }
+
+// Context tells whether a message merely brought l along, beside the matters
+// it was about (a report's Patient, an order's practitioner). matters holds
+// the labels of each of those matters when every one of them had some: then l
+// would not be known without them, and whoever may see none of them may not
+// see this version of l.
+func (l Labeled) Context() (matters [][]Label, brought bool) {
+	for _, x := range l.labels {
+		rest, ok := strings.CutPrefix(string(x), context)
+		if !ok {
+			continue
+		}
+		if rest == "" {
+			return nil, true
+		}
+		for _, matter := range strings.Split(rest[1:], "|") {
+			var all []Label
+			for name := range strings.SplitSeq(matter, ",") {
+				all = append(all, Label(name))
+			}
+			matters = append(matters, all)
+		}
+		return matters, true
+	}
+	return nil, false
+}
+
+// Internal tells whether x is bookkeeping of this package and no sensitivity.
+func (x Label) Internal() bool { return strings.HasPrefix(string(x), context) }
