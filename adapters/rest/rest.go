@@ -1,0 +1,53 @@
+// Package rest is a FHIR interaction as a message: what a source pushes over
+// HTTP lies in the inbox in this form until it is applied, bytes unchanged.
+//
+// Source: FHIR R4 http.html, sections create, update, delete, transaction, batch.
+package rest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Interaction is one pushed request.
+type Interaction struct {
+	Method   string         `json:"method"`            // POST, PUT or DELETE
+	Path     string         `json:"path"`              // below the FHIR base: "Observation/1", "Observation", "" for a Bundle
+	Request  string         `json:"request"`           // the request's id: tells one POST from the same POST sent again
+	Resource jsontext.Value `json:"resource,omitzero"` // exact bytes; none for DELETE
+}
+
+// Encode gives the message body. The resource's bytes stand in it unchanged.
+func (i Interaction) Encode() []byte {
+	b := make([]byte, 0, len(i.Resource)+len(i.Path)+96)
+	for _, f := range []struct{ name, value string }{{`{"method":`, i.Method}, {`,"path":`, i.Path}, {`,"request":`, i.Request}} {
+		b = append(b, f.name...)
+		b, _ = jsontext.AppendQuote(b, f.value) // bad UTF-8 becomes U+FFFD: none reaches here from a URL
+	}
+	if len(i.Resource) > 0 {
+		b = append(b, `,"resource":`...)
+		b = append(b, i.Resource...)
+	}
+	return append(b, '}')
+}
+
+// Decode reads a message body; Resource is a part of b.
+func Decode(b []byte) (Interaction, error) {
+	var i Interaction
+	if err := json.Unmarshal(b, &i, json.RejectUnknownMembers(true)); err != nil {
+		return Interaction{}, fmt.Errorf("rest: not an interaction: %w", err)
+	}
+	switch i.Method {
+	case "POST", "PUT":
+		if len(i.Resource) == 0 {
+			return Interaction{}, errors.New("rest: no resource")
+		}
+	case "DELETE":
+	default:
+		return Interaction{}, errors.New("rest: method is not POST, PUT or DELETE")
+	}
+	return i, nil
+}

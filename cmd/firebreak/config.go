@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Config is the one file that firebreak serve reads. Keys it does not know are
+// refused; what is left out takes the safe default said here. Paths are
+// relative to the file's folder.
+type Config struct {
+	// Listen is the address of pages and FHIR API, "127.0.0.1:8080". Without
+	// TLS it must be loopback: a proxy that ends TLS stands before it.
+	Listen string `json:"listen"`
+
+	// Base is the address that browsers and apps use, "https://gw.example.org",
+	// without a path. The FHIR API is at Base + "/fhir".
+	Base string `json:"base"`
+
+	// TLS is the certificate of Listen.
+	TLS *TLS `json:"tls,omitzero"`
+
+	// Metrics is the address of Prometheus metrics. Default "127.0.0.1:9464".
+	// "off" leaves it out. It must be loopback unless it is a private network.
+	Metrics string `json:"metrics,omitzero"`
+
+	// Data is the folder for everything that is kept in files: the embedded
+	// databases and the audit log. It is made with mode 0700.
+	Data string `json:"data"`
+
+	// Database holds messages and charts: a file, or "postgres://...".
+	// Default: record.db in Data.
+	Database Secret `json:"database,omitzero"`
+
+	// Accounts holds people, worksites and sessions. Default: accounts.db in Data.
+	Accounts Secret `json:"accounts,omitzero"`
+
+	// Key makes the ids of resources: at least 32 bytes. Whoever changes it
+	// changes every id, so keep it with the database. Default: a random one in
+	// Data, made at the first start.
+	Key Secret `json:"key,omitzero"`
+
+	// SignIn is the OpenID provider that people sign in with.
+	SignIn SignIn `json:"signIn"`
+
+	// Tokens says which access tokens the FHIR API takes. Default: those of
+	// SignIn's issuer, for the audience Base + "/fhir".
+	Tokens Tokens `json:"tokens,omitzero"`
+
+	// Registry is a JSON file of worksites, people and clients, read at each
+	// start; see docs/configuration.md.
+	Registry string `json:"registry"`
+
+	// Policy is the policy file. Default: the shipped one.
+	Policy string `json:"policy,omitzero"`
+
+	// Feeds are the sources of data.
+	Feeds []Feed `json:"feeds"`
+
+	// Session limits sign-in. Default: 15 minutes idle, 12 hours in all.
+	Session Session `json:"session,omitzero"`
+
+	// Workers apply messages, each patient's in order. Default: twice the cores.
+	Workers int `json:"workers,omitzero"`
+
+	folder string // of the file, for relative paths
+}
+
+// TLS names a certificate and key in PEM, and for a listener the CA whose
+// client certificates it asks for.
+type TLS struct {
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
+	ClientCA    string `json:"clientCA,omitzero"`
+}
+
+// Secret is a value that may come from a file ({"file": PATH}) or the
+// environment ({"env": NAME}), so that the configuration itself holds none.
+// A database that needs no password may be a plain string.
+type Secret struct {
+	Value string // never printed
+}
+
+func (Secret) String() string { return "(secret)" }
+
+// SignIn is an OpenID provider.
+type SignIn struct {
+	Issuer       string   `json:"issuer"`
+	ClientID     string   `json:"clientId"`
+	ClientSecret Secret   `json:"clientSecret,omitzero"`
+	Algorithms   []string `json:"algorithms,omitzero"` // default RS256, ES256
+	ACR          string   `json:"acr,omitzero"`        // refuse sign-ins weaker than this
+}
+
+// Tokens are the access tokens that the FHIR API takes.
+type Tokens struct {
+	Issuer     string   `json:"issuer"`
+	Audience   string   `json:"audience,omitzero"`
+	Algorithms []string `json:"algorithms,omitzero"`
+}
+
+// Feed is one source of HL7 v2 messages over MLLP.
+type Feed struct {
+	// Name is part of every id made from the feed: never change it.
+	Name string `json:"name"`
+	// Display is what providers read in "data up to"; it must tell no kind of
+	// care (never "sexual health clinic"). Default: Name.
+	Display string `json:"display,omitzero"`
+	// Listen is the MLLP address, "127.0.0.1:2575".
+	Listen string `json:"listen"`
+	TLS    *TLS   `json:"tls,omitzero"`
+	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
+	Facilities []string `json:"facilities,omitzero"`
+	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
+	Zone string `json:"zone,omitzero"`
+	// Authority is the assigning authority (PID-3.4.1) whose number names a
+	// patient. Default: the first identifier of type MR, else the first.
+	Authority string `json:"authority,omitzero"`
+}
+
+// Session limits a sign-in.
+type Session struct {
+	Idle     Duration `json:"idle,omitzero"`
+	Absolute Duration `json:"absolute,omitzero"`
+}
+
+// Duration reads "15m".
+type Duration time.Duration
+
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	*d = Duration(v)
+	return err
+}
+
+// UnmarshalJSON reads a string, {"file": PATH} or {"env": NAME}. Relative
+// paths are resolved by readConfig, which runs in the file's folder.
+func (s *Secret) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, &s.Value)
+	}
+	var from struct {
+		File string `json:"file,omitzero"`
+		Env  string `json:"env,omitzero"`
+	}
+	if err := json.Unmarshal(b, &from, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	switch {
+	case from.File != "" && from.Env == "":
+		s.Value = fileMark + from.File
+	case from.Env != "" && from.File == "":
+		v, ok := os.LookupEnv(from.Env)
+		if !ok || v == "" {
+			return fmt.Errorf("the environment has no %s", from.Env)
+		}
+		s.Value = v
+	default:
+		return errors.New(`a secret is {"file": PATH} or {"env": NAME}`)
+	}
+	return nil
+}
+
+const fileMark = "\x00file:"
+
+// resolve reads the secret's file, if that is where it is.
+func (s *Secret) resolve(folder string) error {
+	path, ok := strings.CutPrefix(s.Value, fileMark)
+	if !ok {
+		return nil
+	}
+	b, err := os.ReadFile(within(folder, path))
+	if err != nil {
+		return err
+	}
+	if s.Value = strings.TrimSpace(string(b)); s.Value == "" {
+		return fmt.Errorf("%s is empty", path)
+	}
+	return nil
+}
+
+func within(folder, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(folder, path)
+}
+
+// readConfig reads and checks a configuration file. Errors name the file and line.
+func readConfig(path string) (*Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	cfg := &Config{folder: filepath.Dir(path)}
+	if err := cfg.read(b, path); err != nil {
+		return nil, err
+	}
+	return cfg, cfg.finish()
+}
+
+func (cfg *Config) read(b []byte, path string) error {
+	err := json.Unmarshal(b, cfg, json.RejectUnknownMembers(true))
+	if err == nil {
+		return nil
+	}
+	offset, text := int64(0), err.Error()
+	if s, ok := errors.AsType[*json.SemanticError](err); ok {
+		offset = s.ByteOffset
+		text = fmt.Sprintf("%s: %v", s.JSONPointer, s.Err)
+		if errors.Is(err, json.ErrUnknownName) {
+			text = fmt.Sprintf("there is no key %q here", s.JSONPointer.LastToken())
+		} else if s.Err == nil {
+			text = fmt.Sprintf("%s: does not take a JSON %v", s.JSONPointer, s.JSONKind)
+		}
+	} else if s, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		offset, text = s.ByteOffset, s.Err.Error()
+	}
+	line := 1 + bytes.Count(b[:min(int(offset), len(b))], []byte("\n"))
+	return fmt.Errorf("config: %s line %d: %s", path, line, text)
+}
+
+// finish fills the defaults and refuses what cannot work.
+func (cfg *Config) finish() error {
+	for name, s := range map[string]*Secret{"database": &cfg.Database, "accounts": &cfg.Accounts, "key": &cfg.Key, "signIn.clientSecret": &cfg.SignIn.ClientSecret} {
+		if err := s.resolve(cfg.folder); err != nil {
+			return fmt.Errorf("config: %s: %w", name, err)
+		}
+	}
+	for _, p := range []*string{&cfg.Data, &cfg.Registry, &cfg.Policy} {
+		*p = within(cfg.folder, *p)
+	}
+	tls := []*TLS{cfg.TLS}
+	for i := range cfg.Feeds {
+		tls = append(tls, cfg.Feeds[i].TLS)
+	}
+	for _, t := range tls {
+		if t != nil {
+			t.Certificate, t.Key, t.ClientCA = within(cfg.folder, t.Certificate), within(cfg.folder, t.Key), within(cfg.folder, t.ClientCA)
+		}
+	}
+	setDefault(&cfg.Metrics, "127.0.0.1:9464")
+	setDefault(&cfg.Database.Value, filepath.Join(cfg.Data, "record.db"))
+	setDefault(&cfg.Accounts.Value, filepath.Join(cfg.Data, "accounts.db"))
+	setDefault(&cfg.Tokens.Issuer, cfg.SignIn.Issuer)
+	setDefault(&cfg.Tokens.Audience, cfg.Base+"/fhir")
+	setDefault(&cfg.Session.Idle, Duration(15*time.Minute))
+	setDefault(&cfg.Session.Absolute, Duration(12*time.Hour))
+	for i := range cfg.Feeds {
+		setDefault(&cfg.Feeds[i].Display, cfg.Feeds[i].Name)
+		setDefault(&cfg.Feeds[i].Zone, "UTC")
+	}
+	return cfg.check()
+}
+
+func setDefault[T comparable](v *T, to T) {
+	var zero T
+	if *v == zero {
+		*v = to
+	}
+}
+
+func (cfg *Config) check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("config: "+format, args...)) }
+	for key, v := range map[string]string{"listen": cfg.Listen, "base": cfg.Base, "data": cfg.Data, "signIn.issuer": cfg.SignIn.Issuer, "signIn.clientId": cfg.SignIn.ClientID, "registry": cfg.Registry} {
+		if v == "" {
+			bad("%s is missing", key)
+		}
+	}
+	u, err := url.Parse(cfg.Base)
+	switch {
+	case err != nil || u.Host == "" || strings.TrimRight(u.Path, "/") != u.Path || u.Path != "":
+		bad("base must be scheme and host, such as https://gateway.example.org")
+	case u.Scheme != "https" && !loopback(u.Host):
+		bad("base must be https unless it is a loopback address")
+	}
+	if cfg.TLS == nil && cfg.Listen != "" && !loopback(cfg.Listen) {
+		bad("listen %s is not loopback, so it needs tls", cfg.Listen)
+	}
+	if cfg.Key.Value != "" && len(cfg.Key.Value) < 32 {
+		bad("key must have at least 32 bytes")
+	}
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for i, f := range cfg.Feeds {
+		where := fmt.Sprintf("feeds[%d]", i)
+		if f.Name == "" || strings.ContainsAny(f.Name, " |/\\\"") {
+			bad("%s.name must be a word without blanks, bars, slashes or quotes", where)
+		}
+		if names[f.Name] {
+			bad("%s.name %q is used twice", where, f.Name)
+		}
+		if addresses[f.Listen] && f.Listen != "127.0.0.1:0" {
+			bad("%s.listen %s is used twice", where, f.Listen)
+		}
+		names[f.Name], addresses[f.Listen] = true, true
+		if _, _, err := net.SplitHostPort(f.Listen); err != nil {
+			bad("%s.listen must be HOST:PORT", where)
+		} else if f.TLS == nil && !loopback(f.Listen) {
+			bad("%s.listen %s is not loopback, so it needs tls", where, f.Listen)
+		}
+		if _, err := time.LoadLocation(f.Zone); err != nil {
+			bad("%s.zone %q is not a time zone", where, f.Zone)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// loopback tells whether an address, with or without port, is this machine's own.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
