@@ -19,7 +19,7 @@ const (
 	HistoryA Action = "history"
 	Search   Action = "search"
 	Find     Action = "find" // search for a person
-	Open     Action = "open" // a page of one chart
+	Page     Action = "open" // a page of one chart
 	Print    Action = "print"
 	Write    Action = "write" // push by a source
 	SignIn   Action = "sign-in"
