@@ -5,11 +5,12 @@ package fhir
 // goes with it, and a text without patients' data. Err, which may hold
 // more, is for the program and never shown.
 type Error struct {
-	Status     int    // HTTP status
-	Code       string // IssueType code: "not-found", "invalid", "forbidden", ...
-	Text       string // OperationOutcome.issue.diagnostics
-	Expression string // OperationOutcome.issue.expression, may be empty
-	Err        error  // cause, for errors.Is and As; never served
+	Status     int     // HTTP status
+	Code       string  // IssueType code: "not-found", "invalid", "forbidden", ...
+	Text       string  // OperationOutcome.issue.diagnostics
+	Expression string  // OperationOutcome.issue.expression, may be empty
+	More       []Issue // further complaints, served after this one
+	Err        error   // cause, for errors.Is and As; never served
 }
 
 func (e *Error) Error() string { return "fhir: " + e.Code + ": " + e.Text }

@@ -1,0 +1,50 @@
+package fhir
+
+import "slices"
+
+// resourceTypes are the concrete resource types of R4, sorted
+// (http://hl7.org/fhir/R4/valueset-resource-types.html). A test in r4def holds
+// them equal to the official definitions.
+var resourceTypes = []string{
+	"Account", "ActivityDefinition", "AdverseEvent", "AllergyIntolerance", "Appointment",
+	"AppointmentResponse", "AuditEvent", "Basic", "Binary", "BiologicallyDerivedProduct",
+	"BodyStructure", "Bundle", "CapabilityStatement", "CarePlan", "CareTeam", "CatalogEntry",
+	"ChargeItem", "ChargeItemDefinition", "Claim", "ClaimResponse", "ClinicalImpression",
+	"CodeSystem", "Communication", "CommunicationRequest", "CompartmentDefinition", "Composition",
+	"ConceptMap", "Condition", "Consent", "Contract", "Coverage", "CoverageEligibilityRequest",
+	"CoverageEligibilityResponse", "DetectedIssue", "Device", "DeviceDefinition", "DeviceMetric",
+	"DeviceRequest", "DeviceUseStatement", "DiagnosticReport", "DocumentManifest",
+	"DocumentReference", "EffectEvidenceSynthesis", "Encounter", "Endpoint", "EnrollmentRequest",
+	"EnrollmentResponse", "EpisodeOfCare", "EventDefinition", "Evidence", "EvidenceVariable",
+	"ExampleScenario", "ExplanationOfBenefit", "FamilyMemberHistory", "Flag", "Goal",
+	"GraphDefinition", "Group", "GuidanceResponse", "HealthcareService", "ImagingStudy",
+	"Immunization", "ImmunizationEvaluation", "ImmunizationRecommendation", "ImplementationGuide",
+	"InsurancePlan", "Invoice", "Library", "Linkage", "List", "Location", "Measure",
+	"MeasureReport", "Media", "Medication", "MedicationAdministration", "MedicationDispense",
+	"MedicationKnowledge", "MedicationRequest", "MedicationStatement", "MedicinalProduct",
+	"MedicinalProductAuthorization", "MedicinalProductContraindication",
+	"MedicinalProductIndication", "MedicinalProductIngredient", "MedicinalProductInteraction",
+	"MedicinalProductManufactured", "MedicinalProductPackaged", "MedicinalProductPharmaceutical",
+	"MedicinalProductUndesirableEffect", "MessageDefinition", "MessageHeader",
+	"MolecularSequence", "NamingSystem", "NutritionOrder", "Observation", "ObservationDefinition",
+	"OperationDefinition", "OperationOutcome", "Organization", "OrganizationAffiliation",
+	"Parameters", "Patient", "PaymentNotice", "PaymentReconciliation", "Person", "PlanDefinition",
+	"Practitioner", "PractitionerRole", "Procedure", "Provenance", "Questionnaire",
+	"QuestionnaireResponse", "RelatedPerson", "RequestGroup", "ResearchDefinition",
+	"ResearchElementDefinition", "ResearchStudy", "ResearchSubject", "RiskAssessment",
+	"RiskEvidenceSynthesis", "Schedule", "SearchParameter", "ServiceRequest", "Slot", "Specimen",
+	"SpecimenDefinition", "StructureDefinition", "StructureMap", "Subscription", "Substance",
+	"SubstanceNucleicAcid", "SubstancePolymer", "SubstanceProtein",
+	"SubstanceReferenceInformation", "SubstanceSourceMaterial", "SubstanceSpecification",
+	"SupplyDelivery", "SupplyRequest", "Task", "TerminologyCapabilities", "TestReport",
+	"TestScript", "ValueSet", "VerificationResult", "VisionPrescription",
+}
+
+// IsType tells whether name is a concrete R4 resource type.
+func IsType(name string) bool {
+	_, ok := slices.BinarySearch(resourceTypes, name)
+	return ok
+}
+
+// Types are the concrete R4 resource types, sorted.
+func Types() []string { return slices.Clone(resourceTypes) }
