@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const goodConfig = `{
+  "listen": "127.0.0.1:8080",
+  "base": "https://gateway.example.org",
+  "data": "data",
+  "signIn": {"issuer": "https://login.example.org", "clientId": "firebreak", "clientSecret": {"file": "secret.txt"}},
+  "registry": "registry.json",
+  "feeds": [{"name": "general", "listen": "127.0.0.1:2575", "zone": "America/Vancouver"}]
+}`
+
+func readText(t *testing.T, text string) (*Config, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, body := range map[string]string{"c.json": text, "secret.txt": "open sesame\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return readConfig(filepath.Join(dir, "c.json"))
+}
+
+func TestConfigFillsDefaults(t *testing.T) {
+	cfg, err := readText(t, goodConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.SignIn.ClientSecret.Value != "open sesame" {
+		t.Error("the secret was not read from its file")
+	}
+	for what, ok := range map[string]bool{
+		"metrics on loopback":         cfg.Metrics == "127.0.0.1:9464",
+		"database in data":            strings.HasSuffix(cfg.Database.Value, filepath.Join("data", "record.db")),
+		"audience is the FHIR base":   cfg.Tokens.Audience == "https://gateway.example.org/fhir",
+		"display is the feed's name":  cfg.Feeds[0].Display == "general",
+		"15 minutes idle":             cfg.Session.Idle == Duration(15*60*1e9),
+		"paths beside the file":       filepath.IsAbs(cfg.Registry),
+		"a secret prints as a secret": cfg.SignIn.ClientSecret.String() == "(secret)",
+	} {
+		if !ok {
+			t.Errorf("not true: %s", what)
+		}
+	}
+}
+
+func TestConfigRefuses(t *testing.T) {
+	for _, c := range []struct{ name, old, new, want string }{
+		{"an unknown key, with its line", `"data": "data",`, `"data": "data", "verbose": true,`, `line 4: there is no key "verbose"`},
+		{"an unknown key in a feed", `"zone"`, `"timezone"`, `line 7: there is no key "timezone"`},
+		{"a wrong kind", `"data": "data"`, `"data": 7`, "line 4"},
+		{"broken JSON", `"data": "data",`, `"data": "data"`, "line 5"},
+		{"one key twice", `"data": "data",`, `"data": "data", "data": "x",`, "line 4"},
+		{"http to the outside", "https://gateway", "http://gateway", "https"},
+		{"a base with a path", "gateway.example.org", "gateway.example.org/x", "base must be"},
+		{"an open listener without TLS", "127.0.0.1:8080", "0.0.0.0:8080", "needs tls"},
+		{"an open feed without TLS", "127.0.0.1:2575", ":2575", "needs tls"},
+		{"a zone that is none", "America/Vancouver", "Vancouver", "not a time zone"},
+		{"a missing secret file", "secret.txt", "absent.txt", "signIn.clientSecret"},
+		{"no issuer", `"issuer": "https://login.example.org", `, "", "signIn.issuer is missing"},
+		{"a feed without a name", `"name": "general", `, "", "feeds[0].name"},
+		{"a secret from an empty environment", `{"file": "secret.txt"}`, `{"env": "FIREBREAK_NOT_SET"}`, "FIREBREAK_NOT_SET"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(goodConfig, c.old, c.new, 1)
+			if text == goodConfig {
+				t.Fatal("the case changes nothing")
+			}
+			_, err := readText(t, text)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
