@@ -1,0 +1,89 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"firebreak/access"
+	"firebreak/fhir"
+)
+
+// API makes an http.Handler that only a bearer token opens; errors leave as
+// OperationOutcome. A session's cookie opens nothing here, so no other site
+// can make a browser use the API, and any site may call it with a token.
+func (g *Guard) API(h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.enter(w, r, g.config.APIBody)
+		g.openData(w)
+		defer g.catch(w, r, outcome)
+		if err := g.callAPI(w, r, h); err != nil {
+			g.fail(w, r, err, outcome)
+		}
+	})
+}
+
+// OpenAPI makes an http.Handler for data that anyone may read: metadata and
+// discovery. Errors leave as OperationOutcome.
+func (g *Guard) OpenAPI(h Opener) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.enter(w, r, g.config.APIBody)
+		g.openData(w)
+		defer g.catch(w, r, outcome)
+		if !g.api.allow(Address(r)) {
+			g.fail(w, r, tooMany(), outcome)
+			return
+		}
+		if err := h(w, r); err != nil {
+			g.fail(w, r, err, outcome)
+		}
+	})
+}
+
+func (g *Guard) openData(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", apiPolicy)
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "ETag, Last-Modified, Location, X-Request-Id")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+}
+
+func (g *Guard) callAPI(w http.ResponseWriter, r *http.Request, h Handler) error {
+	token, ok := bearer(r)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return &fhir.Error{Status: http.StatusUnauthorized, Code: "login", Text: "Send an access token."}
+	}
+	id, err := g.config.Tokens.Verify(r.Context(), token)
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		return g.refuse(r, id, &fhir.Error{Status: http.StatusUnauthorized, Code: "login", Text: "The access token is not valid here, or no longer.", Err: err})
+	}
+	if !g.api.allow(id.Issuer() + " " + id.Client() + " " + id.Subject()) {
+		return tooMany()
+	}
+	caller, err := g.config.Door.Token(r.Context(), id)
+	var refusal *access.Refusal
+	if errors.As(err, &refusal) {
+		return g.refuse(r, id, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "The bearer of this token has no access here.", Err: err})
+	}
+	if err != nil {
+		return err
+	}
+	return h(w, r, caller)
+}
+
+// bearer reads the Authorization header (RFC 6750 section 2.1). Tokens in a
+// form or query are not read: they would stand in logs.
+func bearer(r *http.Request) (string, bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != ""
+}
+
+func tooMany() *fhir.Error {
+	return &fhir.Error{Status: http.StatusTooManyRequests, Code: "throttled", Text: "Too many requests. Wait a little and try again."}
+}

@@ -1,0 +1,204 @@
+// Package web is the door every request comes through. A Guard is the only
+// maker of http.Handlers from Handlers: it proves who asks, has them admitted
+// where they ask from, sets the headers, bounds what may be sent, and turns
+// every error into a page or an OperationOutcome. What stands behind it gets
+// an access.Caller and need not ask again.
+//
+// A handler that forgets something cannot forget this, for without a Guard it
+// is no http.Handler at all.
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"firebreak/access"
+	"firebreak/auth"
+	"firebreak/fhir"
+)
+
+// Handler answers one request of one admitted caller. It writes a whole answer
+// and returns nil, or writes nothing and returns an error: a *fhir.Error is
+// shown, anything else becomes a 500 without text.
+type Handler func(http.ResponseWriter, *http.Request, access.Caller) error
+
+// Opener answers a request that needs no admitted caller: the sign-in page,
+// help, the choice of a worksite. It must not reach for clinical data, and has
+// no Caller to reach with.
+type Opener func(http.ResponseWriter, *http.Request) error
+
+// Session is a signed-in browser, as the guard found it.
+type Session struct {
+	Key      string        // opaque and different for each session; what handles in addresses are bound to
+	Identity auth.Identity //
+	Worksite string        // id of the worksite chosen, empty before
+	For      string        // person acted for, empty for oneself
+	Left     time.Duration // until it ends if nothing more is done
+}
+
+// Sessions tells who is signed in at the browser that sent r. use says whether
+// the request is a use by a person; looking at the clock is none. Nobody, or a
+// session that has ended, is the zero Session and no error.
+type Sessions interface {
+	Session(r *http.Request, use bool) (Session, error)
+}
+
+// Tokens proves bearer tokens; auth.Verifier does.
+type Tokens interface {
+	Verify(ctx context.Context, token string) (auth.Identity, error)
+}
+
+// Door admits identities: the registry's memberships through access.Admit.
+// An *access.Refusal refuses; any other error is our own failure.
+type Door interface {
+	// Person admits a signed-in person at the session's worksite.
+	Person(ctx context.Context, s Session) (access.Caller, error)
+	// Token admits the bearer of a token: an app's user or a backend.
+	Token(ctx context.Context, id auth.Identity) (access.Caller, error)
+}
+
+// Refusal is a request that was turned away at the door, for the audit log.
+type Refusal struct {
+	Identity auth.Identity // zero when nobody proved who they are
+	Route    string        // template of the address
+	Address  string
+	Request  string
+}
+
+// Config is what a Guard needs. Sessions, Tokens, Door and Refused must be
+// set; of the rest the zero value is the safe choice.
+type Config struct {
+	Sessions Sessions
+	Tokens   Tokens
+	Door     Door
+	Refused  func(context.Context, Refusal) error // audits; its failure fails the request
+
+	Secure      bool          // served over TLS, by us or a proxy: tell browsers to insist on it
+	FormTargets []string      // origins a form may lead on to besides our own: the OpenID provider's
+	PageRate    Rate          // per session, or per address before sign-in
+	APIRate     Rate          // per token's client and subject
+	PageBody    int64         // bytes; 64 kB when zero
+	APIBody     int64         // bytes; 32 MB when zero
+	Timeout     time.Duration // for one answer; 30 s when zero
+
+	Now    func() time.Time // the real clock when nil
+	Random io.Reader        // crypto/rand when nil
+	Log    *slog.Logger     // slog.Default when nil
+}
+
+// Guard makes http.Handlers of Handlers.
+type Guard struct {
+	config Config
+	policy string // Content-Security-Policy of pages
+	cross  *http.CrossOriginProtection
+	pages  *limiter
+	api    *limiter
+}
+
+// New makes a Guard, or says what is missing.
+func New(c Config) (*Guard, error) {
+	if c.Sessions == nil || c.Tokens == nil || c.Door == nil || c.Refused == nil {
+		return nil, errors.New("web: a guard needs Sessions, Tokens, Door and Refused")
+	}
+	if c.PageBody == 0 {
+		c.PageBody = 64 << 10
+	}
+	if c.APIBody == 0 {
+		c.APIBody = 32 << 20
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	policy := pagePolicy
+	for _, origin := range c.FormTargets {
+		policy += " " + origin
+	}
+	return &Guard{
+		config: c, policy: policy, cross: http.NewCrossOriginProtection(),
+		pages: newLimiter(c.PageRate, c.Now), api: newLimiter(c.APIRate, c.Now),
+	}, nil
+}
+
+// Wrap is the outermost handler: request id, headers, limits, the access log,
+// and the last net under a panic. Everything the program serves goes in it.
+//
+// One line is logged for a request: method, route template, status, duration
+// and request id. No address, no query, no person.
+func (g *Guard) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t := newTrip(g.config.Random, g.config.Now())
+		ctx, cancel := context.WithTimeout(t.into(r.Context()), g.config.Timeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		ww := &watched{ResponseWriter: w, trip: t}
+		h := ww.Header()
+		g.harden(h)
+		h.Set("X-Request-Id", t.id)
+		defer func() {
+			g.config.Log.LogAttrs(ctx, slog.LevelInfo, "request",
+				slog.String("method", method(r.Method)), slog.String("route", t.route), slog.Int("status", t.status),
+				slog.Duration("took", g.config.Now().Sub(t.start)), slog.String("request", t.id))
+		}()
+		defer g.catch(ww, r, plain)
+		next.ServeHTTP(ww, r)
+	})
+}
+
+// method keeps what a stranger invents as a method out of the log.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+// enter prepares a request for its handler.
+func (g *Guard) enter(w http.ResponseWriter, r *http.Request, body int64) {
+	if route := mux.CurrentRoute(r); route != nil {
+		if template, err := route.GetPathTemplate(); err == nil {
+			tripOf(r).route = template
+		}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, body)
+}
+
+// refuse audits that somebody was turned away, then returns why. When the
+// audit fails, that failure is the answer.
+func (g *Guard) refuse(r *http.Request, id auth.Identity, why *fhir.Error) error {
+	if err := g.config.Refused(r.Context(), Refusal{
+		Identity: id, Route: tripOf(r).route, Address: Address(r), Request: RequestID(r),
+	}); err != nil {
+		return err
+	}
+	return why
+}
+
+type sessionKey struct{}
+
+// SessionOf is the session a page was asked for in; zero for an Opener's
+// visitor who is not signed in, and for the API.
+func SessionOf(r *http.Request) Session {
+	s, _ := r.Context().Value(sessionKey{}).(Session)
+	return s
+}
+
+func withSession(ctx context.Context, s Session) context.Context {
+	return context.WithValue(ctx, sessionKey{}, s)
+}

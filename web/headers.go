@@ -1,0 +1,47 @@
+package web
+
+import "net/http"
+
+// pagePolicy lets a page load its own style, script and pictures, and nothing
+// else: no inline code, no other origin, no plug-in, no frame around it.
+// data: is for the one-line icon that spares a request.
+const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+
+// filePolicy is for a document shown inside one of our pages: it may load
+// nothing, run nothing and be framed by us alone.
+const filePolicy = "default-src 'none'; style-src 'unsafe-inline'; plugin-types application/pdf; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+// apiPolicy is for answers that are data: nothing in them is ever a page.
+const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+const permissions = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), gyroscope=(), " +
+	"magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(self), usb=(), xr-spatial-tracking=()"
+
+// harden sets the headers every answer carries, whatever it says.
+func (g *Guard) harden(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", g.policy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", permissions)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	if g.config.Secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
+}
+
+// Framed lets one answer be shown in a frame of our own pages: a document in
+// the browser's own viewer. Everything else stays forbidden to it.
+func Framed(w http.ResponseWriter) {
+	w.Header().Set("Content-Security-Policy", filePolicy)
+	w.Header().Set("X-Frame-Options", "SAMEORIGIN")
+}
+
+// Immutable marks an answer that is the same for everyone for ever: a style or
+// script whose address holds its hash. Nothing of a patient may be marked so.
+func Immutable(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+}
