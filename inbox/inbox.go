@@ -48,3 +48,9 @@ type Receipt struct {
 type Sink interface {
 	Put(context.Context, Message) (Receipt, error)
 }
+
+// HeldError says that a message is stored but was not applied, and why.
+// Reason names the place (segment and field, or element) and holds no patient's data.
+type HeldError struct{ Reason string }
+
+func (e *HeldError) Error() string { return "inbox: held: " + e.Reason }

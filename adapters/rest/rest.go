@@ -16,7 +16,8 @@ import (
 type Interaction struct {
 	Method   string         `json:"method"`            // POST, PUT or DELETE
 	Path     string         `json:"path"`              // below the FHIR base: "Observation/1", "Observation", "" for a Bundle
-	Request  string         `json:"request"`           // the request's id: tells one POST from the same POST sent again
+	Request  string         `json:"request"`           // the request's id
+	Assigned []string       `json:"assigned,omitzero"` // ids for what is created: one, or one per entry of a Bundle ("" where none is needed); drawn once, so that a replay makes the same resources
 	Resource jsontext.Value `json:"resource,omitzero"` // exact bytes; none for DELETE
 }
 
@@ -26,6 +27,16 @@ func (i Interaction) Encode() []byte {
 	for _, f := range []struct{ name, value string }{{`{"method":`, i.Method}, {`,"path":`, i.Path}, {`,"request":`, i.Request}} {
 		b = append(b, f.name...)
 		b, _ = jsontext.AppendQuote(b, f.value) // bad UTF-8 becomes U+FFFD: none reaches here from a URL
+	}
+	if len(i.Assigned) > 0 {
+		b = append(b, `,"assigned":[`...)
+		for n, id := range i.Assigned {
+			if n > 0 {
+				b = append(b, ',')
+			}
+			b, _ = jsontext.AppendQuote(b, id)
+		}
+		b = append(b, ']')
 	}
 	if len(i.Resource) > 0 {
 		b = append(b, `,"resource":`...)
