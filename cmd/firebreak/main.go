@@ -1,2 +1,101 @@
+// Command firebreak is the gateway: it takes hospitals' data in, maps it to
+// FHIR, withholds what may not be seen, and serves what is left.
 package main
-func main() {}
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // feeds name their time zones; the machine may not know them
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+// command is one thing the program can be told to do.
+type command struct {
+	name, args, about string
+	run               func(context.Context, *env, []string) error
+}
+
+// env is the world as a command sees it, so that tests can give another.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+var commands = []command{
+	{"demo", "[--listen ADDR] [--mllp ADDR] [--data DIR] [--empty] [--now TIME] [--config FILE]", "everything on this machine, fed by a synthetic hospital", demo},
+	{"serve", "--config FILE", "the gateway", serve},
+	{"check", "--config FILE", "explain a configuration and test each connection", check},
+	{"map", "FILE...", "HL7 v2 messages to FHIR Bundles, one a line", mapFiles},
+	{"label", "FILE...", "the sensitivity labels of FHIR resources or HL7 v2 messages, one a line", labelFiles},
+	{"send", "--to HOST:PORT [--connections N] FILE...", "send HL7 v2 messages over MLLP and wait for each answer", send},
+	{"replay", "--config FILE [--held] [ID...]", "apply stored messages again", replay},
+	{"audit", "verify DIR", "prove the audit log's chain, or name its first broken link", auditVerify},
+	{"version", "", "print the version", printVersion},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, &env{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
+}
+
+// errSaid ends a command whose complaint is on standard error already.
+var errSaid = errors.New("said")
+
+// run does one command and gives the exit status: 0 well, 1 not, 2 not understood.
+func run(ctx context.Context, e *env, args []string) int {
+	if len(args) > 0 {
+		for _, c := range commands {
+			if c.name != args[0] {
+				continue
+			}
+			err := c.run(ctx, e, args[1:])
+			switch {
+			case err == nil:
+				return 0
+			case errors.Is(err, flag.ErrHelp):
+				fmt.Fprintf(e.stderr, "usage: firebreak %s %s\n%s\n", c.name, c.args, c.about)
+				return 2
+			case !errors.Is(err, errSaid):
+				fmt.Fprintf(e.stderr, "firebreak %s: %v\n", c.name, err)
+			}
+			return 1
+		}
+	}
+	fmt.Fprintln(e.stderr, "usage:")
+	for _, c := range commands {
+		fmt.Fprintf(e.stderr, "  firebreak %s %s\n\t%s\n", c.name, c.args, c.about)
+	}
+	return 2
+}
+
+// flags makes a command's flag set; its own messages go nowhere, run says the usage.
+func flags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	return f
+}
+
+// parse reads flags; what flag complains of is said before the usage.
+func parse(e *env, f *flag.FlagSet, args []string) error {
+	if err := f.Parse(args); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(e.stderr, err)
+		}
+		return flag.ErrHelp
+	}
+	return nil
+}
+
+func printVersion(_ context.Context, e *env, _ []string) error {
+	fmt.Fprintln(e.stdout, "firebreak", version)
+	return nil
+}

@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"bytes"
@@ -144,7 +144,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 }
 
 // UnmarshalJSON reads a string, {"file": PATH} or {"env": NAME}. Relative
-// paths are resolved by readConfig, which runs in the file's folder.
+// paths are resolved by ReadConfig, which runs in the file's folder.
 func (s *Secret) UnmarshalJSON(b []byte) error {
 	if len(b) > 0 && b[0] == '"' {
 		return json.Unmarshal(b, &s.Value)
@@ -196,8 +196,8 @@ func within(folder, path string) string {
 	return filepath.Join(folder, path)
 }
 
-// readConfig reads and checks a configuration file. Errors name the file and line.
-func readConfig(path string) (*Config, error) {
+// ReadConfig reads and checks a configuration file. Errors name the file and line.
+func ReadConfig(path string) (*Config, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)

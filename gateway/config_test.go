@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"os"
@@ -24,7 +24,7 @@ func readText(t *testing.T, text string) (*Config, error) {
 			t.Fatal(err)
 		}
 	}
-	return readConfig(filepath.Join(dir, "c.json"))
+	return ReadConfig(filepath.Join(dir, "c.json"))
 }
 
 func TestConfigFillsDefaults(t *testing.T) {
