@@ -1,0 +1,192 @@
+package mapping
+
+import (
+	"errors"
+	"time"
+
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+	"firebreak/inbox"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+// build is one message on its way to resources. It belongs to one call of Map.
+type build struct {
+	keys *Keys
+	feed *Feed
+	in   inbox.Message
+	msg  *hl7.Message
+	typ  hl7.Type
+	at   time.Time // when the source sent the message
+
+	pid   hl7.Segment // the first PID
+	chart string      // id of the patient and prefix of all other ids
+
+	out    Result
+	seen   map[fhir.Ref]int // index in out.Resources
+	target []fhir.Ref       // what the message is about: the Provenance's targets
+	visit  *r4.Reference    // of the first PV1, once asked for
+	asked  bool
+	fault  error // the first failure of add
+}
+
+func newBuild(k *Keys, m inbox.Message) (*build, error) {
+	msg, err := parse(m)
+	if err != nil {
+		return nil, err
+	}
+	b := &build{keys: k, feed: k.feed(m.Source), in: m, msg: msg, typ: msg.Type(), seen: make(map[fhir.Ref]int, 16)}
+	if b.typ.Code == "" || b.typ.Code == "ACK" {
+		return nil, b.unmapped()
+	}
+	b.pid = msg.Segment("PID")
+	id, err := b.feed.patient(b.pid)
+	if err != nil {
+		return nil, err
+	}
+	b.chart = k.Patient(m.Source, id.system, id.value)
+	b.at = m.Received
+	if t, ok := b.feed.moment(value(msg.Segment("MSH").Field(7))); ok {
+		b.at = t.time
+	} else if t, ok := b.feed.moment(value(msg.Segment("EVN").Field(2))); ok {
+		b.at = t.time
+	}
+	b.out.Patient, b.out.At = fhir.Ref{Type: "Patient", ID: b.chart}, b.at
+	return b, nil
+}
+
+// id is the id of a resource of this patient; see Keys.ID for what parts may be.
+func (b *build) id(typ string, parts ...string) string {
+	return b.keys.ID(b.chart, b.in.Source, typ, parts...)
+}
+
+// subject is the reference to the patient.
+func (b *build) subject() r4.Reference { return refer("Patient", b.chart) }
+
+// refer makes a literal reference.
+func refer(typ, id string) r4.Reference {
+	s := typ + "/" + id
+	return r4.Reference{Reference: &s}
+}
+
+// add makes model, a samply struct with its Id set, a resource that the message
+// states, valid from when it was sent. also says what the struct cannot hold.
+func (b *build) add(model any, also ...fhir.Set) fhir.Ref { return b.addAt(b.at, model, also...) }
+
+// addAt is add for a fact with a time of its own, such as an observation's
+// report time: a later version of the same resource replaces an earlier one.
+func (b *build) addAt(at time.Time, model any, also ...fhir.Set) fhir.Ref {
+	ref := b.support(at, model, also...)
+	if !ref.IsZero() {
+		b.target = append(b.target, ref)
+	}
+	return ref
+}
+
+// support adds what the message only mentions, such as a practitioner: it is
+// no target of the message's Provenance. The first to give an id wins.
+func (b *build) support(at time.Time, model any, also ...fhir.Set) fhir.Ref {
+	res, err := fhir.New(model, also...)
+	if err != nil {
+		if b.fault == nil {
+			b.fault = err
+		}
+		return fhir.Ref{}
+	}
+	ref := res.Ref()
+	if _, twice := b.seen[ref]; !twice {
+		b.seen[ref] = len(b.out.Resources)
+		b.out.Resources = append(b.out.Resources, Resource{Resource: res, At: at})
+	}
+	return ref
+}
+
+// has tells whether the message already gave that resource.
+func (b *build) has(typ, id string) bool {
+	_, ok := b.seen[fhir.Ref{Type: typ, ID: id}]
+	return ok
+}
+
+// reminder is the time of a version that a message only repeats: the patient
+// and the visit of a result. It lies below every version of the same thing that
+// a message states, and keeps its order among its like.
+func reminder(at time.Time) time.Time { return at.AddDate(-200, 0, 0) }
+
+// note says what was left out. field 0 means the whole segment.
+func (b *build) note(seg hl7.Segment, field int, reason string) {
+	b.out.Notes = append(b.out.Notes, note(fail(seg, field, reason)))
+}
+
+// result ends the build.
+func (b *build) result() (Result, error) {
+	b.provenance()
+	if b.fault != nil {
+		return Result{}, b.refused()
+	}
+	return b.out, nil
+}
+
+// refused is the error for a resource that fhir would not take: a fault of this
+// package, said without the data.
+func (b *build) refused() error {
+	reason := "the mapping made a resource that is not FHIR"
+	var at *fhir.Error
+	if errors.As(b.fault, &at) && at.Expression != "" {
+		reason += ": " + at.Expression
+	}
+	return fail(b.msg.Segment("MSH"), 9, reason)
+}
+
+// dateTime reads a field as a FHIR dateTime; nil, with a note, when it is none.
+func (b *build) dateTime(seg hl7.Segment, field int) *string {
+	if m, ok := b.moment(seg, field); ok {
+		return &m.text
+	}
+	return nil
+}
+
+// date reads a field as a FHIR date: the day its own clock had.
+func (b *build) date(seg hl7.Segment, field int) *string {
+	if m, ok := b.moment(seg, field); ok {
+		return p(m.date())
+	}
+	return nil
+}
+
+// moment reads a field as a time; ok is false, with a note, when it is none.
+func (b *build) moment(seg hl7.Segment, field int) (moment, bool) {
+	s := value(seg.Field(field))
+	if s == "" {
+		return moment{}, false
+	}
+	m, ok := b.feed.moment(s)
+	if !ok {
+		b.note(seg, field, "not a time")
+	}
+	return m, ok
+}
+
+// when reads a part of a composite as a FHIR dateTime, nil when it is none.
+func (b *build) when(s string) *string {
+	if s == "" {
+		return nil
+	}
+	if m, ok := b.feed.moment(s); ok {
+		return &m.text
+	}
+	return nil
+}
+
+// instant is a time as FHIR's instant: to the second at least, with an offset.
+func (b *build) instant(t time.Time) string {
+	return t.In(b.feed.zone()).Format("2006-01-02T15:04:05.999999999Z07:00")
+}
+
+// period is nil when neither end is known.
+func period(start, end *string) *r4.Period {
+	if start == nil && end == nil {
+		return nil
+	}
+	return &r4.Period{Start: start, End: end}
+}

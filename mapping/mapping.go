@@ -1,0 +1,152 @@
+package mapping
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+	"firebreak/inbox"
+)
+
+// Result is what one message says.
+type Result struct {
+	Patient   fhir.Ref   // whose chart it goes into
+	At        time.Time  // when the source sent it: MSH-7
+	Resources []Resource // in the order made; every reference among them resolves
+	Links     []Link     // merges it asks for or takes back
+	Notes     []string   // what was left out and where, never a value: "DG1-5 in segment 7: not a time"
+}
+
+// Resource is one version of one resource.
+type Resource struct {
+	fhir.Resource
+	At      time.Time // which version is current: the later one
+	Chart   string    // key of the chart it belongs to; empty: Result.Patient's
+	Deleted bool      // the source deleted it; Resource is a stub, Chart is empty
+	Given   bool      // its id was given with it and does not tell its chart
+}
+
+// Link says that what is known of From belongs to Into, or with Undo that it
+// does not after all.
+type Link struct {
+	From, Into fhir.Ref
+	At         time.Time
+	Undo       bool
+}
+
+// Error says that a message cannot be mapped and must be held, and where it
+// fails. It never holds the value found there.
+type Error struct {
+	Segment   string // "PID"
+	Index     int    // which of the message's segments, from 1; 0 when it is not there
+	Field     int    // 3 in PID-3; 0: the segment as a whole
+	Component int    // 1 in PID-3.1; 0: the field as a whole
+	Reason    string // "no patient identifier"
+}
+
+// Error reads "mapping: PID-3 in segment 3: no patient identifier".
+func (e *Error) Error() string { return "mapping: " + e.where() + ": " + e.Reason }
+
+// Place is the path inside the segment: "PID-3.1".
+func (e *Error) Place() string {
+	s := e.Segment
+	if e.Field > 0 {
+		s += "-" + strconv.Itoa(e.Field)
+		if e.Component > 0 {
+			s += "." + strconv.Itoa(e.Component)
+		}
+	}
+	return s
+}
+
+func (e *Error) where() string {
+	if e.Index == 0 {
+		return e.Place()
+	}
+	return e.Place() + " in segment " + strconv.Itoa(e.Index)
+}
+
+// fail makes the error that names a field of seg; field 0 names the segment.
+func fail(seg hl7.Segment, field int, reason string) *Error {
+	return &Error{Segment: seg.Name(), Index: seg.Index(), Field: field, Reason: reason}
+}
+
+// fault turns what the reader of HL7 says into this package's error.
+func fault(err error) error {
+	var at *hl7.FieldError
+	if !errors.As(err, &at) {
+		return err
+	}
+	return &Error{Segment: at.Segment, Index: at.Index, Field: at.Field, Component: at.Component, Reason: at.Reason}
+}
+
+// Map maps one message. It is pure: the same message under the same Keys
+// gives the same bytes. The error is an *Error; then nothing of the message may
+// be applied.
+func Map(k *Keys, m inbox.Message) (Result, error) {
+	if m.Kind == inbox.FHIR {
+		return push(k, m)
+	}
+	b, err := newBuild(k, m)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := b.message(); err != nil {
+		return Result{}, err
+	}
+	return b.result()
+}
+
+// message maps by message type and trigger, MSH-9.
+func (b *build) message() error {
+	switch b.typ.Code {
+	case "ADT":
+		return b.adt()
+	}
+	return b.unmapped()
+}
+
+// unmapped is the answer to a message type nobody maps.
+func (b *build) unmapped() error {
+	e := fail(b.msg.Segment("MSH"), 9, "messages of this type are not mapped")
+	if b.typ.Code == "" {
+		e.Reason = "no message type"
+	}
+	return e
+}
+
+// PatientKey is the id of the chart that m goes into, as Map would say, at a
+// fraction of the cost: messages with the same key must be applied in order.
+// The error is Map's.
+func PatientKey(k *Keys, m inbox.Message) (string, error) {
+	if m.Kind == inbox.FHIR {
+		return pushKey(k, m)
+	}
+	msg, err := parse(m)
+	if err != nil {
+		return "", err
+	}
+	f := k.feed(m.Source)
+	id, err := f.patient(msg.Segment("PID"))
+	if err != nil {
+		return "", err
+	}
+	return k.Patient(m.Source, id.system, id.value), nil
+}
+
+func parse(m inbox.Message) (*hl7.Message, error) {
+	if m.Kind != inbox.HL7v2 {
+		return nil, &Error{Segment: "MSH", Reason: "not an HL7 v2 message"}
+	}
+	msg, err := hl7.Parse(m.Body)
+	if err != nil {
+		return nil, fault(err)
+	}
+	return msg, nil
+}
+
+// note is e as a line of Result.Notes.
+func note(e *Error) string { return strings.ReplaceAll(e.where()+": "+e.Reason, "\n", " ") }
