@@ -43,17 +43,16 @@ func (r Resource) With(id, versionID string, lastUpdated time.Time) (Resource, e
 	if !lastUpdated.IsZero() {
 		updated = append(lastUpdated.UTC().AppendFormat([]byte{'"'}, InstantFormat), '"')
 	}
-	switch meta.Kind() {
-	case 0, 'n':
-		if add := metaMembers(version, updated); len(add) > 0 {
-			obj := append(append([]byte{'{'}, add...), '}')
-			if meta.IsZero() {
-				e.insert(place, append([]byte(`,"meta":`), obj...))
-			} else {
-				e.replace(meta, obj)
-			}
+	switch kind := meta.Kind(); {
+	case version == nil && updated == nil:
+	case kind == 0 || kind == 'n':
+		obj := append(append([]byte{'{'}, metaMembers(version, updated)...), '}')
+		if meta.IsZero() {
+			e.insert(place, append([]byte(`,"meta":`), obj...))
+		} else {
+			e.replace(meta, obj)
 		}
-	case '{':
+	case kind == '{':
 		for c := meta.open('{'); c.next(); {
 			switch {
 			case version != nil && c.nameIs("versionId"):
