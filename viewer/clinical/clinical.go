@@ -1,0 +1,83 @@
+// Package clinical reads a released view of a chart the way a clinician does:
+// tests with their results over time, flags, reports, documents, visits,
+// people. It is the one reading behind every page, so that no two pages can
+// disagree about what the newest value is, or whether it counts.
+//
+// Nothing is guessed: numbers keep the digits that were sent, times their
+// precision and zone, flags their letters; what is not known is left empty.
+// A Chart is made from a policy.View alone and so holds only what may be shown.
+package clinical
+
+import (
+	"time"
+
+	"firebreak/fhir"
+	"firebreak/policy"
+)
+
+// Chart is one patient's chart as one caller may see it. It is immutable and
+// may be shared between requests of callers who see the same view.
+type Chart struct {
+	Person       Person
+	Tests        []*Test  // by panel, newest panel first, then as the panel orders them
+	Panels       []*Panel // the same tests, grouped
+	Allergies    []Allergy
+	Problems     []Problem
+	Medicines    []Medicine
+	Vaccines     []Vaccine
+	Procedures   []Procedure
+	Reports      []*Report     // newest first
+	Documents    []*Document   // newest first
+	Visits       []Visit       // newest first
+	Appointments []Appointment // latest first
+	Related      []Related     // family and other contacts
+	Carers       []Carer       // who gives care, most recently seen first
+	Coverages    []Coverage
+
+	now      time.Time
+	src      source
+	results  map[fhir.Ref][]*Result
+	reported map[fhir.Ref]place
+	origin   origins
+}
+
+// item is what is read of a released resource.
+type item interface {
+	Resource() fhir.Resource
+	Recorded() time.Time
+	Source() string
+}
+
+// source is a policy.View, reduced to what the reading needs.
+type source interface {
+	Of(typ string) []policy.Released
+	Get(fhir.Ref) (policy.Released, bool)
+	History(fhir.Ref) []policy.Released
+	Patient() (policy.Released, bool)
+}
+
+// Of reads a view. now decides ages and what lies ahead.
+func Of(v *policy.View, now time.Time) *Chart { return read(v, now) }
+
+func read(src source, now time.Time) *Chart {
+	c := &Chart{now: now, src: src, results: map[fhir.Ref][]*Result{}}
+	c.readPerson()
+	c.readReports()
+	c.readTests()
+	c.readHistory()
+	c.readDocuments()
+	c.readVisits()
+	c.readPeople()
+	return c
+}
+
+// Origin is where one item came from.
+type Origin struct {
+	Source   string    // name of the feed, see record.Feed
+	Received time.Time // when its message arrived
+	Ref      fhir.Ref
+}
+
+func originOf(i item) Origin {
+	return Origin{Source: i.Source(), Received: i.Recorded(), Ref: i.Resource().Ref()}
+}

@@ -1,0 +1,361 @@
+package clinical
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"firebreak/fhir"
+)
+
+// Test is everything one kind of test has given: one row of the grid.
+type Test struct {
+	Key     string // what makes two results the same test; not for people
+	Name    string
+	Code    string // "LOINC 2823-3", "WinPath tt-0003-01"; empty for tests known by name only
+	Kind    string // "Laboratory", "Vital signs"; empty when not told
+	Panel   *Panel
+	Results []*Result // newest first; withdrawn and cancelled ones included
+
+	order int // place within its panel
+}
+
+// Panel is a group of tests that belong together: those of one kind of report,
+// the members of one panel, else those of one kind.
+type Panel struct {
+	Key   string
+	Name  string
+	Kind  string
+	Tests []*Test
+}
+
+// Newest is the newest result that counts, nil when there is none. It is the
+// one answer to "what is the potassium now" on every page.
+func (t *Test) Newest() *Result {
+	for _, r := range t.Results {
+		if r.Counts() {
+			return r
+		}
+	}
+	return nil
+}
+
+// Series are the numbers of one unit and method over time, oldest first.
+type Series struct {
+	Unit, Method string
+	Points       []*Result
+}
+
+// Series splits a test's numeric results into lines that may be drawn on one
+// axis. Units that are spelled differently stay apart, unless the difference
+// is only the spelling of litre; the series with the newest point comes first.
+func (t *Test) Series() []Series {
+	var all []Series
+	for _, r := range slices.Backward(t.Results) {
+		if !r.Counts() || !r.Value.Numeric || r.When.part == unread {
+			continue
+		}
+		at := slices.IndexFunc(all, func(s Series) bool {
+			return sameUnit(s.Unit) == sameUnit(r.Value.Unit) && s.Method == r.Method
+		})
+		if at < 0 {
+			all = append(all, Series{Unit: r.Value.Unit, Method: r.Method})
+			at = len(all) - 1
+		}
+		all[at].Points = append(all[at].Points, r)
+	}
+	slices.SortStableFunc(all, func(a, b Series) int {
+		return newer(a.Points[len(a.Points)-1].When, b.Points[len(b.Points)-1].When)
+	})
+	return all
+}
+
+// Words are the results that are no numbers, oldest first.
+func (t *Test) Words() []*Result {
+	var all []*Result
+	for _, r := range slices.Backward(t.Results) {
+		if r.Counts() && !r.Value.Numeric {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// Course is the direction of the last three exact numbers of the newest
+// series.
+type Course uint8
+
+const (
+	NoCourse Course = iota // fewer than two numbers
+	Rising
+	Falling
+	Steady
+	Varying
+)
+
+// Course tells the direction and the numbers it is read from, oldest first.
+func (t *Test) Course() (Course, []*Result) {
+	all := t.Series()
+	if len(all) == 0 {
+		return NoCourse, nil
+	}
+	var last []*Result
+	for _, r := range slices.Backward(all[0].Points) {
+		if r.Value.Exact() && len(last) < 3 {
+			last = append(last, r)
+		}
+	}
+	slices.Reverse(last)
+	if len(last) < 2 {
+		return NoCourse, last
+	}
+	up, down := false, false
+	for i := 1; i < len(last); i++ {
+		up = up || last[i].Value.Number > last[i-1].Value.Number
+		down = down || last[i].Value.Number < last[i-1].Value.Number
+	}
+	switch {
+	case up && down:
+		return Varying, last
+	case up:
+		return Rising, last
+	case down:
+		return Falling, last
+	}
+	return Steady, last
+}
+
+const loinc = "http://loinc.org"
+
+// testKey is what makes two results the same test: the LOINC code if there is
+// one, else the first code with its system, else the name.
+func testKey(c Concept) string {
+	if k := c.Code(loinc); k != "" {
+		return loinc + "|" + k
+	}
+	for _, k := range c.Codes {
+		if k.Code != "" {
+			return k.System + "|" + k.Code
+		}
+	}
+	return "text|" + strings.ToLower(strings.TrimSpace(c.Name()))
+}
+
+// shownCode names a code with its system, as people write it.
+func shownCode(c Concept) string {
+	if k := c.Code(loinc); k != "" {
+		return "LOINC " + k
+	}
+	for _, k := range c.Codes {
+		if k.Code != "" {
+			return strings.TrimSpace(systemName(k.System) + " " + k.Code)
+		}
+	}
+	return ""
+}
+
+// systemName is the last, readable part of a code system's address.
+func systemName(system string) string {
+	switch system {
+	case "http://snomed.info/sct":
+		return "SNOMED CT"
+	case "http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm":
+		return "ICD-10"
+	}
+	if i := strings.LastIndexAny(system, "/:"); i >= 0 {
+		return system[i+1:]
+	}
+	return system
+}
+
+// kinds are the words for observation categories.
+//
+// Source: http://terminology.hl7.org/CodeSystem/observation-category.
+var kinds = map[string]string{
+	"laboratory": "Laboratory", "vital-signs": "Vital signs", "imaging": "Imaging", "social-history": "Social history",
+	"survey": "Survey", "exam": "Examination", "procedure": "Procedure", "therapy": "Therapy", "activity": "Activity",
+}
+
+func kindOf(categories []Concept) string {
+	for _, c := range categories {
+		for _, k := range c.Codes {
+			if name, ok := kinds[k.Code]; ok {
+				return name
+			}
+		}
+	}
+	return names(categories)
+}
+
+// place is where a result stands: the report or panel that holds it.
+type place struct {
+	panel string // key
+	name  string
+	kind  string
+	order int
+}
+
+// OtherTests is the name of the panel of tests that belong to no other.
+const OtherTests = "Other results"
+
+func (c *Chart) readTests() {
+	observations := c.src.Of("Observation")
+	read := make([]observation, len(observations))
+	inPanel := map[fhir.Ref]place{} // members of panel Observations
+	for i, x := range observations {
+		read[i] = readObservation(x.Resource())
+		n := 0
+		for m := range read[i].members.Items() {
+			inPanel[ref(m)] = place{"panel|" + testKey(read[i].code), read[i].code.Name(), kindOf(read[i].category), n}
+			n++
+		}
+	}
+	tests := map[string]*Test{}
+	places := map[*Result]place{}
+	for i, x := range observations {
+		o := read[i]
+		id := x.Resource().Ref()
+		parent, reported := c.reported[id]
+		if !reported {
+			parent, reported = inPanel[id]
+		}
+		kind := kindOf(o.category)
+		for _, r := range c.observationResults(x, o) {
+			code, at := o.code, parent
+			if r.component >= 0 {
+				code = componentCode(o, r.component)
+				if !reported {
+					at = place{"panel|" + testKey(o.code), o.code.Name(), kind, r.component}
+				}
+			} else if !reported {
+				at = place{"kind|" + kind, cmp.Or(kind, OtherTests), kind, 0}
+			}
+			key := testKey(code)
+			t := tests[key]
+			if t == nil {
+				t = &Test{Key: key}
+				tests[key] = t
+			}
+			r.Test = t
+			t.Results = append(t.Results, r)
+			places[r] = at
+			c.results[id] = append(c.results[id], r)
+		}
+	}
+	for _, t := range tests {
+		slices.SortFunc(t.Results, newestFirst)
+		t.Results = fold(t.Results)
+		c.nameTest(t, places)
+		c.Tests = append(c.Tests, t)
+	}
+	c.group(places)
+}
+
+func componentCode(o observation, i int) Concept {
+	n := 0
+	for item := range o.components.Items() {
+		if n == i {
+			return concept(item.Get("code"))
+		}
+		n++
+	}
+	return Concept{}
+}
+
+// nameTest gives a test the name, code and kind its newest result goes by.
+func (c *Chart) nameTest(t *Test, places map[*Result]place) {
+	for _, r := range t.Results {
+		x, ok := c.src.Get(r.Ref)
+		if !ok {
+			continue
+		}
+		o := readObservation(x.Resource())
+		code := o.code
+		if r.component >= 0 {
+			code = componentCode(o, r.component)
+		}
+		if t.Name == "" {
+			t.Name = code.Name()
+		}
+		if t.Code == "" {
+			t.Code = shownCode(code)
+		}
+		if t.Kind == "" {
+			t.Kind = cmp.Or(kindOf(o.category), places[r].kind)
+		}
+		if t.Name != "" && t.Kind != "" {
+			return
+		}
+	}
+}
+
+// group puts every test into one panel: the one its newest result stands in.
+func (c *Chart) group(places map[*Result]place) {
+	panels := map[string]*Panel{}
+	newest := map[*Panel]time.Time{}
+	for _, t := range c.Tests {
+		at := places[t.Results[0]]
+		p := panels[at.panel]
+		if p == nil {
+			p = &Panel{Key: at.panel, Name: at.name, Kind: cmp.Or(at.kind, t.Kind)}
+			panels[at.panel] = p
+			c.Panels = append(c.Panels, p)
+		}
+		t.Panel, t.order = p, at.order
+		p.Tests = append(p.Tests, t)
+		if when := t.Results[0].When.At; when.After(newest[p]) {
+			newest[p] = when
+		}
+	}
+	for _, p := range c.Panels {
+		slices.SortFunc(p.Tests, func(a, b *Test) int {
+			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.Key, b.Key))
+		})
+	}
+	slices.SortFunc(c.Panels, func(a, b *Panel) int {
+		return cmp.Or(newest[b].Compare(newest[a]), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key))
+	})
+	c.Tests = c.Tests[:0]
+	for _, p := range c.Panels {
+		c.Tests = append(c.Tests, p.Tests...)
+	}
+}
+
+// Attention are the tests whose newest result is flagged and was collected
+// within the period before now: critical first, then newest first.
+func (c *Chart) Attention(period time.Duration) []*Test {
+	var all []*Test
+	for _, t := range c.Tests {
+		if r := t.Newest(); r != nil && r.Flag().Weight > Plain && c.now.Sub(r.When.At) <= period {
+			all = append(all, t)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Test) int {
+		x, y := a.Newest(), b.Newest()
+		return cmp.Or(-cmp.Compare(x.Flag().Weight/Critical, y.Flag().Weight/Critical), newer(x.When, y.When))
+	})
+	return all
+}
+
+// Latest are the tests with a result that counts, newest first.
+func (c *Chart) Latest() []*Test {
+	var all []*Test
+	for _, t := range c.Tests {
+		if t.Newest() != nil {
+			all = append(all, t)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Test) int { return newer(a.Newest().When, b.Newest().When) })
+	return all
+}
+
+// Test is the test of that key, nil when the chart has none.
+func (c *Chart) Test(key string) *Test {
+	for _, t := range c.Tests {
+		if t.Key == key {
+			return t
+		}
+	}
+	return nil
+}

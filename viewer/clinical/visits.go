@@ -1,0 +1,121 @@
+package clinical
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Visit is an Encounter.
+type Visit struct {
+	Origin
+	Class   string // "Inpatient", "Emergency"; as sent when not known
+	Kind    string
+	Status  Status
+	Period  Span
+	Place   string
+	People  []Participant
+	Reason  string
+	Service string
+	Left    string // discharge disposition
+}
+
+// Participant is someone who takes part in a visit or appointment.
+type Participant struct{ Name, Role string }
+
+// Appointment is an Appointment.
+type Appointment struct {
+	Origin
+	What    string
+	Status  Status
+	Start   Time
+	End     Time
+	Place   string
+	People  []Participant
+	Reason  string
+	Comment string
+}
+
+// classes are the words for encounter classes.
+//
+// Source: http://terminology.hl7.org/CodeSystem/v3-ActCode (ActEncounterCode);
+// HL7 v2.5.1 table 0004.
+var classes = map[string]string{
+	"AMB": "Ambulatory", "EMER": "Emergency", "FLD": "Field", "HH": "Home health", "IMP": "Inpatient", "ACUTE": "Inpatient, acute",
+	"NONAC": "Inpatient, non-acute", "OBSENC": "Observation", "PRENC": "Pre-admission", "SS": "Short stay", "VR": "Virtual",
+	"E": "Emergency", "I": "Inpatient", "O": "Outpatient", "P": "Pre-admission", "R": "Recurring", "B": "Obstetrics",
+}
+
+func (c *Chart) readVisits() {
+	for _, x := range c.src.Of("Encounter") {
+		r := x.Resource()
+		class := coding(r.Get("class"))
+		v := Visit{
+			Origin: originOf(x), Class: cmp.Or(classes[class.Code], class.Display, class.Code), Kind: names(concepts(r.Get("type"))),
+			Status: Status(r.Get("status").Text()), Period: span(r.Get("period")), Reason: names(concepts(r.Get("reasonCode"))),
+			Service: concept(r.Get("serviceType")).Name(), Left: concept(r.Get("hospitalization").Get("dischargeDisposition")).Name(),
+		}
+		for l := range r.Get("location").Items() {
+			if name := c.called(l.Get("location")); name != "" {
+				v.Place = name // the last named is where the patient was or is
+			}
+		}
+		if org := c.called(r.Get("serviceProvider")); org != "" && org != v.Place {
+			if v.Place != "" {
+				v.Place += ", "
+			}
+			v.Place += org
+		}
+		for p := range r.Get("participant").Items() {
+			if name := c.called(p.Get("individual")); name != "" {
+				v.People = append(v.People, Participant{name, names(concepts(p.Get("type")))})
+			}
+		}
+		c.Visits = append(c.Visits, v)
+	}
+	slices.SortStableFunc(c.Visits, func(a, b Visit) int {
+		return cmp.Or(newer(a.Period.Start, b.Period.Start), b.Received.Compare(a.Received), cmp.Compare(a.Ref.ID, b.Ref.ID))
+	})
+	for _, x := range c.src.Of("Appointment") {
+		r := x.Resource()
+		a := Appointment{
+			Origin: originOf(x), Status: Status(r.Get("status").Text()), Start: ParseTime(r.Get("start").Text()), End: ParseTime(r.Get("end").Text()),
+			Reason: names(concepts(r.Get("reasonCode"))), Comment: r.Get("comment").Text(),
+		}
+		a.What = cmp.Or(names(concepts(r.Get("serviceType"))), concept(r.Get("appointmentType")).Name(), names(concepts(r.Get("specialty"))), r.Get("description").Text())
+		for p := range r.Get("participant").Items() {
+			name, of := c.called(p.Get("actor")), ref(p.Get("actor")).Type
+			switch {
+			case name == "" || of == "Patient":
+			case of == "Location":
+				a.Place = name
+			default:
+				a.People = append(a.People, Participant{name, names(concepts(p.Get("type")))})
+			}
+		}
+		c.Appointments = append(c.Appointments, a)
+	}
+	slices.SortStableFunc(c.Appointments, func(a, b Appointment) int {
+		return cmp.Or(newer(a.Start, b.Start), cmp.Compare(a.Ref.ID, b.Ref.ID))
+	})
+}
+
+// Expected tells whether the appointment lies ahead and still stands.
+func (a Appointment) Expected(now time.Time) bool {
+	switch a.Status {
+	case "cancelled", "noshow", "entered-in-error", "fulfilled", "checked-in":
+		return false
+	}
+	return a.Start.At.After(now)
+}
+
+// Coming are the appointments that lie ahead, soonest first.
+func (c *Chart) Coming() []Appointment {
+	var all []Appointment
+	for _, a := range slices.Backward(c.Appointments) {
+		if a.Expected(c.now) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
