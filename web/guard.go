@@ -20,6 +20,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"firebreak/access"
+	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
 )
@@ -34,18 +35,19 @@ type Handler func(http.ResponseWriter, *http.Request, access.Caller) error
 // no Caller to reach with.
 type Opener func(http.ResponseWriter, *http.Request) error
 
-// Session is a signed-in browser, as the guard found it.
+// Session is a signed-in browser, as the guard found it. The zero Session is
+// nobody's.
 type Session struct {
 	Key      string        // opaque and different for each session; what handles in addresses are bound to
 	Identity auth.Identity //
-	Worksite string        // id of the worksite chosen, empty before
-	For      string        // person acted for, empty for oneself
+	Worksite string        // registry id of the worksite chosen, empty before
+	For      string        // registry id of the membership acted for, empty for oneself
 	Left     time.Duration // until it ends if nothing more is done
 }
 
-// Sessions tells who is signed in at the browser that sent r. use says whether
-// the request is a use by a person; looking at the clock is none. Nobody, or a
-// session that has ended, is the zero Session and no error.
+// Sessions tells who is signed in at the browser that sent r; Accounts does.
+// use says whether the request is a use by a person: looking at the clock is
+// none. Nobody, or a session that is over, is the zero Session and no error.
 type Sessions interface {
 	Session(r *http.Request, use bool) (Session, error)
 }
@@ -64,21 +66,13 @@ type Door interface {
 	Token(ctx context.Context, id auth.Identity) (access.Caller, error)
 }
 
-// Refusal is a request that was turned away at the door, for the audit log.
-type Refusal struct {
-	Identity auth.Identity // zero when nobody proved who they are
-	Route    string        // template of the address
-	Address  string
-	Request  string
-}
-
-// Config is what a Guard needs. Sessions, Tokens, Door and Refused must be
-// set; of the rest the zero value is the safe choice.
+// Config is what a Guard needs. Sessions, Tokens, Door and Audit must be set;
+// of the rest the zero value is the safe choice.
 type Config struct {
 	Sessions Sessions
 	Tokens   Tokens
 	Door     Door
-	Refused  func(context.Context, Refusal) error // audits; its failure fails the request
+	Audit    func(context.Context, audit.Event) error // audit.Log's Append; its failure fails the request
 
 	Secure      bool          // served over TLS, by us or a proxy: tell browsers to insist on it
 	FormTargets []string      // origins a form may lead on to besides our own: the OpenID provider's
@@ -104,8 +98,8 @@ type Guard struct {
 
 // New makes a Guard, or says what is missing.
 func New(c Config) (*Guard, error) {
-	if c.Sessions == nil || c.Tokens == nil || c.Door == nil || c.Refused == nil {
-		return nil, errors.New("web: a guard needs Sessions, Tokens, Door and Refused")
+	if c.Sessions == nil || c.Tokens == nil || c.Door == nil || c.Audit == nil {
+		return nil, errors.New("web: a guard needs Sessions, Tokens, Door and Audit")
 	}
 	if c.PageBody == 0 {
 		c.PageBody = 64 << 10
@@ -182,9 +176,13 @@ func (g *Guard) enter(w http.ResponseWriter, r *http.Request, body int64) {
 // refuse audits that somebody was turned away, then returns why. When the
 // audit fails, that failure is the answer.
 func (g *Guard) refuse(r *http.Request, id auth.Identity, why *fhir.Error) error {
-	if err := g.config.Refused(r.Context(), Refusal{
-		Identity: id, Route: tripOf(r).route, Address: Address(r), Request: RequestID(r),
-	}); err != nil {
+	e := audit.Event{
+		Time: g.config.Now(), Action: audit.SignIn, Refused: true, Detail: tripOf(r).route, Address: Address(r), Request: RequestID(r),
+	}
+	if !id.IsZero() {
+		e.Subject = id.Issuer() + " " + id.Subject()
+	}
+	if err := g.config.Audit(r.Context(), e); err != nil {
 		return err
 	}
 	return why
