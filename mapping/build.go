@@ -154,17 +154,18 @@ func (b *build) date(seg hl7.Segment, field int) *string {
 	return nil
 }
 
-// moment reads a field as a time; ok is false, with a note, when it is none.
+// moment reads a field as a time; ok is false when nothing was sent and, with a
+// note, when it is none.
 func (b *build) moment(seg hl7.Segment, field int) (moment, bool) {
-	s := value(seg.Field(field))
-	if s == "" {
+	t, err := seg.Field(field).Time()
+	if err != nil {
+		b.note(seg, field, "not a time")
 		return moment{}, false
 	}
-	m, ok := b.feed.moment(s)
-	if !ok {
-		b.note(seg, field, "not a time")
+	if t.IsZero() {
+		return moment{}, false
 	}
-	return m, ok
+	return b.feed.from(t), true
 }
 
 // when reads a part of a composite as a FHIR dateTime, nil when it is none.
