@@ -41,7 +41,7 @@ type Session struct {
 	Key      string        // opaque and different for each session; what handles in addresses are bound to
 	Identity auth.Identity //
 	Worksite string        // registry id of the worksite chosen, empty before
-	For      string        // registry id of the membership acted for, empty for oneself
+	For      string        // registry id of the person acted for, empty for oneself
 	Left     time.Duration // until it ends if nothing more is done
 }
 
@@ -57,11 +57,11 @@ type Tokens interface {
 	Verify(ctx context.Context, token string) (auth.Identity, error)
 }
 
-// Door admits identities: the registry's memberships through access.Admit.
-// An *access.Refusal refuses; any other error is our own failure.
+// Door admits identities; registry.Registry does. An *access.Refusal refuses;
+// any other error is our own failure.
 type Door interface {
-	// Person admits a signed-in person at the session's worksite.
-	Person(ctx context.Context, s Session) (access.Caller, error)
+	// Person admits somebody signed in at the worksite, and for the person, that the session says.
+	Person(ctx context.Context, id auth.Identity, worksite, actingFor string) (access.Caller, error)
 	// Token admits the bearer of a token: an app's user or a backend.
 	Token(ctx context.Context, id auth.Identity) (access.Caller, error)
 }

@@ -36,7 +36,7 @@ func (p Pages) Page(h Handler) http.Handler {
 			http.Redirect(w, r, p.Choose, http.StatusSeeOther)
 			return nil
 		}
-		caller, err := p.Guard.config.Door.Person(r.Context(), s)
+		caller, err := p.Guard.config.Door.Person(r.Context(), s.Identity, s.Worksite, s.For)
 		var refusal *access.Refusal
 		if errors.As(err, &refusal) {
 			return p.Guard.refuse(r, s.Identity, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: refusal.Text(), Err: err})

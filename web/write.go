@@ -69,3 +69,21 @@ func refusedQuality(q string) bool {
 	f, err := strconv.ParseFloat(v, 64)
 	return err != nil || f <= 0
 }
+
+// WritePacked sends an answer that was compressed beforehand, as it is or
+// packed, whichever the client can read.
+func WritePacked(w http.ResponseWriter, r *http.Request, contentType string, body, packed []byte) error {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Add("Vary", "Accept-Encoding")
+	if acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		body = packed
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+	return nil
+}
