@@ -184,8 +184,11 @@ func (t Time) DateTime(loc *time.Location) string {
 	}
 	offset, negative := t.offset, t.negative
 	if !t.Zoned {
-		at, ok := t.in(loc)
-		if !ok {
+		if loc == nil {
+			return string(b)
+		}
+		at, n := t.in(loc)
+		if n != 1 {
 			return string(b)
 		}
 		_, seconds := at.Zone()
@@ -228,8 +231,9 @@ func (t Time) appendClock(b []byte) []byte {
 }
 
 // Start gives the first instant that the value covers, for ordering: a month
-// begins on its first day. Without an offset it is read in loc (UTC when nil);
-// where loc's clock showed the time twice, the first is meant.
+// begins on its first day. Without an offset it is read in loc (UTC when nil).
+// Where loc's clock showed the time twice, the first is meant; where never, the
+// time as if the clock had not been put forward.
 func (t Time) Start(loc *time.Location) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -239,40 +243,36 @@ func (t Time) Start(loc *time.Location) time.Time {
 	} else if loc == nil {
 		loc = time.UTC
 	}
-	at := t.wall(loc)
-	for _, before := range [...]time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour} {
-		if other := at.Add(-before); sameWall(other, at) {
-			return other
-		}
-	}
+	at, _ := t.in(loc)
 	return at
 }
 
-// wall reads the value on loc's clock.
-func (t Time) wall(loc *time.Location) time.Time {
-	return time.Date(t.year, time.Month(max(t.month, 1)), max(t.day, 1), t.hour, t.minute, t.second, t.nanos, loc)
-}
-
-// in gives the instant at which loc's clock showed the value; ok is false where
-// that was never or twice.
-func (t Time) in(loc *time.Location) (at time.Time, ok bool) {
-	if loc == nil {
-		return time.Time{}, false
+// in reads the value on loc's clock. n says how often the clock showed it: once
+// as a rule, twice when it was put back, never when it was put forward.
+func (t Time) in(loc *time.Location) (first time.Time, n int) {
+	wall := time.Date(t.year, time.Month(max(t.month, 1)), max(t.day, 1), t.hour, t.minute, t.second, t.nanos, time.UTC)
+	const day = 24 * time.Hour
+	_, before := wall.Add(-day).In(loc).Zone()
+	_, after := wall.Add(day).In(loc).Zone()
+	a := wall.Add(-time.Duration(before) * time.Second).In(loc)
+	if before == after {
+		return a, 1
 	}
-	at = t.wall(loc)
-	if at.Hour() != t.hour || at.Minute() != (t.minute+t.second/60)%60 && t.second == 60 || at.Minute() != t.minute && t.second < 60 {
-		return at, false
-	}
-	for _, d := range [...]time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour} {
-		if sameWall(at.Add(d), at) || sameWall(at.Add(-d), at) {
-			return at, false
+	b := wall.Add(-time.Duration(after) * time.Second).In(loc)
+	_, atA := a.Zone()
+	_, atB := b.Zone()
+	switch {
+	case atA == before && atB == after:
+		if b.Before(a) {
+			a = b
 		}
+		return a, 2
+	case atB == after:
+		return b, 1
+	case atA == before:
+		return a, 1
 	}
-	return at, true
-}
-
-func sameWall(a, b time.Time) bool {
-	return a.Hour() == b.Hour() && a.Minute() == b.Minute() && a.Day() == b.Day()
+	return a, 0
 }
 
 // Time reads a DTM or TS value; the zero Time when nothing was sent or the
@@ -293,6 +293,19 @@ func (n node) Time() (Time, error) {
 		t = t.limit((Repetition{n}).degree())
 	}
 	return t, nil
+}
+
+// Clock reads a TM value; ok is false when nothing was sent.
+func (n node) Clock() (c Clock, ok bool, err error) {
+	s := n.String()
+	if s == "" {
+		return Clock{}, false, nil
+	}
+	c, reason := ParseClock(s)
+	if reason != "" {
+		return Clock{}, false, n.Err(reason)
+	}
+	return c, true, nil
 }
 
 // degree reads TS.2 of the first repetition in r.

@@ -1,0 +1,277 @@
+package hl7
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bulk sends many messages over several connections. The messages of one
+// patient (first number in PID-3) go over the same connection, so they arrive
+// in order; a message that joins two patients (MRG) is sent when everything
+// before it has been answered, and nothing follows until it is.
+type Bulk struct {
+	Client      func() *Client // makes one connection's client
+	Connections int            // default 1
+
+	// Attempts is how often a message is sent that gets no answer; default 3,
+	// with Pause between, doubled each time; default 200 ms. An answer, good or
+	// bad, ends them.
+	Attempts int
+	Pause    time.Duration
+
+	// Progress, where set, is called behind each message, never twice at once.
+	Progress func(Counts)
+
+	Now func() time.Time // default time.Now
+}
+
+// Counts says how far a Bulk is. CA, CE and CR count as AA, AE and AR.
+type Counts struct {
+	Read       int // messages taken from the input
+	AA, AE, AR int
+	Unasked    int // sent; the message wants no answer (MSH-15, MSH-16)
+	Unanswered int // sent, perhaps arrived; every attempt timed out or broke
+	Unreadable int // not sent: no message by Parse, or a file that cannot be read
+}
+
+// Done counts the messages with an outcome.
+func (c Counts) Done() int { return c.AA + c.AE + c.AR + c.Unasked + c.Unanswered + c.Unreadable }
+
+// Result is what became of a Bulk's messages.
+type Result struct {
+	Counts
+	Elapsed time.Duration
+	Faults  []Fault // the first maxFaults that were not taken, in no order
+
+	latencies []time.Duration // of each answer, sorted
+}
+
+const maxFaults = 100
+
+// A Fault is one message that was not taken.
+type Fault struct {
+	Name string  // of the file
+	Line int     // where the message begins in it
+	Code AckCode // empty: no answer
+	Err  error   // never holds content: the place and the kind that ERR names, or what failed here
+}
+
+func (f Fault) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s:%d: %s %v", f.Name, f.Line, f.Code, f.Err))
+}
+
+// Rate gives the answered messages per second.
+func (r Result) Rate() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(len(r.latencies)) / r.Elapsed.Seconds()
+}
+
+// Percentile gives the time within which p per cent of the answers came,
+// measured from the message's first byte; 0 without answers.
+func (r Result) Percentile(p float64) time.Duration {
+	n := len(r.latencies)
+	if n == 0 {
+		return 0
+	}
+	i := int(p / 100 * float64(n))
+	return r.latencies[min(max(i, 0), n-1)]
+}
+
+// Send sends all messages of parts, which Files gives. It stops early only when
+// the context ends or no connection can be made; the result counts what was
+// done until then.
+func (b *Bulk) Send(ctx context.Context, parts iter.Seq2[FilePart, error]) (Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	run := &bulkRun{Bulk: b, ctx: ctx, cancel: cancel}
+	if run.now = b.Now; run.now == nil {
+		run.now = time.Now
+	}
+	start := run.now()
+	lanes := make([]chan letter, max(b.Connections, 1))
+	var workers sync.WaitGroup
+	for i := range lanes {
+		lanes[i] = make(chan letter, 16)
+		workers.Go(func() { run.lane(lanes[i]) })
+	}
+	for part, err := range parts {
+		if ctx.Err() != nil {
+			break
+		}
+		run.post(lanes, part, err)
+	}
+	for _, lane := range lanes {
+		close(lane)
+	}
+	workers.Wait()
+	run.result.Elapsed = run.now().Sub(start)
+	slices.Sort(run.result.latencies)
+	return run.result, context.Cause(ctx)
+}
+
+// letter is one message on its way.
+type letter struct {
+	name string
+	line int
+	m    *Message
+}
+
+type bulkRun struct {
+	*Bulk
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	now    func() time.Time
+	open   sync.WaitGroup // letters posted and without outcome
+
+	mu     sync.Mutex
+	result Result
+}
+
+// post gives a message to its patient's lane.
+func (r *bulkRun) post(lanes []chan letter, part FilePart, err error) {
+	l := letter{name: part.Name, line: part.Line}
+	if err == nil {
+		if part.Kind != MessagePart {
+			return
+		}
+		l.m, err = Parse(part.Message())
+	}
+	if err != nil {
+		r.mark(l, func(c *Result) { c.Read++; c.Unreadable++ }, "", err)
+		return
+	}
+	joins := len(lanes) > 1 && l.m.Segment("MRG").Exists()
+	if joins {
+		r.open.Wait()
+	}
+	r.mu.Lock()
+	r.result.Read++
+	r.mu.Unlock()
+	r.open.Add(1)
+	select {
+	case lanes[laneOf(l.m, len(lanes))] <- l:
+		if joins {
+			r.open.Wait()
+		}
+	case <-r.ctx.Done():
+		r.open.Done()
+	}
+}
+
+// laneOf hashes the patient's first number; messages without one go by the
+// whole of PID-3, and those without PID all over the first connection.
+func laneOf(m *Message, lanes int) int {
+	pid := m.Segment("PID").Field(3)
+	key := strings.TrimSpace(pid.Component(1).String())
+	if key == "" {
+		key = pid.Raw()
+	}
+	if key == "" || lanes == 1 {
+		return 0
+	}
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return int(h.Sum32() % uint32(lanes))
+}
+
+// lane sends what comes on one connection.
+func (r *bulkRun) lane(letters <-chan letter) {
+	client := r.Client()
+	defer client.Close()
+	for l := range letters {
+		if r.ctx.Err() == nil {
+			r.deliver(client, l)
+		}
+		r.open.Done()
+	}
+}
+
+func (r *bulkRun) deliver(client *Client, l letter) {
+	wire := l.m.Wire()
+	attempts, pause := or(r.Attempts, 3), orTime(r.Pause, 200*time.Millisecond)
+	for attempt := 1; ; attempt++ {
+		sent := r.now()
+		answer, err := client.Send(r.ctx, wire)
+		took := r.now().Sub(sent)
+		if err == nil {
+			r.answered(l, answer, took)
+			return
+		}
+		if r.ctx.Err() != nil || attempt == attempts {
+			var lost *Unanswered
+			if !errors.As(err, &lost) && !errors.Is(err, ErrCommitRefused) && r.ctx.Err() == nil {
+				r.cancel(err) // nothing was sent: nobody is there
+			}
+			r.mark(l, func(c *Result) { c.Unanswered++ }, "", err)
+			return
+		}
+		select {
+		case <-time.After(pause):
+			pause *= 2
+		case <-r.ctx.Done():
+		}
+	}
+}
+
+func (r *bulkRun) answered(l letter, a Answer, took time.Duration) {
+	var err error
+	if a.Code != "" && !a.Code.Positive() {
+		err = told(a.Message)
+	}
+	r.mark(l, func(c *Result) {
+		switch a.Code {
+		case AA, CA:
+			c.AA++
+		case AE, CE:
+			c.AE++
+		case AR, CR:
+			c.AR++
+		default:
+			c.Unasked++
+			return
+		}
+		c.latencies = append(c.latencies, took)
+	}, a.Code, err)
+}
+
+// mark records an outcome.
+func (r *bulkRun) mark(l letter, count func(*Result), code AckCode, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	count(&r.result)
+	if err != nil && len(r.result.Faults) < maxFaults {
+		r.result.Faults = append(r.result.Faults, Fault{l.name, l.line, code, err})
+	}
+	if r.Progress != nil {
+		r.Progress(r.result.Counts)
+	}
+}
+
+// told gives what a negative answer names: the place and the kind of its first
+// ERR. The receiver's own words stay out, because they may quote the message.
+func told(ack *Message) error {
+	e := ack.Segment("ERR")
+	place, code := e.Field(2).Rep(0), e.Field(3).Component(1).String()
+	if !place.Present() && code == "" { // before v2.5
+		place = e.Field(1).Rep(0)
+		code = place.Component(4).Sub(1).String()
+	}
+	fe := &FieldError{Segment: place.Component(1).String(), Reason: "refused by the receiver"}
+	if !isSegment(fe.Segment, 0) || len(fe.Segment) != 3 {
+		return errors.New(fe.Reason)
+	}
+	fe.Field, _ = counted(place.Component(3).String())
+	if n, ok := counted(code); ok && Code(n).String() != "" {
+		fe.Reason = Code(n).String()
+	}
+	return fe
+}
