@@ -77,7 +77,7 @@ func (l *Log) resume() (notes []string, err error) {
 	if l.head, err = os.OpenFile(filepath.Join(l.dir, "head"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
-	return notes, l.writeHead(l.at)
+	return notes, errors.Join(l.head.Truncate(0), l.writeHead(l.at))
 }
 
 // begin is the entry before the last segment.
