@@ -1,3 +1,51 @@
 package mapping
 
-func (b *build) adt() error { return b.unmapped() }
+// adt maps the ADT messages. What a trigger means:
+//
+//   - A visit's story (admitted, transferred, discharged, ...) states patient,
+//     visit and what else the message holds.
+//   - A person's (A28, A31) states the same; its PV1 is mostly none.
+//   - A merge states Links; its PID, which often holds no more than the number,
+//     is only a reminder of the patient.
+//
+// Others are held: they move visits or accounts between patients, swap or delete
+// them, and doing half of it would be worse than nothing.
+//
+// Source: v2-to-FHIR, ADT_A01 and its like; HL7 v2.9 chapter 3.3.
+func (b *build) adt() error {
+	switch b.trigger() {
+	case "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10",
+		"A11", "A12", "A13", "A14", "A15", "A16", "A21", "A22", "A23", "A25", "A26", "A27",
+		"A28", "A31", "A32", "A33", "A38", "A54", "A55", "A60", "A61", "A62":
+		if err := b.onePatient(); err != nil {
+			return err
+		}
+		return b.story()
+	case "A18", "A30", "A34", "A36", "A39", "A40", "A46", "A47":
+		b.mentionPatient()
+		return b.merges()
+	case "A24", "A37":
+		b.mentionPatient()
+		return b.links(b.trigger() == "A37")
+	}
+	e := fail(b.msg.Segment("MSH"), 9, "ADT messages with this trigger are not mapped")
+	e.Component = 2
+	return e
+}
+
+// story states everything the message holds.
+func (b *build) story() error {
+	all := b.msg.Segments()
+	b.statePatient()
+	b.relatedPersons(all)
+	visit, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
+	b.asked = true
+	b.conditions(all, visit)
+	if visit != nil {
+		ref := b.add(*visit, also...)
+		b.visit = ptr(refer(ref.Type, ref.ID))
+	}
+	b.allergies(all)
+	b.coverages(all)
+	return nil
+}

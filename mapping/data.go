@@ -13,6 +13,8 @@ type data struct {
 	rep  hl7.Repetition
 	comp hl7.Component
 	deep bool // parts are subcomponents of comp
+	leaf hl7.Subcomponent
+	low  bool // leaf is the only part
 }
 
 // of reads a repetition.
@@ -38,7 +40,12 @@ func each(f hl7.Field) []data {
 // at is part n, counted from 1, trimmed; "" for what was not sent and for the
 // HL7 null.
 func (d data) at(n int) string {
-	if d.deep {
+	switch {
+	case d.low && n == 1:
+		return clean(d.leaf.String())
+	case d.low:
+		return ""
+	case d.deep:
 		return clean(d.comp.Sub(n).String())
 	}
 	return clean(d.rep.Component(n).String())
@@ -47,14 +54,22 @@ func (d data) at(n int) string {
 // in is part n as a composite of its own. What stands at the lowest level
 // already has no parts: in(n).at(1) is then at(n).
 func (d data) in(n int) data {
-	if d.deep {
+	switch {
+	case d.low && n == 1:
+		return d
+	case d.low:
 		return data{}
+	case d.deep:
+		return data{leaf: d.comp.Sub(n), low: true}
 	}
 	return data{comp: d.rep.Component(n), deep: true}
 }
 
 // present tells whether anything was sent besides delimiters and nulls.
 func (d data) present() bool {
+	if d.low {
+		return d.leaf.Present()
+	}
 	if d.deep {
 		return d.comp.Present()
 	}
@@ -87,4 +102,22 @@ func p(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+// or is s, or what stands for it when it is empty.
+func or(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
+
+// isDigits tells whether s holds nothing but digits; it is true of "".
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
 }

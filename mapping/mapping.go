@@ -102,11 +102,26 @@ func Map(k *Keys, m inbox.Message) (Result, error) {
 
 // message maps by message type and trigger, MSH-9.
 func (b *build) message() error {
-	switch b.typ.Code {
-	case "ADT":
+	if b.typ.Code == "ADT" {
 		return b.adt()
 	}
-	return b.unmapped()
+	handle := b.handler()
+	if handle == nil {
+		return b.unmapped()
+	}
+	if err := b.onePatient(); err != nil {
+		return err
+	}
+	b.mentionPatient()
+	return handle()
+}
+
+// handler maps what a message type other than ADT states; the patient is added
+// before it runs. nil: nobody maps the type.
+func (b *build) handler() func() error {
+	switch b.typ.Code {
+	}
+	return nil
 }
 
 // unmapped is the answer to a message type nobody maps.

@@ -1,0 +1,110 @@
+package mapping
+
+import (
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+// coverages maps each IN1.
+func (b *build) coverages(group hl7.Group) {
+	for in1 := range group.All("IN1") {
+		b.coverage(in1)
+	}
+}
+
+// coverage maps an IN1.
+//
+// FHIR requires a status and a payor. HL7 v2 has no status: R4's data-absent-
+// reason stands for it, so none is made up. Without a company nobody pays, and
+// the line is left out with a note.
+//
+// Source: v2-to-FHIR, IN1[Coverage]; group, policy number and subscriber's
+// number, which the guide leaves out or maps to an R5 extension, go where R4 has
+// a place for them.
+func (b *build) coverage(in1 hl7.Segment) {
+	plan := first(in1.Field(2))
+	payor := b.payor(in1)
+	if payor == nil {
+		b.note(in1, 4, "no insurance company, which FHIR requires: the coverage was left out")
+		return
+	}
+	company := first(in1.Field(3))
+	policy, insured := value(in1.Field(36)), first(in1.Field(49))
+	id := b.id("Coverage", plan.at(1), plan.at(2), company.at(1), value(in1.Field(4)), policy, insured.at(1), value(in1.Field(8)))
+	if b.has("Coverage", id) {
+		b.note(in1, 2, "the same coverage twice: the first is kept")
+		return
+	}
+	c := r4.Coverage{
+		Id:           &id,
+		Beneficiary:  b.subject(),
+		Payor:        []r4.Reference{*payor},
+		Type:         b.concept(first(in1.Field(15)), "PlanId"),
+		Relationship: b.concept(first(in1.Field(17)), "Relationship"),
+		SubscriberId: p(insured.at(1)),
+		Period:       period(b.dateTime(in1, 12), b.dateTime(in1, 13)),
+		PolicyHolder: b.organization(first(in1.Field(11))),
+	}
+	if number := plan.at(1); number != "" {
+		c.Identifier = append(c.Identifier, r4.Identifier{Value: &number, System: p(b.feed.coding(plan.at(3), ""))})
+	}
+	if policy != "" {
+		c.Identifier = append(c.Identifier, r4.Identifier{Value: &policy})
+	}
+	const classes = "http://terminology.hl7.org/CodeSystem/coverage-class"
+	if group := value(in1.Field(8)); group != "" {
+		c.Class = append(c.Class, r4.CoverageClass{Type: *one(fixed(classes, "group", "Group")), Value: group, Name: p(value(in1.Field(9)))})
+	}
+	if number := plan.at(1); number != "" && plan.at(2) != "" {
+		c.Class = append(c.Class, r4.CoverageClass{Type: *one(fixed(classes, "plan", "Plan")), Value: number, Name: p(plan.at(2))})
+	}
+	if who := value(in1.Field(17)); who == "SEL" || who == "18" {
+		c.Subscriber = ptr(b.subject())
+	} else if who != "" {
+		c.Subscriber = b.subscriber(in1)
+	}
+	b.add(c, fhir.Set{Path: "_status", Value: absent("unknown")})
+}
+
+// payor makes the insurance company of an IN1.
+func (b *build) payor(in1 hl7.Segment) *r4.Reference {
+	company := b.identifiers(in1.Field(3))
+	also := func(o *r4.Organization) {
+		o.Identifier = append(o.Identifier, company...)
+		o.Address = b.addresses(in1.Field(5))
+		o.Telecom = b.telecoms(in1.Field(7), "")
+	}
+	if ref := b.organization(first(in1.Field(4)), also); ref != nil {
+		return ref
+	}
+	if len(company) > 0 {
+		return byIdentifier("Organization", &company[0])
+	}
+	return nil
+}
+
+// subscriber makes the RelatedPerson that IN1-16 names, nil when it names none.
+func (b *build) subscriber(in1 hl7.Segment) *r4.Reference {
+	name := first(in1.Field(16))
+	if !name.present() {
+		return nil
+	}
+	id := b.id("RelatedPerson", "name", name.in(1).at(1), name.at(2), name.at(3), value(in1.Field(17)))
+	if !b.has("RelatedPerson", id) {
+		b.add(r4.RelatedPerson{
+			Id: &id, Patient: b.subject(), Name: b.names(in1.Field(16)),
+			Relationship: b.concepts(in1.Field(17), "Relationship"),
+			BirthDate:    b.date(in1, 18), Address: b.addresses(in1.Field(19)), Gender: b.gender(in1, 43),
+		})
+	}
+	return ptr(refer("RelatedPerson", id))
+}
+
+// absent stands where FHIR requires a value and the message has none.
+//
+// Source: R4 extension-data-absent-reason.
+func absent(reason string) fhir.Object {
+	return fhir.Object{{Name: "extension", Value: []r4.Extension{{Url: coreExt + "data-absent-reason", ValueCode: &reason}}}}
+}
