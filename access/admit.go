@@ -38,6 +38,7 @@ var (
 	ErrRole       = &Refusal{"the role does not read records", notIncluded}
 	ErrAuthorizer = &Refusal{"no practitioner authorises this at the worksite now", notIncluded}
 	ErrWorksite   = &Refusal{"the worksite is not active", notYet}
+	ErrChoose     = &Refusal{"more than one place to act and none chosen", notIncluded}
 	ErrScope      = &Refusal{"the client is registered for nothing", notIncluded}
 )
 
