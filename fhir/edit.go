@@ -31,7 +31,9 @@ func (e *editor) offset(n Node) int { return cap(e.r.json) - cap(n.b) }
 
 // bytes gives the changed JSON.
 func (e *editor) bytes() []byte {
-	slices.SortStableFunc(e.edits, func(a, b edit) int { return cmp.Compare(a.from, b.from) })
+	if byPlace := func(a, b edit) int { return cmp.Compare(a.from, b.from) }; !slices.IsSortedFunc(e.edits, byPlace) {
+		slices.SortStableFunc(e.edits, byPlace)
+	}
 	size := len(e.r.json)
 	for _, x := range e.edits {
 		size += len(x.text) - (x.to - x.from)

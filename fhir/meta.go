@@ -25,49 +25,45 @@ func (r Resource) With(id, versionID string, lastUpdated time.Time) (Resource, e
 	if typ.IsZero() {
 		return Resource{}, invalid("resourceType", "The resourceType is missing.", nil)
 	}
-	var space [4]edit
-	e := editor{r: r, edits: space[:0]}
+	e := editor{r: r, edits: make([]edit, 0, 4)}
 	place := e.offset(typ) + len(typ.b) // where what is missing goes
+	text := make(scratch, 0, 192)
 	switch {
 	case id == "":
 		id = r.id
 	case old.IsZero():
-		e.insert(place, append(append([]byte(`,"id":"`), id...), '"'))
+		e.insert(place, text.add(`,"id":"`, id, `"`))
 	case id != r.id:
-		e.replace(old, append(append([]byte{'"'}, id...), '"'))
+		e.replace(old, text.add(`"`, id, `"`))
 	}
-	var version, updated []byte
-	if versionID != "" {
-		version = append(append([]byte{'"'}, versionID...), '"')
-	}
-	if !lastUpdated.IsZero() {
-		updated = append(lastUpdated.UTC().AppendFormat([]byte{'"'}, InstantFormat), '"')
+	var now [len(InstantFormat)]byte
+	updated := string(lastUpdated.UTC().AppendFormat(now[:0], InstantFormat))
+	if lastUpdated.IsZero() {
+		updated = ""
 	}
 	switch kind := meta.Kind(); {
-	case version == nil && updated == nil:
-	case kind == 0 || kind == 'n':
-		obj := append(append([]byte{'{'}, metaMembers(version, updated)...), '}')
-		if meta.IsZero() {
-			e.insert(place, append([]byte(`,"meta":`), obj...))
-		} else {
-			e.replace(meta, obj)
-		}
+	case versionID == "" && updated == "":
+	case kind == 0:
+		e.insert(place, text.meta(`,"meta":{`, versionID, updated, `}`))
+	case kind == 'n':
+		e.replace(meta, text.meta(`{`, versionID, updated, `}`))
 	case kind == '{':
 		for c := meta.open('{'); c.next(); {
 			switch {
-			case version != nil && c.nameIs("versionId"):
-				e.replace(c.value(), version)
-				version = nil
-			case updated != nil && c.nameIs("lastUpdated"):
-				e.replace(c.value(), updated)
-				updated = nil
+			case versionID != "" && c.nameIs("versionId"):
+				e.replace(c.value(), text.add(`"`, versionID, `"`))
+				versionID = ""
+			case updated != "" && c.nameIs("lastUpdated"):
+				e.replace(c.value(), text.add(`"`, updated, `"`))
+				updated = ""
 			}
 		}
-		if add := metaMembers(version, updated); len(add) > 0 {
-			if meta.Len() > 0 {
-				add = append(add, ',')
-			}
-			e.insert(e.offset(meta)+1, add)
+		comma := ","
+		if c := meta.open('{'); !c.next() {
+			comma = ""
+		}
+		if versionID != "" || updated != "" {
+			e.insert(e.offset(meta)+1, text.meta("", versionID, updated, comma))
 		}
 	default:
 		return Resource{}, invalid(r.typ+".meta", "The meta is not an object.", nil)
@@ -78,24 +74,31 @@ func (r Resource) With(id, versionID string, lastUpdated time.Time) (Resource, e
 	return Resource{typ: r.typ, id: id, json: e.bytes()}, nil
 }
 
+// scratch holds the short texts of one edit, in one allocation.
+type scratch []byte
+
+func (s *scratch) add(parts ...string) []byte {
+	from := len(*s)
+	for _, p := range parts {
+		*s = append(*s, p...)
+	}
+	return (*s)[from:]
+}
+
+func (s *scratch) meta(before, version, updated, after string) []byte {
+	switch {
+	case version == "":
+		return s.add(before, `"lastUpdated":"`, updated, `"`, after)
+	case updated == "":
+		return s.add(before, `"versionId":"`, version, `"`, after)
+	}
+	return s.add(before, `"versionId":"`, version, `","lastUpdated":"`, updated, `"`, after)
+}
+
 // WithID gives r another id and keeps every other byte.
 func (r Resource) WithID(id string) (Resource, error) {
 	if id == "" {
 		return Resource{}, invalid(r.typ+".id", "The id is empty.", nil)
 	}
 	return r.With(id, "", time.Time{})
-}
-
-func metaMembers(version, updated []byte) []byte {
-	var b []byte
-	if version != nil {
-		b = append(append(b, `"versionId":`...), version...)
-	}
-	if updated != nil {
-		if b != nil {
-			b = append(b, ',')
-		}
-		b = append(append(b, `"lastUpdated":`...), updated...)
-	}
-	return b
 }

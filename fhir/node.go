@@ -119,6 +119,17 @@ func (n Node) items(yield func(Node) bool) bool {
 	return yield(n)
 }
 
+// Slots yields an array's items in their places, null for a hole.
+func (n Node) Slots() iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		for c := n.open('['); c.next(); {
+			if !yield(c.value()) {
+				return
+			}
+		}
+	}
+}
+
 // Len is the number of items of an array or of members of an object.
 func (n Node) Len() int {
 	k := n.Kind()

@@ -141,11 +141,13 @@ func (p *pruner) drops(c *cursor, paths pathTree) bool {
 	if !c.object {
 		return p.walk(v, paths, false)
 	}
-	name := c.nameText()
-	bare := strings.TrimPrefix(name, "_")
-	sub, named := paths[bare]
+	extension := c.b[c.nameStart+1] == '_' || c.b[c.nameStart+1] == '\\' && strings.HasPrefix(c.nameText(), "_")
+	if paths == nil {
+		return p.walk(v, nil, extension)
+	}
+	sub, named := paths[strings.TrimPrefix(c.nameText(), "_")]
 	if named && sub == nil {
 		return true
 	}
-	return p.walk(v, sub, name != bare)
+	return p.walk(v, sub, extension)
 }

@@ -1,0 +1,49 @@
+package r4def_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+var examplesFolder = flag.String("examples", "", "check this unpacked hl7.fhir.r4.examples package instead of testdata/examples.ndjson.gz")
+
+// examples are the official R4 examples, one resource each.
+func examples(t testing.TB) (all [][]byte) {
+	t.Helper()
+	if *examplesFolder != "" {
+		names, _ := filepath.Glob(filepath.Join(*examplesFolder, "*.json"))
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if base := filepath.Base(name); base != "package.json" && base != ".index.json" {
+				all = append(all, bytes.TrimPrefix(b, []byte("\ufeff")))
+			}
+		}
+		return all
+	}
+	f, err := os.Open("testdata/examples.ndjson.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(z)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		all = append(all, bytes.Clone(lines.Bytes()))
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
