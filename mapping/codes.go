@@ -13,7 +13,7 @@ import (
 )
 
 // tables holds the concept maps of HL7's v2-to-FHIR guide, a line a code: map,
-// v2 code, FHIR code, display, system, tab between. Maps to SNOMED CT are left
+// v2 code, its HL7 table, FHIR code, display, system, tab between. Maps to SNOMED CT are left
 // out: their content may not be shipped.
 //
 // Source: HL7/v2-to-fhir, commit 8c9b414be1, mappings/codesystems, Apache-2.0.
@@ -23,13 +23,16 @@ import (
 var tables string
 
 // code is what a v2 code means in FHIR.
-type code struct{ code, display, system string }
+type code struct {
+	code, display, system string
+	source                string // URI of the v2 table; "" where the guide names none
+}
 
 var concepts = sync.OnceValue(func() map[string]map[string]code {
 	all := make(map[string]map[string]code, 80)
 	for line := range strings.Lines(tables) {
 		c := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		if len(c) != 5 {
+		if len(c) != 6 {
 			continue
 		}
 		m := all[c[0]]
@@ -38,7 +41,10 @@ var concepts = sync.OnceValue(func() map[string]map[string]code {
 			all[c[0]] = m
 		}
 		if _, twice := m[c[1]]; !twice {
-			m[c[1]] = code{c[2], c[3], c[4]}
+			m[c[1]] = code{code: c[3], display: c[4], system: c[5]}
+			if c[2] != "" {
+				m[c[1]] = code{code: c[3], display: c[4], system: c[5], source: v2System + c[2]}
+			}
 		}
 	}
 	return all
@@ -88,8 +94,10 @@ func (b *build) concept(cwe data, table string) *r4.CodeableConcept {
 		return nil
 	}
 	c := &r4.CodeableConcept{Text: p(cwe.at(9))}
+	var source string // the table that a code without a system is of
 	if m, ok := lookup(table, cwe.at(1)); ok && fromTable(cwe.at(3)) {
 		c.Coding = append(c.Coding, r4.Coding{System: p(m.system), Code: p(m.code), Display: p(m.display)})
+		source = m.source
 	}
 	for _, part := range [...][5]int{{1, 2, 3, 7, 14}, {4, 5, 6, 8, 17}, {10, 11, 12, 13, 20}} {
 		sent, words := cwe.at(part[0]), cwe.at(part[1])
@@ -108,10 +116,8 @@ func (b *build) concept(cwe data, table string) *r4.CodeableConcept {
 			Display: p(words),
 			Version: p(cwe.at(part[3])),
 		}
-		if coding.System == nil && len(c.Coding) == 1 && part[0] == 1 {
-			if isV2(*c.Coding[0].System) && *c.Coding[0].Code == sent {
-				continue // the same table, named by the map
-			}
+		if coding.System == nil && part[0] == 1 {
+			coding.System = p(source)
 		}
 		if !hasCoding(c.Coding, coding) {
 			c.Coding = append(c.Coding, coding)
@@ -128,8 +134,6 @@ func (b *build) concept(cwe data, table string) *r4.CodeableConcept {
 func fromTable(system string) bool {
 	return system == "" || strings.HasPrefix(strings.ToUpper(system), "HL7")
 }
-
-func isV2(system string) bool { return strings.HasPrefix(system, v2System) }
 
 func hasCoding(all []r4.Coding, c r4.Coding) bool {
 	for i := range all {

@@ -28,7 +28,7 @@ func ptr[T any](v T) *T { return &v }
 
 // visitKey is what the source calls a visit, best first: its number, another
 // number, when it began, the account where that is said to be the visit's, the
-// number or time it was announced under. None: nil.
+// number or time it was announced under, when it ended. None: nil.
 func (b *build) visitKey(pv1, pv2 hl7.Segment) []string {
 	for _, f := range [...]struct {
 		field hl7.Field
@@ -49,6 +49,9 @@ func (b *build) visitKey(pv1, pv2 hl7.Segment) []string {
 	}
 	if t := value(pv2.Field(8)); t != "" {
 		return []string{"expected", t}
+	}
+	if t := value(pv1.Field(45)); t != "" {
+		return []string{"discharged", t}
 	}
 	return nil
 }
@@ -102,7 +105,7 @@ func (b *build) encounterOf(pv1, pv2 hl7.Segment) (*r4.Encounter, []fhir.Set) {
 		return nil, nil // PV1|1|N| stands where a visit is asked for and there is none
 	}
 	if key == nil {
-		b.note(pv1, 19, "no visit number or admission time: the visit was left out")
+		b.note(pv1, 19, "neither number nor time names the visit: it was left out")
 		return nil, nil
 	}
 	trigger := ""

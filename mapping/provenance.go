@@ -4,20 +4,24 @@ import (
 	"strings"
 
 	"firebreak/adapters/hl7"
+	"firebreak/fhir"
 
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
 // provenance adds the message's Provenance: who sent it, when, and what it
-// states. What it only mentions (the patient and visit of a result,
-// practitioners, places) is no target, so that the Provenance of a message whose
-// every statement is withheld leads to nothing that is shown. Nothing stated: no
-// Provenance.
+// states. What it only mentions (the visit of a result, practitioners, places) is
+// no target, and the patient is one only of an ADT message that states nothing
+// else: so the Provenance of a message whose every statement is withheld leads
+// to nothing that is shown.
 //
 // Its id and content depend on MSH and EVN alone, besides the targets.
 //
 // Source: v2-to-FHIR, MSH[Provenance-Source], EVN[Provenance].
 func (b *build) provenance() {
+	if len(b.target) == 0 && b.typ.Code == "ADT" {
+		b.target = []fhir.Ref{b.out.Patient}
+	}
 	if len(b.target) == 0 || b.fault != nil {
 		return
 	}

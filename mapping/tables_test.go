@@ -57,7 +57,11 @@ func TestTables(t *testing.T) {
 			if v2 == "" || code == "" || system == "http://snomed.info/sct" {
 				continue
 			}
-			out.WriteString(strings.Join([]string{table, v2, code, display, system}, "\t") + "\n")
+			source := ""
+			if n, ok := strings.CutPrefix(row[2], "HL7"); ok && len(n) == 4 {
+				source = n
+			}
+			out.WriteString(strings.Join([]string{table, v2, source, code, display, system}, "\t") + "\n")
 		}
 	}
 	if *update {
