@@ -15,15 +15,13 @@ import (
 // Source: v2-to-FHIR, DG1[Condition], DG1[Encounter].
 func (b *build) conditions(group hl7.Group, visit *r4.Encounter) {
 	for dg1 := range group.All("DG1") {
-		b.diagnosis(dg1, visit)
+		b.condition(dg1, visit)
 	}
 }
 
-// condition maps a DG1 that stands with an order, and refers to it; nil when it
-// says nothing.
-func (b *build) condition(dg1 hl7.Segment) *r4.Reference { return b.diagnosis(dg1, nil) }
-
-func (b *build) diagnosis(dg1 hl7.Segment, visit *r4.Encounter) *r4.Reference {
+// condition maps one DG1 and refers to it; nil when it says nothing. visit is as
+// in conditions; nil for a diagnosis that stands with an order.
+func (b *build) condition(dg1 hl7.Segment, visit *r4.Encounter) *r4.Reference {
 	sent, words := first(dg1.Field(3)), clean(dg1.Field(4).String())
 	code := b.concept(sent, "")
 	if words != "" {

@@ -11,6 +11,9 @@ import (
 
 // mentionPatient adds the patient of a message that is about something else.
 func (b *build) mentionPatient() {
+	if b.has("Patient", b.chart) {
+		return
+	}
 	model, also := b.patient(b.msg.Segments())
 	b.support(reminder(b.at), model, also...)
 }
