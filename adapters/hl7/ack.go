@@ -289,6 +289,9 @@ func (h header) errNew(b []byte, e *FieldError) []byte {
 			loc = append(loc, strconv.Itoa(e.Subcomponent))
 		}
 	}
+	for loc[len(loc)-1] == "" && len(loc) > 1 {
+		loc = loc[:len(loc)-1]
+	}
 	b = append(b, h.d.Field)
 	b = h.join(b, h.d.Component, loc)
 	b = append(b, h.d.Field)
@@ -305,9 +308,6 @@ func (h header) errOld(b []byte, e *FieldError) []byte {
 
 // join writes parts with sep between, only the first where there is none.
 func (h header) join(b []byte, sep byte, parts []string) []byte {
-	for len(parts) > 1 && parts[len(parts)-1] == "" && sep != h.d.Component {
-		parts = parts[:len(parts)-1]
-	}
 	for i, p := range parts {
 		if i > 0 {
 			if sep == 0 {

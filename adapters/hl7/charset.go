@@ -166,7 +166,10 @@ func decodeCharmap(s string, set *charmap.Charmap) (string, bool) {
 	for i := 0; i < len(s); i++ {
 		r := set.DecodeByte(s[i])
 		if r == utf8.RuneError {
-			return "", false
+			if set != charmap.Windows1252 {
+				return "", false
+			}
+			r = rune(s[i])
 		}
 		b.WriteRune(r)
 	}
@@ -184,7 +187,9 @@ func decodeMixed(s string) string {
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		if r == utf8.RuneError && n == 1 {
-			r = charmap.Windows1252.DecodeByte(s[i])
+			if r = charmap.Windows1252.DecodeByte(s[i]); r == utf8.RuneError {
+				r = rune(s[i])
+			}
 		}
 		b.WriteRune(r)
 		i += n

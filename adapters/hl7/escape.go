@@ -220,6 +220,8 @@ func (d Delimiters) Encode(text string) string {
 		}
 		b = append(b, d.Escape)
 		switch c {
+		case 0: // also what stands for a delimiter that is not declared
+			b = append(b, "X00"...)
 		case d.Field:
 			b = append(b, 'F')
 		case d.Component:

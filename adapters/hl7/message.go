@@ -121,9 +121,9 @@ func (m *Message) cut(maxSegments, maxFields int) error {
 			last := &m.segs[len(m.segs)-1]
 			last.end, last.broken = end, true
 		case len(m.segs) > 0 && line[:3] == "MSH":
-			return m.errAt(len(m.segs), SegmentSequence, "a second message begins here")
+			return errAt(len(m.segs), line, SegmentSequence, "a second message begins here")
 		case len(m.segs) >= maxSegments:
-			return m.errAt(len(m.segs), SegmentSequence, fmt.Sprintf("the message has more than %d segments", maxSegments))
+			return errAt(len(m.segs), line, SegmentSequence, fmt.Sprintf("the message has more than %d segments", maxSegments))
 		default:
 			m.segs = append(m.segs, segment{start: at, end: end})
 		}
@@ -133,7 +133,7 @@ func (m *Message) cut(maxSegments, maxFields int) error {
 		s := &m.segs[i]
 		s.text = raw[s.start:s.end]
 		if len(s.text) > maxFields && strings.Count(s.text, string(m.delims.Field)) > maxFields {
-			return m.errAt(i, DataType, fmt.Sprintf("the segment has more than %d fields", maxFields))
+			return errAt(i, s.text, DataType, fmt.Sprintf("the segment has more than %d fields", maxFields))
 		}
 	}
 	m.count()
@@ -175,22 +175,32 @@ func (m *Message) count() {
 	}
 }
 
-func (m *Message) errAt(i int, code Code, reason string) *FieldError {
-	name := "MSH"
-	if i < len(m.segs) {
-		name = m.raw[m.segs[i].start:][:3]
-	}
-	return &FieldError{Segment: name, Index: i + 1, Code: code, Reason: reason}
+func errAt(i int, line string, code Code, reason string) *FieldError {
+	return &FieldError{Segment: line[:3], Index: i + 1, Code: code, Reason: reason}
 }
 
 // isSegment reports whether a line begins with a segment's name: a letter and
-// two letters or digits, then the field separator or nothing.
+// two letters or digits, then the field separator. A line that is a name and no
+// more counts only if HL7 has that segment: broken texts have lines like "NEG".
 func isSegment(line string, sep byte) bool {
-	if len(line) < 3 || !isLetter(line[0]) || !isLetter(line[1]) && !isDigit(line[1]) || !isLetter(line[2]) && !isDigit(line[2]) {
-		return false
+	if len(line) == 3 {
+		return isName(line) && strings.Contains(standardSegments, line)
 	}
-	return len(line) == 3 || line[3] == sep
+	return len(line) > 3 && line[3] == sep && isName(line[:3])
 }
+
+func isName(s string) bool {
+	return len(s) == 3 && isLetter(s[0]) && (isLetter(s[1]) || isDigit(s[1])) && (isLetter(s[2]) || isDigit(s[2]))
+}
+
+// Source: HL7 v2.9 appendix A, and the segments withdrawn before it.
+const standardSegments = "ABS ACC ADD ADJ AFF AIG AIL AIP AIS AL1 APR ARQ ARV AUT BHS BLC BLG BPO BPX BTS BTX BUI CDM CDO " +
+	"CER CM0 CM1 CM2 CNS CON CSP CSR CSS CTD CTI CTR DB1 DEV DG1 DMI DON DPS DRG DSC DSP DST ECD ECR EDU EQL EQP EQU ERQ ERR " +
+	"EVN FAC FHS FT1 FTS GOL GP1 GP2 GT1 IAM IAR IIM ILT IN1 IN2 IN3 INV IPC IPR ISD ITM IVC IVT LAN LCC LCH LDP LOC LRL MCP " +
+	"MFA MFE MFI MRG MSA MSH NCK NDS NK1 NPU NSC NST NTE OBR OBX ODS ODT OH1 OH2 OH3 OH4 OM1 OM2 OM3 OM4 OM5 OM6 OM7 OMC ORC " +
+	"ORG OVR PAC PCE PCR PD1 PDA PDC PEO PES PID PKG PM1 PMT PR1 PRA PRB PRC PRD PRT PSG PSH PSL PSS PTH PV1 PV2 PYE QAK QID " +
+	"QPD QRD QRF QRI RCP RDF RDT REL RF1 RFI RGS RMI ROL RQ1 RQD RXA RXC RXD RXE RXG RXO RXR RXV SAC SCD SCH SCP SDD SFT SGH " +
+	"SGT SHP SID SLT SPM SPR STF STZ TCC TCD TQ1 TQ2 TXA UAC UB1 UB2 URD URS VAR VND VTQ "
 
 // Bytes gives the message as it was received, to the byte.
 func (m *Message) Bytes() []byte {

@@ -21,7 +21,7 @@ func ParsePath(s string) (Path, error) {
 	p := Path{Occurrence: 1, Repetition: 1}
 	bad := fmt.Errorf("hl7: %q is not a path such as PID-3.4.1 or OBX[2]-5[3].1", s)
 	seg, rest, ok := strings.Cut(s, "-")
-	if !ok || len(seg) < 3 || !isSegment(seg[:3], 0) {
+	if !ok || len(seg) < 3 || !isName(seg[:3]) {
 		return Path{}, bad
 	}
 	p.Segment = seg[:3]

@@ -266,7 +266,7 @@ func told(ack *Message) error {
 		code = place.Component(4).Sub(1).String()
 	}
 	fe := &FieldError{Segment: place.Component(1).String(), Reason: "refused by the receiver"}
-	if !isSegment(fe.Segment, 0) || len(fe.Segment) != 3 {
+	if !isName(fe.Segment) {
 		return errors.New(fe.Reason)
 	}
 	fe.Field, _ = counted(place.Component(3).String())

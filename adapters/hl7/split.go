@@ -260,14 +260,14 @@ func lineKind(text string) PartKind {
 		return kind
 	}
 	// Another separator may be a sentence that begins with MSH: be stricter.
-	if d, reason := delimiters(text); reason == "" && strings.Count(text, string(rune(d.Field))) > 2 {
+	if d, reason := delimiters(text); reason == "" && strings.Count(text, string(rune(d.Field))) >= 2 {
 		return kind
 	}
 	return 0
 }
 
 func isAnySegment(text string) bool {
-	return len(text) >= 3 && (len(text) == 3 || canDelimit(text[3])) && isSegment(text[:3], 0)
+	return len(text) >= 3 && isSegment(text, text[min(3, len(text)-1)]) && (len(text) == 3 || canDelimit(text[3]))
 }
 
 func isComment(text string) bool {
