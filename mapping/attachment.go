@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
@@ -10,12 +11,21 @@ import (
 // attached is the content of one document, ready to become a Binary.
 type attached struct {
 	mime string // a media type, never empty where there is data
-	data string // base64, standard alphabet, padded
+	data string // base64, standard alphabet, padded; empty where only the type was sent
 	size int    // bytes of the content itself
 	url  string // of an RP: where the sender keeps the content
 }
 
 func (a attached) isZero() bool { return a.data == "" && a.url == "" }
+
+// text is the content where it is prose.
+func (a attached) text() (string, bool) {
+	if !strings.HasPrefix(a.mime, "text/plain") {
+		return "", false
+	}
+	b, err := base64.StdEncoding.DecodeString(a.data)
+	return string(b), err == nil && utf8.Valid(b)
+}
 
 // textContent is text as a document.
 func textContent(s string) attached {
@@ -44,12 +54,12 @@ func encapsulated(typ, subtype, encoding, data string) attached {
 	switch strings.ToLower(strings.TrimSpace(encoding)) {
 	case "base64":
 		if b, ok := fromBase64(data); ok {
-			return content(b, or(declared, "application/octet-stream"))
+			return content(b, cmp.Or(declared, "application/octet-stream"))
 		}
 		return textContent(data)
 	case "hex":
 		if b, err := hex.DecodeString(strings.Join(strings.Fields(data), "")); err == nil {
-			return content(b, or(declared, "application/octet-stream"))
+			return content(b, cmp.Or(declared, "application/octet-stream"))
 		}
 		return textContent(data)
 	}
@@ -63,13 +73,6 @@ func encapsulated(typ, subtype, encoding, data string) attached {
 		return content([]byte(data), "")
 	}
 	return textContent(data)
-}
-
-func or(s, otherwise string) string {
-	if s != "" {
-		return s
-	}
-	return otherwise
 }
 
 // fromBase64 decodes base64 with or without padding, blanks and line ends.
@@ -105,7 +108,7 @@ func sniff(b []byte) string {
 // file extensions, in lower case.
 var subtypes = map[string]string{
 	"pdf": "application/pdf", "rtf": "application/rtf", "text/rtf": "application/rtf",
-	"txt": "text/plain", "text": "text/plain", "plain": "text/plain",
+	"txt": "text/plain", "text": "text/plain", "plain": "text/plain", "tx": "text/plain", "ft": "text/plain",
 	"html": "text/html", "xml": "text/xml", "x-hl7-cda-level-one": "text/xml",
 	"jpeg": "image/jpeg", "jpg": "image/jpeg", "png": "image/png", "gif": "image/gif",
 	"tiff": "image/tiff", "tif": "image/tiff",

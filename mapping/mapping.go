@@ -119,7 +119,15 @@ func (b *build) message() error {
 // handler maps what a message type other than ADT states; the patient is added
 // before it runs. nil: nobody maps the type.
 func (b *build) handler() func() error {
-	switch b.typ.Code {
+	switch code, trigger := b.typ.Code, b.typ.Trigger; {
+	case code == "ORU":
+		return b.oru
+	case code == "ORM", code == "ORR", code == "OMG" && trigger == "O19", code == "OML" && trigger == "O21":
+		return b.orm
+	case code == "SIU" && (trigger >= "S12" && trigger <= "S17" || trigger == "S26"):
+		return b.siu
+	case code == "MDM" && trigger >= "T01" && trigger <= "T11":
+		return b.mdm
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func limits(text string) (low, high json.Number) {
 // exact is a number whose JSON literal is the text itself.
 func exact(s string) (json.Number, bool) {
 	n, same, ok := number(s)
-	return n, ok && same && strings.TrimSpace(s) == string(n)
+	return n, ok && same
 }
 
 // less compares two decimals by their digits, without rounding.

@@ -1,0 +1,219 @@
+package mapping
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+// appointment makes the Appointment of SCH and what stands around it. Its id is
+// made of the filler's number, which every SIU has, else of the placer's.
+//
+// The persons of SCH-12, SCH-16 and SCH-20 arranged the appointment and are not
+// expected at it: they support it, and are no participants.
+//
+// Source: v2-to-FHIR, SIU_S12, SCH[Appointment], AIS[Appointment], AIG[Appointment],
+// AIL[Appointment], AIP[Appointment], NTE[Appointment-Comment].
+func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
+	placer, filler := first(sch.Field(1)), first(sch.Field(2))
+	key := firstKey("filler", filler, "placer", placer)
+	if key == nil {
+		msh := l.msg.Segment("MSH")
+		key = []string{"message", value(msh.Field(10)), value(msh.Field(7))}
+	}
+	rid := l.id("Appointment", key...)
+	app := r4.Appointment{Id: &rid, MinutesDuration: minutes(value(sch.Field(9)), first(sch.Field(10)))}
+	for _, id := range []*r4.Identifier{l.entity(placer, "PLAC"), l.entity(filler, "FILL")} {
+		if id != nil {
+			app.Identifier = append(app.Identifier, *id)
+		}
+	}
+	l.reasons(&app, sch)
+	l.times(&app, sch, g)
+	for _, f := range [...]int{12, 16, 20} {
+		for _, ref := range l.practitioners(sch.Field(f)) {
+			app.SupportingInformation = append(app.SupportingInformation, ref)
+		}
+	}
+	for _, ref := range []*r4.Reference{l.mentioned(first(sch.Field(26)), "placer", "PLAC"), l.mentioned(first(sch.Field(27)), "filler", "FILL")} {
+		if ref != nil {
+			app.BasedOn = append(app.BasedOn, *ref)
+		}
+	}
+	for dg1 := range g.All("DG1") {
+		if ref := l.diagnosis(dg1); ref != nil {
+			app.ReasonReference = append(app.ReasonReference, *ref)
+		}
+	}
+	also := l.appointmentStatus(sch)
+	app.Participant = []r4.AppointmentParticipant{{Actor: ptr(l.subject())}}
+	also = append(also, unsaid("participant[0]._status", "", ""))
+
+	var onResources []hl7.Segment // NTE
+	resource := false
+	for _, s := range g {
+		switch s.Name() {
+		case "AIS":
+			resource = true
+			if c := l.concept(first(s.Field(3)), ""); c != nil {
+				app.ServiceType = append(app.ServiceType, *c)
+			}
+		case "AIG", "AIL", "AIP":
+			resource = true
+			if who, filled := l.participant(s); who != nil {
+				also = append(also, unsaid("participant["+strconv.Itoa(len(app.Participant))+"]._status", filled, "0278"))
+				app.Participant = append(app.Participant, *who)
+			}
+		case "NTE":
+			if resource {
+				onResources = append(onResources, s)
+			}
+		}
+	}
+	app.Comment = p(comment(scheduleNotes(g)))
+	app.Extension = noteExtensions("Appointment", l.annotations(onResources))
+	l.add(app, also...)
+}
+
+// scheduleNotes are the NTE on the appointment as a whole.
+func scheduleNotes(g hl7.Group) []hl7.Segment {
+	var all []hl7.Segment
+	for nte := range g.Before("PID", "RGS", "AIS", "AIG", "AIL", "AIP").All("NTE") {
+		all = append(all, nte)
+	}
+	return all
+}
+
+// reasons are SCH-7 and SCH-8: reason and type, or what the table they name says.
+func (l *lab) reasons(app *r4.Appointment, sch hl7.Segment) {
+	for _, cwe := range each(sch.Field(7)) {
+		if cwe.at(3) == "HL70277" {
+			app.AppointmentType = l.concept(cwe, "AppointmentTypeCodes")
+		} else if c := l.concept(cwe, "AppointmentReasonCodes"); c != nil {
+			app.ReasonCode = append(app.ReasonCode, *c)
+		}
+	}
+	if c := l.concept(first(sch.Field(8)), "AppointmentTypeCodes"); c != nil {
+		app.AppointmentType = c
+	}
+}
+
+// appointmentStatus is what the trigger did, where that settles it (S15, S17,
+// S26: a status that was not updated with it must not stand), else SCH-25 by
+// its table, else what S12 did. FHIR has no code for the others ("Dc",
+// "Blocked", "Overbook", a reschedule without a status): there the source's own
+// stands beside an empty place.
+//
+// Source: v2-to-FHIR, FillerStatusCodes[Appointment]; HL7 v2.9 chapter 10.4.
+func (l *lab) appointmentStatus(sch hl7.Segment) []fhir.Set {
+	sent := value(sch.Field(25))
+	c, known := lookup("FillerStatusCodes[Appointment]", capital(sent))
+	settled := map[string]string{"S15": "cancelled", "S17": "entered-in-error", "S26": "noshow"}[l.typ.Trigger]
+	switch {
+	case settled != "":
+		all := []fhir.Set{{Path: "status", Value: settled}}
+		if sent != "" && c.code != settled {
+			all = append(all, unsaid("_status", sent, "0278"))
+		}
+		return all
+	case known:
+		return []fhir.Set{{Path: "status", Value: c.code}}
+	case sent == "" && l.typ.Trigger == "S12":
+		return []fhir.Set{{Path: "status", Value: "booked"}}
+	}
+	return []fhir.Set{unsaid("_status", sent, "0278")}
+}
+
+// capital is a word of table 0278 as the table writes it.
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + strings.ToLower(s[1:])
+}
+
+// times are TQ1-7 and 8, else those of SCH-11, which TQ1 replaced in version
+// 2.5, else the first service's. FHIR asks for instants: a day alone is none.
+func (l *lab) times(app *r4.Appointment, sch hl7.Segment, g hl7.Group) {
+	tq1, ais := g.Segment("TQ1"), g.Segment("AIS")
+	tq := first(sch.Field(11))
+	if start, ok := l.moment(tq1, 7); ok && start.clocked() {
+		app.Start = &start.text
+		if end, ok := l.moment(tq1, 8); ok && end.clocked() {
+			app.End = &end.text
+		}
+		return
+	}
+	if start, ok := l.feed.moment(tq.at(4)); ok && start.clocked() {
+		app.Start = &start.text
+		if end, ok := l.feed.moment(tq.at(5)); ok && end.clocked() {
+			app.End = &end.text
+		}
+		return
+	}
+	if span := l.span(ais, 4, 7); span != nil && len(*span.Start) > len("2006-01-02") {
+		app.Start, app.End = span.Start, span.End
+	}
+}
+
+// span is when a resource is needed: its start and, where duration and unit
+// (the two fields from field duration on) can be told, its end.
+func (l *lab) span(s hl7.Segment, start, duration int) *r4.Period {
+	from, ok := l.moment(s, start)
+	if !ok {
+		return nil
+	}
+	span := &r4.Period{Start: &from.text}
+	if n := minutes(value(s.Field(duration)), first(s.Field(duration+1))); n != nil && from.clocked() {
+		span.End = ptr(from.time.Add(time.Duration(*n) * time.Minute).Format(time.RFC3339))
+	}
+	return span
+}
+
+// minutes reads a duration whose unit says minutes; nil for any other.
+func minutes(n string, unit data) *int {
+	v, _, ok := number32(n)
+	if !ok || v == 0 {
+		return nil
+	}
+	for _, part := range [...]int{1, 2} {
+		switch strings.ToLower(unit.at(part)) {
+		case "min", "mins", "minute", "minutes":
+			return &v
+		case "m":
+			if part == 1 && (unit.at(2) == "" || strings.HasPrefix(strings.ToLower(unit.at(2)), "min")) {
+				return &v
+			}
+		}
+	}
+	return nil
+}
+
+// participant maps AIG, AIL or AIP, and gives the filler's status of it, which
+// the guide has no map for; nil when it names nobody.
+func (l *lab) participant(s hl7.Segment) (who *r4.AppointmentParticipant, filled string) {
+	who = &r4.AppointmentParticipant{Type: l.concepts(s.Field(4), "")}
+	switch s.Name() {
+	case "AIP":
+		who.Actor = l.practitioner(first(s.Field(3)))
+		who.Period, filled = l.span(s, 6, 9), value(s.Field(12))
+	case "AIL":
+		who.Actor = l.location(first(s.Field(3)))
+		who.Period, filled = l.span(s, 6, 9), value(s.Field(12))
+	case "AIG":
+		what := first(s.Field(3))
+		if id := l.codeIdentifier(what); id != nil {
+			who.Actor = &r4.Reference{Identifier: id, Display: p(textOf(what))}
+		}
+		who.Period, filled = l.span(s, 8, 11), value(s.Field(14))
+	}
+	if who.Actor == nil && who.Type == nil {
+		return nil, ""
+	}
+	return who, filled
+}

@@ -1,0 +1,156 @@
+package mapping
+
+import (
+	"firebreak/adapters/hl7"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+// order is one order group of a message: ORC, OBR and what belongs to them.
+type order struct {
+	orc, obr  hl7.Segment
+	drug      hl7.Segment // RXO
+	timing    hl7.Segment // TQ1
+	txa       hl7.Segment
+	notes     []hl7.Segment // NTE on the order
+	diagnoses []hl7.Segment // DG1
+	results   []result
+	specimens []specimen
+
+	key          []string        // what its report and results are called by
+	requestID    string          // of the ServiceRequest made of it; empty for none
+	specimenOf   []*r4.Reference // as specimens
+	specimenRefs []r4.Reference
+}
+
+// result is an OBX, or the OBX that are lines of one text, with their notes.
+type result struct {
+	lines    []hl7.Segment
+	notes    []hl7.Segment
+	specimen int // index of the SPM it stands under, -1 for none
+}
+
+type specimen struct {
+	spm   hl7.Segment
+	notes []hl7.Segment
+}
+
+// group sorts the segments of one order group, or of those before the first.
+func group(g hl7.Group) *order {
+	o := &order{}
+	notes := &o.notes
+	for _, s := range g {
+		switch s.Name() {
+		case "ORC":
+			o.orc = s
+		case "OBR":
+			o.obr = s
+		case "RXO":
+			o.drug = s
+		case "TQ1":
+			if !o.timing.Exists() {
+				o.timing = s
+			}
+		case "TXA":
+			o.txa = s
+		case "DG1":
+			o.diagnoses = append(o.diagnoses, s)
+		case "SPM":
+			o.specimens = append(o.specimens, specimen{spm: s})
+			notes = &o.specimens[len(o.specimens)-1].notes
+		case "OBX":
+			if n := len(o.results); n > 0 && continues(o.results[n-1], s, len(o.specimens)-1) {
+				o.results[n-1].lines = append(o.results[n-1].lines, s)
+			} else {
+				o.results = append(o.results, result{lines: []hl7.Segment{s}, specimen: len(o.specimens) - 1})
+			}
+			notes = &o.results[len(o.results)-1].notes
+		case "NTE":
+			*notes = append(*notes, s)
+		case "PID", "PV1":
+			notes = new([]hl7.Segment) // a note on the patient or the visit is none on the order
+		}
+	}
+	return o
+}
+
+// continues tells whether obx is a further line of the text that r is: prose
+// under the same code, sub-id and status.
+func continues(r result, obx hl7.Segment, specimen int) bool {
+	last := r.lines[len(r.lines)-1]
+	if r.specimen != specimen || !isText(value(last.Field(2))) || !isText(value(obx.Field(2))) {
+		return false
+	}
+	for _, f := range [...]int{3, 4, 11} {
+		if last.Field(f).Raw() != obx.Field(f).Raw() {
+			return false
+		}
+	}
+	return obx.Field(3).Present()
+}
+
+// placer and filler are the order's numbers, as its OBR says them or its ORC.
+func (o *order) placer() data { return firstOf(2, o.obr, o.orc) }
+func (o *order) filler() data { return firstOf(3, o.obr, o.orc) }
+
+func firstOf(field int, segs ...hl7.Segment) data {
+	for _, s := range segs {
+		for _, ei := range each(s.Field(field)) {
+			if ei.at(1) != "" {
+				return ei
+			}
+		}
+	}
+	return data{}
+}
+
+// firstKey is the first of two numbers that was sent, with its kind; nil for none.
+func firstKey(kind1 string, ei1 data, kind2 string, ei2 data) []string {
+	if k := entityKey(ei1); k != nil {
+		return append([]string{kind1}, k...)
+	}
+	if k := entityKey(ei2); k != nil {
+		return append([]string{kind2}, k...)
+	}
+	return nil
+}
+
+// requestKey is what the order itself is called by: the placer's number, which
+// an order has before anyone fills it. Without any number an order is its
+// message's own.
+func (b *build) requestKey(o *order) []string {
+	if k := firstKey("placer", o.placer(), "filler", o.filler()); k != nil {
+		return k
+	}
+	return b.ownKey(o)
+}
+
+// reportKey is what a report is called by, the same from preliminary to
+// corrected: the filler's number, else the placer's, and the service, for some
+// laboratories number the specimen or the visit and not the test.
+func (b *build) reportKey(o *order) []string {
+	k := firstKey("filler", o.filler(), "placer", o.placer())
+	if k == nil {
+		return b.ownKey(o)
+	}
+	return append(k, conceptKey(first(o.obr.Field(4)))...)
+}
+
+// ownKey calls an order without a number by its message: nothing may lie over
+// another on a guess that both are one. It holds nothing of what else the
+// message says.
+func (b *build) ownKey(o *order) []string {
+	msh := b.msg.Segment("MSH")
+	k := []string{"message", value(msh.Field(10)), value(msh.Field(7)), value(o.obr.Field(7))}
+	return append(k, conceptKey(first(o.obr.Field(4)))...)
+}
+
+// conceptKey is what a CWE is called by: code and system, else its words.
+func conceptKey(cwe data) []string {
+	for _, part := range [...][2]int{{1, 3}, {4, 6}} {
+		if code := cwe.at(part[0]); code != "" {
+			return []string{code, cwe.at(part[1])}
+		}
+	}
+	return []string{textOf(cwe), ""}
+}

@@ -1,0 +1,130 @@
+package mapping
+
+import (
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+// report maps one order group of a result message: the DiagnosticReport of its
+// OBR, with its Observations, documents and Specimens, and the ServiceRequest of
+// its ORC.
+//
+// A report without a status of table 0123 is "unknown"; "Y" and "Z", which say
+// that there is no such order or patient, are an *Error, as the guide asks.
+//
+// Source: v2-to-FHIR, ORU_R01, ORC[DiagnosticReport], OBR[DiagnosticReport].
+func (l *lab) report(o *order) error {
+	state := value(o.obr.Field(25))
+	if state == "Y" || state == "Z" {
+		return fail(o.obr, 25, "the laboratory has no such order or patient")
+	}
+	o.key = l.reportKey(o)
+	a := l.aboutResults(o)
+	if hasContent(o.orc) {
+		o.requestID = l.id("ServiceRequest", l.requestKey(o)...)
+		a.basedOn = []r4.Reference{refer("ServiceRequest", o.requestID)}
+	}
+	rid := l.own("DiagnosticReport", o.key...)
+	a.report = ptr(refer("DiagnosticReport", rid))
+	l.takeSpecimens(o)
+
+	rep := r4.DiagnosticReport{
+		Id:                 &rid,
+		Identifier:         l.numbers(o),
+		BasedOn:            a.basedOn,
+		Category:           l.concepts(o.obr.Field(24), "DiagnosticServiceSectionID"),
+		Subject:            ptr(l.subject()),
+		Encounter:          l.encounter(),
+		EffectiveDateTime:  a.taken,
+		EffectivePeriod:    a.span,
+		Issued:             a.issued,
+		Performer:          append(l.named(o.obr.Field(34)), l.named(o.obr.Field(35))...),
+		ResultsInterpreter: l.named(o.obr.Field(32)),
+		Specimen:           o.specimenRefs,
+		Meta:               l.confidentiality(o.orc.Field(28)),
+		Extension:          noteExtensions("DiagnosticReport", l.annotations(o.notes)),
+	}
+	also := status("status", "ResultStatus[Non-Queries]", state, "0123")
+	if code := l.concept(first(o.obr.Field(4)), ""); code != nil {
+		rep.Code = *code
+	} else {
+		also = append(also, fhir.Set{Path: "code", Value: absent("unknown")})
+	}
+	var asked []r4.Reference
+	for _, r := range o.results {
+		values := l.values(r.lines)
+		if docs := documents(values); docs != nil {
+			forms := l.attachment(a, r, docs)
+			rep.PresentedForm = append(rep.PresentedForm, forms...)
+			continue
+		}
+		ref, err := l.observation(a, r, values)
+		if err != nil {
+			return err
+		}
+		switch value(r.lines[0].Field(29)) {
+		case "QST", "SCI": // an answer asked for with the order, not a result
+			asked = append(asked, *ref)
+		default:
+			rep.Result = append(rep.Result, *ref)
+		}
+	}
+	l.addAt(a.at, rep, also...)
+	if o.requestID != "" {
+		l.request(o, false, asked)
+	}
+	return nil
+}
+
+// aboutResults gathers what an OBR says of its OBX.
+//
+// A version's time is OBR-22, when the results became what they are; without a
+// time of day there it is when the message was sent, which tells preliminary
+// from final on one day.
+func (l *lab) aboutResults(o *order) *about {
+	a := &about{order: o, at: l.at, derived: l.parentResult(o.obr)}
+	if changed, ok := l.moment(o.obr, 22); ok && changed.clocked() {
+		a.at, a.issued = changed.time, &changed.text
+	}
+	start, end := l.dateTime(o.obr, 7), l.dateTime(o.obr, 8)
+	if end != nil {
+		a.span = period(start, end)
+	} else {
+		a.taken = start
+	}
+	return a
+}
+
+// named are the persons of an NDL field.
+//
+// Source: v2-to-FHIR, NDL[PractitionerRole], CNN[Practitioner].
+func (l *lab) named(f hl7.Field) []r4.Reference {
+	var all []r4.Reference
+	for _, ndl := range each(f) {
+		cnn := ndl.in(1)
+		if cnn.at(2) == "" && cnn.at(3) == "" && ndl.at(2) != "" && !isTime(ndl.at(2)) {
+			cnn = ndl // an XCN in its place
+		}
+		if ref := l.practitioner(cnn); ref != nil {
+			all = append(all, *ref)
+		}
+	}
+	return all
+}
+
+func isTime(s string) bool {
+	_, reason := hl7.ParseTime(s)
+	return reason == ""
+}
+
+// hasContent tells whether a segment says anything: feeds send "ORC||||".
+func hasContent(s hl7.Segment) bool {
+	for i := 1; i <= s.Fields(); i++ {
+		if s.Field(i).Present() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,254 @@
+package mapping
+
+import (
+	"strconv"
+	"strings"
+
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+// lab is a build of orders and what fills them.
+type lab struct {
+	*build
+	keys    map[string]int          // how often an id's parts were used
+	parents map[string]r4.Reference // Observation by order number, code and sub-id
+	later   []func()                // what to make when every order of the message is made
+}
+
+func (b *build) lab() *lab {
+	return &lab{build: b, keys: map[string]int{}, parents: map[string]r4.Reference{}}
+}
+
+func (l *lab) finish() {
+	for _, f := range l.later {
+		f()
+	}
+}
+
+// request makes the ServiceRequest of an order group. states tells whether the
+// message is about the order, as ORM is; a result only repeats it, and counts
+// only by a status it gives.
+//
+// OBR-13, relevant clinical information, becomes a note: the guide's extension
+// holds a data type that R4 has not.
+//
+// Source: v2-to-FHIR, ORC[ServiceRequest], OBR[ServiceRequest], NTE[ServiceRequest].
+func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
+	req := r4.ServiceRequest{
+		Id:                 p(o.requestID),
+		Identifier:         l.numbers(o),
+		Requisition:        l.entity(first(o.orc.Field(4)), "PGN"),
+		Intent:             r4.RequestIntentOrder,
+		Code:               l.concept(first(o.obr.Field(4)), ""),
+		Subject:            l.subject(),
+		Encounter:          l.encounter(),
+		AuthoredOn:         l.authored(o),
+		OccurrenceDateTime: l.dateTime(o.obr, 6),
+		Requester:          l.requester(o),
+		ReasonCode:         l.concepts(o.obr.Field(31), ""),
+		OrderDetail:        append(l.concepts(o.obr.Field(46), ""), l.concepts(o.obr.Field(47), "")...),
+		LocationCode:       l.concepts(o.orc.Field(29), "OrderType"),
+		SupportingInfo:     supporting,
+		Note:               l.requestNotes(o),
+		Meta:               l.confidentiality(o.orc.Field(28)),
+		BasedOn:            l.parentOrders(o),
+		Specimen:           o.specimenRefs,
+		Priority:           priority(o),
+	}
+	if value(o.obr.Field(11)) == "G" {
+		req.Intent = r4.RequestIntentReflexOrder
+	}
+	if req.OccurrenceDateTime == nil {
+		req.OccurrenceTiming = l.timing(o)
+	}
+	for _, dg1 := range o.diagnoses {
+		if ref := l.diagnosis(dg1); ref != nil {
+			req.ReasonReference = append(req.ReasonReference, *ref)
+		}
+	}
+	if reason := l.concept(first(o.orc.Field(16)), ""); reason != nil {
+		req.Extension = []r4.Extension{{Url: coreExt + "request-statusReason", ValueCodeableConcept: reason}}
+	}
+	said := orderStatus(o)
+	if states || said[0].Value != "unknown" {
+		l.add(req, said...)
+		return
+	}
+	l.support(reminder(l.at), req, said...)
+}
+
+// orderStatus is ORC-5 by its table, or ORC-1 where ORC-5 is empty.
+func orderStatus(o *order) []fhir.Set {
+	if s := value(o.orc.Field(5)); s != "" {
+		return status("status", "OrderStatus", s, "0038")
+	}
+	return status("status", "OrderControlCode[ServiceRequest.status]", value(o.orc.Field(1)), "0119")
+}
+
+// numbers are the identifiers of an order.
+func (l *lab) numbers(o *order) []r4.Identifier {
+	var all []r4.Identifier
+	put := func(typ string, eis ...data) {
+		for _, ei := range eis {
+			if id := l.entity(ei, typ); id != nil && !hasIdentifier(all, id) {
+				all = append(all, *id)
+			}
+		}
+	}
+	put("PLAC", append(each(o.obr.Field(2)), each(o.orc.Field(2))...)...)
+	put("FILL", append(each(o.obr.Field(3)), each(o.orc.Field(3))...)...)
+	put("FGN", first(o.orc.Field(38)))
+	for _, cx := range append(each(o.obr.Field(53)), each(o.orc.Field(33))...) {
+		if id := l.identifier(cx); id != nil && !hasIdentifier(all, id) {
+			if id.Type == nil {
+				id.Type = l.identifierType("PLAC")
+			}
+			all = append(all, *id)
+		}
+	}
+	return all
+}
+
+func (l *lab) authored(o *order) *string {
+	if value(o.orc.Field(1)) != "NW" {
+		return nil
+	}
+	return l.dateTime(o.orc, 9)
+}
+
+// requester is ORC-12, else OBR-16, else the facility that ordered.
+func (l *lab) requester(o *order) *r4.Reference {
+	for _, f := range [...]hl7.Field{o.orc.Field(12), o.obr.Field(16)} {
+		for _, xcn := range each(f) {
+			if ref := l.practitioner(xcn); ref != nil {
+				return ref
+			}
+		}
+	}
+	return l.organization(first(o.orc.Field(21)), func(org *r4.Organization) {
+		org.Address = l.addresses(o.orc.Field(22))
+		org.Telecom = l.telecoms(o.orc.Field(23), "work")
+	})
+}
+
+// requestNotes are the NTE on an order, and OBR-13.
+func (l *lab) requestNotes(o *order) []r4.Annotation {
+	var all []r4.Annotation
+	for _, cwe := range each(o.obr.Field(13)) {
+		if s := textOf(cwe); s != "" {
+			all = append(all, r4.Annotation{Text: s})
+		}
+	}
+	if s := clean(o.timing.Field(11).Text()); s != "" {
+		all = append(all, r4.Annotation{Text: s})
+	}
+	return append(all, l.annotations(o.notes)...)
+}
+
+// parentOrders is OBR-29 of version 2.5 and later: the order whose result led
+// to this one.
+func (l *lab) parentOrders(o *order) []r4.Reference {
+	eip := first(o.obr.Field(29))
+	if ref := l.mentioned(eip.in(1), "placer", "PLAC"); ref != nil {
+		return []r4.Reference{*ref}
+	}
+	if ref := l.mentioned(eip.in(2), "filler", "FILL"); ref != nil {
+		return []r4.Reference{*ref}
+	}
+	return nil
+}
+
+// diagnosis makes the Condition of a DG1 and refers to it, nil when it is none.
+func (l *lab) diagnosis(dg1 hl7.Segment) *r4.Reference {
+	before := len(l.out.Resources)
+	if l.condition(dg1, nil); len(l.out.Resources) == before {
+		return nil
+	}
+	made := l.out.Resources[len(l.out.Resources)-1]
+	return ptr(refer(made.Type(), made.ID()))
+}
+
+// mentioned refers to an order that the message names by number only. So that
+// the reference leads somewhere, the little that is known becomes a resource,
+// below anything that an order message says.
+func (l *lab) mentioned(ei data, kind, typ string) *r4.Reference {
+	key := entityKey(ei)
+	if key == nil {
+		return nil
+	}
+	rid := l.id("ServiceRequest", append([]string{kind}, key...)...)
+	number := l.entity(ei, typ)
+	l.later = append(l.later, func() {
+		if !l.has("ServiceRequest", rid) {
+			l.support(reminder(l.at), r4.ServiceRequest{
+				Id: &rid, Identifier: []r4.Identifier{*number}, Intent: r4.RequestIntentOrder, Subject: l.subject(),
+			}, fhir.Set{Path: "status", Value: "unknown"})
+		}
+	})
+	ref := refer("ServiceRequest", rid)
+	return &ref
+}
+
+// priority is TQ1-9, OBR-5, or the sixth part of the old TQ in ORC-7 or OBR-27.
+func priority(o *order) *r4.RequestPriority {
+	for _, code := range [...]string{
+		value(o.timing.Field(9)), value(o.obr.Field(5)),
+		first(o.orc.Field(7)).at(6), first(o.obr.Field(27)).at(6),
+	} {
+		if code == "" {
+			continue
+		}
+		var prio r4.RequestPriority
+		if fhirCode("ExtendedPriorityCodes", code, &prio) {
+			return &prio
+		}
+		return nil
+	}
+	return nil
+}
+
+// timing is when an order is to be carried out: TQ1-7 and 8, or the fourth and
+// fifth part of the old TQ.
+func (l *lab) timing(o *order) *r4.Timing {
+	start, end := l.dateTime(o.timing, 7), l.dateTime(o.timing, 8)
+	for _, tq := range [...]data{first(o.orc.Field(7)), first(o.obr.Field(27))} {
+		if start == nil && end == nil {
+			start, end = l.when(tq.at(4)), l.when(tq.at(5))
+		}
+	}
+	bounds := period(start, end)
+	if bounds == nil {
+		return nil
+	}
+	return &r4.Timing{Repeat: &r4.TimingRepeat{BoundsPeriod: bounds}}
+}
+
+// confidentiality is what the source itself says of who may see it.
+//
+// Source: v2-to-FHIR, ORC[ServiceRequest], row ORC-28.
+func (l *lab) confidentiality(f hl7.Field) *r4.Meta {
+	var meta r4.Meta
+	for _, cwe := range each(f) {
+		if c := l.coding(cwe, "ConfidentialityCode"); c != nil {
+			meta.Security = append(meta.Security, *c)
+		}
+	}
+	if meta.Security == nil {
+		return nil
+	}
+	return &meta
+}
+
+// own is an id for something the message may hold several of under the same
+// parts: the second gets its number, so that none lies over another.
+func (l *lab) own(typ string, parts ...string) string {
+	key := typ + "\x00" + strings.Join(parts, "\x00")
+	l.keys[key]++
+	if n := l.keys[key]; n > 1 {
+		parts = append(parts[:len(parts):len(parts)], "again", strconv.Itoa(n))
+	}
+	return l.id(typ, parts...)
+}
