@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"strconv"
+	"strings"
 
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
@@ -17,11 +18,7 @@ func (b *build) allergies(group hl7.Group) {
 			b.allergy(s, b.dateTime(s, 6), nil, nil)
 		case "IAM":
 			id := b.entity(first(s.Field(7)), "")
-			var onset *string
-			if onset = b.dateTime(s, 11); onset == nil {
-				onset = nil
-			}
-			b.allergy(s, onset, id, entityKey(first(s.Field(7))))
+			b.allergy(s, b.dateTime(s, 11), id, entityKey(first(s.Field(7))))
 		}
 	}
 }
@@ -61,10 +58,23 @@ func (b *build) allergy(s hl7.Segment, onset *string, identifier *r4.Identifier,
 		a.Identifier = []r4.Identifier{*identifier}
 	}
 	var also []fhir.Set
+	if s.Name() == "IAM" {
+		if onset == nil {
+			a.OnsetString = p(value(s.Field(12)))
+		}
+		a.RecordedDate = b.dateTime(s, 13)
+	}
+	status := "active"
+	if s.Name() == "IAM" {
+		switch said := strings.ToLower(value(s.Field(17))); said {
+		case "inactive", "resolved":
+			status = said
+		}
+	}
 	if s.Name() == "IAM" && value(s.Field(6)) == "D" {
 		a.VerificationStatus = one(fixed("http://terminology.hl7.org/CodeSystem/allergyintolerance-verification", "entered-in-error", "Entered in Error"))
 	} else {
-		a.ClinicalStatus = one(fixed("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active", "Active"))
+		a.ClinicalStatus = one(fixed("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", status, ""))
 	}
 	var typ r4.AllergyIntoleranceType
 	if _, ok := lookup("AllergyType", kind.at(1)); ok && fhirCode("AllergyType", kind.at(1), &typ) {
@@ -73,8 +83,6 @@ func (b *build) allergy(s hl7.Segment, onset *string, identifier *r4.Identifier,
 	if sent := b.concept(kind, "AllergenType[AllergyIntoleranceOriginalCategory]"); sent != nil {
 		if c, ok := lookup("AllergenType[AllergyIntoleranceCategory]", kind.at(1)); ok {
 			also = append(also, fhir.Set{Path: "category", Value: []string{c.code}})
-		} else {
-			also = append(also, fhir.Set{Path: "category", Value: []any{nil}})
 		}
 		also = append(also, fhir.Set{Path: "_category", Value: []fhir.Object{asSent(sent)}})
 	}

@@ -12,7 +12,7 @@ import (
 	"firebreak/internal/corpus"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files and codes.tsv")
+var updating = flag.Bool("update", false, "rewrite golden files and codes.tsv")
 
 // leftOut are maps of message structures, not of content, or of whole
 // vocabularies that pass through unchanged.
@@ -64,7 +64,7 @@ func TestTables(t *testing.T) {
 			out.WriteString(strings.Join([]string{table, v2, source, code, display, system}, "\t") + "\n")
 		}
 	}
-	if *update {
+	if *updating {
 		if err := os.WriteFile("codes.tsv", out.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,202 @@
+package mapping_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+	"firebreak/fhir/r4def"
+	"firebreak/inbox"
+	"firebreak/internal/corpus"
+	"firebreak/mapping"
+)
+
+var secret = []byte("a secret of the tests, 32 bytes.")
+
+// received is when the tests' messages come in.
+var received = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+
+func message(body []byte) inbox.Message {
+	return inbox.Message{Source: "test", Kind: inbox.HL7v2, Received: received, Body: body}
+}
+
+// messages gives every HL7 v2 message of the corpus with a name.
+func messages(t testing.TB, yield func(name string, body []byte)) {
+	root := corpus.Dir(t, "corpus", "hl7v2")
+	split := func(name string, file []byte) {
+		for part := range hl7.Split(file) {
+			if part.Kind == hl7.MessagePart {
+				yield(name, part.Message())
+			}
+		}
+	}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.Contains(path, ".fhir") || strings.HasSuffix(path, ".json") {
+			return err
+		}
+		name, _ := filepath.Rel(root, path)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(path, ".gz") {
+			z, err := gzip.NewReader(bytes.NewReader(b))
+			if err != nil {
+				return err
+			}
+			if b, err = io.ReadAll(z); err != nil {
+				return err
+			}
+		}
+		if !strings.HasSuffix(path, ".tar.gz") {
+			split(name, b)
+			return nil
+		}
+		for r := tar.NewReader(bytes.NewReader(b)); ; {
+			h, err := r.Next()
+			if err == io.EOF {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if b, err = io.ReadAll(r); err != nil {
+				return err
+			}
+			split(name+"/"+h.Name, b)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var place = regexp.MustCompile(`^mapping: [A-Z][A-Z0-9]{2}(-\d+(\.\d+)?)?( in segment \d+)?: .`)
+
+// TestCorpus maps every message of the corpus: each gives resources that are
+// FHIR R4, whose references resolve, whose ids tell their chart, the same bytes
+// when mapped again; or an error that names a place and quotes nothing.
+func TestCorpus(t *testing.T) {
+	k := mapping.NewKeys(secret)
+	mapped, held, notes := 0, map[string]int{}, map[string]int{}
+	problems := map[string]int{}
+	types := map[string]int{}
+	messages(t, func(name string, body []byte) {
+		m := message(body)
+		r, err := mapping.Map(k, m)
+		key, keyErr := mapping.PatientKey(k, m)
+		if err != nil {
+			var at *mapping.Error
+			if !errors.As(err, &at) || at.Segment == "" || !place.MatchString(err.Error()) {
+				t.Errorf("%s: the error names no place: %v", name, err)
+			}
+			held[regexp.MustCompile(` in segment \d+`).ReplaceAllString(err.Error(), "")]++
+			return
+		}
+		mapped++
+		if keyErr != nil || key != r.Patient.ID {
+			t.Errorf("%s: PatientKey differs from Map's patient (%v)", name, keyErr)
+		}
+		var all []fhir.Resource
+		for _, res := range r.Resources {
+			types[res.Type()]++
+			all = append(all, res.Resource)
+			for _, p := range r4def.Check(res.Resource) {
+				problems[p.String()+" e.g. "+name]++
+			}
+			if res.ID() != r.Patient.ID && !strings.HasPrefix(res.ID(), r.Patient.ID+"-") {
+				t.Errorf("%s: the id of a %s does not tell its chart", name, res.Type())
+			}
+			if res.At.IsZero() {
+				t.Errorf("%s: a %s without At", name, res.Type())
+			}
+		}
+		for _, p := range r4def.Dangling(all) {
+			t.Errorf("%s: %s", name, p)
+		}
+		again, err := mapping.Map(mapping.NewKeys(secret), m)
+		if err != nil || !bytes.Equal(mapping.Bundle(r), mapping.Bundle(again)) {
+			t.Errorf("%s: mapped again it differs (%v)", name, err)
+		}
+		if _, err := fhir.Parse(mapping.Bundle(r)); err != nil {
+			t.Errorf("%s: the Bundle is no resource: %v", name, err)
+		}
+		for _, n := range r.Notes {
+			notes[regexp.MustCompile(` in segment \d+`).ReplaceAllString(n, "")]++
+		}
+	})
+	for p, n := range problems {
+		t.Errorf("%d times: %s", n, p)
+	}
+	t.Logf("%d mapped; resources %v", mapped, types)
+	for _, group := range []map[string]int{held, notes} {
+		for what, n := range group {
+			t.Logf("%6d %s", n, what)
+		}
+	}
+}
+
+// TestSimulatedHospital counts charts: one for each of the stream's patients,
+// whatever message names them first.
+func TestSimulatedHospital(t *testing.T) {
+	k := mapping.NewKeys(secret)
+	charts, numbers := map[string]string{}, map[string]bool{}
+	messages(t, func(name string, body []byte) {
+		if !strings.HasSuffix(name, "stream.hl7.gz") {
+			return
+		}
+		m, err := hl7.Parse(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number := m.Segment("PID").Field(3).String()
+		key, err := mapping.PatientKey(k, message(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if was, known := charts[number]; known && was != key {
+			t.Errorf("a patient has two charts")
+		}
+		charts[number] = key
+		numbers[key] = true
+	})
+	if len(charts) != 714 || len(numbers) != 714 {
+		t.Errorf("%d patients in %d charts, want 714 of both", len(charts), len(numbers))
+	}
+}
+
+func BenchmarkMap(b *testing.B) {
+	k := mapping.NewKeys(secret)
+	for _, name := range []string{"adt-a01-full", "adt-a03"} {
+		m := message(read(b, name))
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := mapping.Map(k, m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkPatientKey(b *testing.B) {
+	k, m := mapping.NewKeys(secret), message(read(b, "adt-a01-full"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := mapping.PatientKey(k, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package mapping_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"firebreak/fhir"
+	"firebreak/fhir/r4def"
+	"firebreak/mapping"
+)
+
+// FuzzMap: whatever comes in, Map gives FHIR or an *Error that names a place,
+// twice the same, and PatientKey agrees with it.
+func FuzzMap(f *testing.F) {
+	seen := map[string]bool{}
+	messages(f, func(name string, body []byte) {
+		if folder, _, _ := strings.Cut(name, "/"); len(body) < 4000 && !seen[folder+string(body[:min(60, len(body))])] && len(seen) < 200 {
+			seen[folder+string(body[:min(60, len(body))])] = true
+			f.Add(body)
+		}
+	})
+	f.Add(read(f, "adt-a01-full"))
+	k := mapping.NewKeys(secret)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m := message(body)
+		r, err := mapping.Map(k, m)
+		key, keyErr := mapping.PatientKey(k, m)
+		if err != nil {
+			var at *mapping.Error
+			if !errors.As(err, &at) || at.Segment == "" {
+				t.Fatalf("no place: %v", err)
+			}
+			if strings.Contains(at.Reason, "not FHIR") {
+				t.Fatal(err)
+			}
+			return
+		}
+		if keyErr != nil || key != r.Patient.ID {
+			t.Fatal("PatientKey differs from Map")
+		}
+		var all []fhir.Resource
+		for _, res := range r.Resources {
+			all = append(all, res.Resource)
+			for _, p := range r4def.Check(res.Resource) {
+				t.Error(p)
+			}
+		}
+		for _, p := range r4def.Dangling(all) {
+			t.Error(p)
+		}
+		again, _ := mapping.Map(k, m)
+		if !bytes.Equal(mapping.Bundle(r), mapping.Bundle(again)) {
+			t.Error("twice is not the same")
+		}
+	})
+}
