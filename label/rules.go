@@ -2,52 +2,85 @@ package label
 
 import (
 	"slices"
+	"sync"
 
 	"firebreak/fhir"
 )
 
+// engine changes whenever this package's code judges differently by the same
+// rule files. It is part of the rules' version.
+const engine = "1"
+
 // Rules recognise sensitive content. They are compiled once and safe for many
 // goroutines.
 type Rules struct {
-	version string
+	version  string
+	match    *matcher
+	codes    *codes
+	texts    *cache // verdicts on short texts
+	concepts *cache // verdicts on whole CodeableConcepts
 }
 
 // Default is the rules that Firebreak ships.
-func Default() (*Rules, error) { return &Rules{version: "r0"}, nil }
+func Default() (*Rules, error) { return load(shipped) }
 
 // Version changes whenever a rule does: it is a hash of the rules' text.
 func (r *Rules) Version() string { return r.version }
 
-// Label judges the resources of one message together, in order.
-func (r *Rules) Label(message []fhir.Resource) []Labeled {
-	out := make([]Labeled, len(message))
-	for i, res := range message {
-		out[i] = Labeled{res: res, labels: []Label{Unclassified}, rules: r.version}
-	}
-	return out
-}
-
 // Restore rebuilds what Label gave and the record stored. version is
 // RulesVersion of what was stored; the result is as stale or fresh as it was.
 func (r *Rules) Restore(res fhir.Resource, labels []Label, reasons []Reason, version string) Labeled {
-	labels = slices.Clone(labels)
-	slices.Sort(labels)
+	if !slices.IsSorted(labels) {
+		labels = slices.Clone(labels)
+		slices.Sort(labels)
+	}
 	return Labeled{res: res, labels: slices.Compact(labels), reasons: reasons, rules: version}
 }
 
-// Propagate settles a chart: it carries labels from each resource to those that
-// depend on it (an order to its report, a panel to its results, a specimen to
-// what was found in it), and remembers who points at whom. versions are all
-// versions of all resources of one chart, merged records included; of one
-// resource the current version comes first and the others follow it. The
-// result is in the same order. Nothing is carried from an older version to
-// another resource.
-func Propagate(versions []Labeled) []Labeled {
-	out := slices.Clone(versions)
-	for i := range out {
-		out[i].links = &links{}
-	}
-	return out
+// cache remembers verdicts of texts that come again and again: names of tests,
+// places, units. It holds at most 2*cacheSize of them, the younger ones.
+type cache struct {
+	mu       sync.RWMutex
+	now, old map[string]verdict // by kind of place, then text
 }
 
-type links struct{}
+const (
+	cacheSize = 20000
+	cacheText = 200 // longer texts are not remembered
+)
+
+func newCache() *cache { return &cache{now: map[string]verdict{}} }
+
+func (c *cache) get(key []byte) (verdict, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if v, ok := c.now[string(key)]; ok {
+		return v, true
+	}
+	v, ok := c.old[string(key)]
+	return v, ok
+}
+
+func (c *cache) put(key []byte, v verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.now) >= cacheSize {
+		c.old, c.now = c.now, make(map[string]verdict, cacheSize)
+	}
+	c.now[string(key)] = v
+}
+
+// text judges one text, remembering short ones.
+func (r *Rules) text(s string, in where) verdict {
+	if len(s) > cacheText {
+		return r.match.judge(s, in)
+	}
+	var tmp [cacheText + 2]byte
+	key := append(append(tmp[:0], byte(in), byte(in>>8)), s...)
+	if v, ok := r.texts.get(key); ok {
+		return v
+	}
+	v := r.match.judge(s, in)
+	r.texts.put(key, v)
+	return v
+}

@@ -1,0 +1,177 @@
+package label
+
+import (
+	"slices"
+	"strings"
+
+	"firebreak/fhir"
+)
+
+// Label judges the resources of one message together, in order: each by
+// itself, then those that depend on another of them, then what the message
+// merely brought along (see Labeled.Context).
+func (r *Rules) Label(message []fhir.Resource) []Labeled {
+	out := make([]Labeled, len(message))
+	sensitive := false
+	for i, res := range message {
+		out[i] = r.one(res)
+		sensitive = sensitive || len(out[i].labels) > 0
+	}
+	if len(message) > 1 {
+		r.broken(out)
+		out = Propagate(out)
+		bring(out)
+		for i := range out {
+			out[i].links = nil // a message is no chart
+		}
+	}
+	return out
+}
+
+// one judges a resource by itself.
+func (r *Rules) one(res fhir.Resource) Labeled {
+	j := judge{rules: r}
+	j.run(res)
+	if _, ok := about[j.typ]; ok && len(j.labels) == 0 && !j.known {
+		j.path = append(j.path[:0], step{about[j.typ][0], -1})
+		j.give(Unclassified, "nobody knows this code", "", j.words)
+	}
+	slices.Sort(j.labels)
+	return Labeled{res: res, labels: j.labels, reasons: j.reasons, rules: r.version}
+}
+
+// broken reads texts that were broken over two results, one after the other:
+// "INVASIVE DUCTAL CARCI" and "NOMA, LEFT BREAST".
+func (r *Rules) broken(all []Labeled) {
+	before, text := -1, ""
+	for i := range all {
+		if all[i].res.Type() != "Observation" {
+			continue
+		}
+		v := all[i].res.Get("valueString")
+		if v.Kind() != '"' {
+			before = -1
+			continue
+		}
+		next := v.Text()
+		if before >= 0 && text != "" && next != "" && letter(text[len(text)-1]) && letter(next[0]) {
+			seam := text[max(0, len(text)-80):] + "\n" + next[:min(len(next), 80)]
+			for _, h := range r.match.judge(strings.ToValidUTF8(seam, ""), inNote).hits {
+				rule := &r.match.rules[h.rule]
+				if slices.Contains(all[before].labels, rule.label) || slices.Contains(all[i].labels, rule.label) {
+					continue // one of them says so by itself
+				}
+				for _, k := range []int{before, i} {
+					all[k].labels = sorted(all[k].labels, rule.label)
+					all[k].reasons = append(all[k].reasons, Reason{rule.label, rule.name, "Observation.valueString", clip(h.evidence)})
+				}
+			}
+		}
+		before, text = i, next
+	}
+}
+
+// What a message is about, by type, strongest first. A message with a report is
+// about the report, and its visit only says where; a message without is about
+// the visit.
+var (
+	deeds = set("DiagnosticReport", "ServiceRequest", "DocumentReference", "Appointment", "AppointmentResponse", "Communication", "CommunicationRequest", "Task",
+		"MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense", "Immunization", "Composition", "Media", "ImagingStudy",
+		"QuestionnaireResponse", "CarePlan", "Claim", "ClaimResponse", "ExplanationOfBenefit", "Consent", "NutritionOrder", "DeviceRequest", "RiskAssessment", "ClinicalImpression")
+	visits  = set("Encounter", "EpisodeOfCare")
+	details = set("Condition", "Procedure", "Observation", "FamilyMemberHistory")
+	support = set("Patient", "RelatedPerson", "Person", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Specimen", "Provenance",
+		"Binary", "Medication", "Device", "Coverage", "Account", "Group", "Endpoint", "Substance", "CareTeam", "MessageHeader", "AllergyIntolerance")
+)
+
+// bring marks what a message brought along beside the matters it is about.
+func bring(all []Labeled) {
+	deed, visit := false, false
+	for i := range all {
+		typ := all[i].res.Type()
+		deed = deed || deeds[typ]
+		visit = visit || visits[typ]
+	}
+	isMatter := func(typ string) bool {
+		switch {
+		case deed:
+			return deeds[typ] || typ == "Observation"
+		case visit:
+			return visits[typ] || details[typ]
+		}
+		return !support[typ]
+	}
+	clauses, any := mattersOf(all, isMatter)
+	if !any {
+		return
+	}
+	mark := Label(context)
+	if len(clauses) > 0 {
+		mark += Label(":" + strings.Join(clauses, "|"))
+	}
+	for i := range all {
+		if !isMatter(all[i].res.Type()) {
+			all[i].labels = sorted(all[i].labels, mark)
+		}
+	}
+}
+
+// mattersOf gives the labels of each matter, "hiv,sti", sorted and without
+// doubles, or none when a matter has no label. A report is as visible as its
+// most visible result, so each result is a matter with the report's labels
+// besides its own; an order is as visible as what was done about it.
+func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string, any bool) {
+	done := map[fhir.Ref]bool{} // orders with something done, results in a report
+	for i := range all {
+		for _, link := range all[i].links.all {
+			if link.Element == "basedOn" && isMatter(all[i].res.Type()) || link.Element == "result" || link.Element == "hasMember" {
+				done[link.To] = true
+			}
+		}
+	}
+	byRef := make(map[fhir.Ref]int, len(all))
+	for i := range all {
+		byRef[all[i].res.Ref()] = i
+	}
+	open := false
+	clause := func(labels ...[]Label) {
+		any = true
+		var names []string
+		for _, ls := range labels {
+			for _, l := range ls {
+				if !l.Internal() && !slices.Contains(names, string(l)) {
+					names = append(names, string(l))
+				}
+			}
+		}
+		if len(names) == 0 {
+			open = true
+			return
+		}
+		slices.Sort(names)
+		if c := strings.Join(names, ","); !slices.Contains(clauses, c) {
+			clauses = append(clauses, c)
+		}
+	}
+	for i := range all {
+		typ := all[i].res.Type()
+		if !isMatter(typ) || done[all[i].res.Ref()] && all[i].res.ID() != "" {
+			continue
+		}
+		parts := 0
+		for _, link := range all[i].links.all {
+			if k, ok := byRef[link.To]; ok && (link.Element == "result" || link.Element == "hasMember") {
+				parts++
+				clause(all[i].labels, all[k].labels)
+			}
+		}
+		if parts == 0 {
+			clause(all[i].labels)
+		}
+	}
+	if open {
+		return nil, any
+	}
+	slices.Sort(clauses)
+	return clauses, any
+}
