@@ -33,7 +33,7 @@ func (b *build) provenance() {
 		who = b.facility(first(msh.Field(4)))
 	}
 	if who == nil {
-		who = &r4.Reference{Display: &b.in.Source}
+		who = &r4.Reference{Display: ptr(or(b.in.Source, "unnamed feed"))}
 	}
 	activity := one(r4.Coding{Display: p("message - " + strings.TrimRight(b.typ.String()+"^"+b.typ.Structure, "^"))})
 	activity.Coding[0].System, activity.Coding[0].Code = p(v2System+"0003"), p(b.trigger())
@@ -56,7 +56,7 @@ func (b *build) provenance() {
 	for _, operator := range b.practitioners(evn.Field(5)) {
 		prov.Agent = append(prov.Agent, r4.ProvenanceAgent{Type: one(fixed(roles, "enterer", "Enterer")), Who: operator})
 	}
-	if control := b.msg.ControlID(); control != "" {
+	if control := clean(b.msg.ControlID()); control != "" {
 		prov.Entity = []r4.ProvenanceEntity{{
 			Role: r4.ProvenanceEntityRoleSource,
 			What: r4.Reference{Identifier: &r4.Identifier{System: p(b.feed.local("message")), Value: &control}},
