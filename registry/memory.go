@@ -16,7 +16,7 @@ const recheck = time.Second
 // memory is what was read of one version of the registry.
 type memory struct {
 	version int64
-	checked time.Time // by the real clock; guarded by Registry.mu
+	checked time.Time // guarded by Registry.mu
 
 	mu      sync.Mutex // guards what follows
 	people  map[access.Login][]Place
@@ -25,10 +25,10 @@ type memory struct {
 
 // memory is what may still be relied on: the version is asked for once a second.
 func (r *Registry) memory(ctx context.Context) (*memory, error) {
-	now := time.Now()
+	now := r.now()
 	r.mu.Lock()
 	m := r.known
-	fresh := m != nil && now.Sub(m.checked) < recheck
+	fresh := m != nil && now.Sub(m.checked).Abs() < recheck
 	r.mu.Unlock()
 	for !fresh {
 		var version int64

@@ -85,7 +85,7 @@ func (c *SeedClient) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 func at(d *jsontext.Decoder, offset *int64, v any) error {
-	if d.PeekKind() != '{' {
+	if k := d.PeekKind(); k != '{' && k != 0 { // 0: no JSON at all, which the decoder says better
 		return errors.New("want an object")
 	}
 	*offset = d.InputOffset() + int64(len(d.UnreadBuffer())-len(bytes.TrimLeft(d.UnreadBuffer(), ", \t\r\n")))
