@@ -273,7 +273,7 @@ func (p *Provider) save() error {
 			k.Private[id] = c.PrivateJWK
 		}
 	}
-	b, err := json.MarshalIndent(k, "", "  ")
+	b, err := json.Marshal(k) // as it came: indenting would change the keys within
 	if err != nil {
 		return fmt.Errorf("demoidp: %w", err)
 	}
