@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"firebreak/access"
+	"firebreak/auth"
 	"firebreak/fhir"
 )
 
@@ -55,6 +56,9 @@ func (g *Guard) callAPI(w http.ResponseWriter, r *http.Request, h Handler) error
 		return &fhir.Error{Status: http.StatusUnauthorized, Code: "login", Text: "Send an access token."}
 	}
 	id, err := g.config.Tokens.Verify(r.Context(), token)
+	if errors.Is(err, auth.ErrUnavailable) { // says nothing about the token
+		return &fhir.Error{Status: http.StatusServiceUnavailable, Code: "transient", Text: "Access tokens cannot be checked at the moment. Try again.", Err: err}
+	}
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		return g.refuse(r, id, &fhir.Error{Status: http.StatusUnauthorized, Code: "login", Text: "The access token is not valid here, or no longer.", Err: err})
