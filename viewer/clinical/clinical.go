@@ -56,6 +56,9 @@ type source interface {
 	Patient() (policy.Released, bool)
 }
 
+// ReadAt is the moment the chart was read at.
+func (c *Chart) ReadAt() time.Time { return c.now }
+
 // Of reads a view. now decides ages and what lies ahead.
 func Of(v *policy.View, now time.Time) *Chart { return read(v, now) }
 

@@ -359,3 +359,15 @@ func (c *Chart) Test(key string) *Test {
 	}
 	return nil
 }
+
+// From is the part of the series that was collected at t or later.
+func (s Series) From(t time.Time) Series {
+	for i, r := range s.Points {
+		if !r.When.At.Before(t) {
+			s.Points = s.Points[i:]
+			return s
+		}
+	}
+	s.Points = nil
+	return s
+}

@@ -1,0 +1,42 @@
+package viewer
+
+import (
+	"sync"
+	"time"
+
+	"firebreak/policy"
+	"firebreak/viewer/clinical"
+)
+
+// models keeps what was read of the views that are asked for. A view is
+// immutable and stands for one chart as one kind of caller may see it; the
+// record hands the same view to everyone who sees the same. So a reading is
+// kept by its view, and can never be shown to someone with another.
+type models struct {
+	mu   sync.Mutex // guards kept
+	kept map[*policy.View]*clinical.Chart
+}
+
+const (
+	keptModels = 32              // bounds memory; the views themselves are the record's
+	modelAge   = 5 * time.Minute // ages and "coming" depend on the clock
+)
+
+func newModels() *models { return &models{kept: map[*policy.View]*clinical.Chart{}} }
+
+func (m *models) of(view *policy.View, now time.Time) *clinical.Chart {
+	m.mu.Lock()
+	c := m.kept[view]
+	m.mu.Unlock()
+	if c != nil && now.Sub(c.ReadAt()).Abs() < modelAge {
+		return c
+	}
+	c = clinical.Of(view, now)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.kept) >= keptModels {
+		clear(m.kept)
+	}
+	m.kept[view] = c
+	return c
+}

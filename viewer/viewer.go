@@ -1,0 +1,175 @@
+// Package viewer is the pages that providers read charts on. HTML made by the
+// server, one stylesheet, one small script that only adds comfort: every page
+// is whole without it.
+//
+// A page is three steps: the guard admits a caller, the reader gives the
+// caller's released view of one chart (and writes the audit entry), and
+// package clinical reads it. What is withheld never comes this far, so no page
+// can show, count or hint at it.
+package viewer
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"firebreak/audit"
+	"firebreak/auth"
+	"firebreak/fhir"
+	"firebreak/policy"
+	"firebreak/record"
+	"firebreak/registry"
+	"firebreak/viewer/clinical"
+	"firebreak/web"
+)
+
+// Reader gives released views; record.Reader does. Each call is audited before
+// it returns.
+type Reader interface {
+	Chart(ctx context.Context, ask record.Ask, patient fhir.Ref) (*policy.View, error)
+	Find(ctx context.Context, ask record.Ask, f record.Find) ([]policy.Released, error)
+	Get(ctx context.Context, ask record.Ask, ref fhir.Ref) (policy.Released, error)
+	Freshness(ctx context.Context) ([]record.Feed, error)
+}
+
+// Accounts signs people in and out; web.Accounts does.
+type Accounts interface {
+	Begin(w http.ResponseWriter, r *http.Request) error
+	Complete(w http.ResponseWriter, r *http.Request) (id auth.Identity, refused bool, err error)
+	End(w http.ResponseWriter, r *http.Request) (next string, err error)
+	Choose(r *http.Request, worksite, actingFor string) error
+}
+
+// Registry knows where a person may act; registry.Registry does.
+type Registry interface {
+	Choices(ctx context.Context, id auth.Identity) ([]registry.Place, error)
+}
+
+// Config is what the viewer needs. All but the last group must be set.
+type Config struct {
+	Guard    *web.Guard
+	Reader   Reader
+	Accounts Accounts
+	Registry Registry
+	Desk     *registry.Desk
+	Audit    func(context.Context, audit.Event) error // audit.Log's Append
+	Secret   []byte                                   // 16 bytes or more; handles are keyed by it
+
+	Zone      *time.Location    // of the facility: names zones, dates our own times; UTC when nil
+	Feeds     map[string]string // display names of feeds; they must tell no kind of care
+	Late      time.Duration     // after which a silent feed is said to be late; 24 h when zero
+	Emergency string            // the number to call; "9-1-1" when empty
+	HelpLine  string            // how to reach help; may be empty
+	Now       func() time.Time  // the real clock when nil
+}
+
+// Viewer is the provider's pages.
+type Viewer struct {
+	Config
+	pages   web.Pages
+	handles *handles
+	words   words
+	views   map[string]*template.Template
+	style   asset
+	script  asset
+	models  *models
+	seeks   *searches
+}
+
+// New makes the pages, or says what is missing.
+func New(c Config) (*Viewer, error) {
+	if c.Guard == nil || c.Reader == nil || c.Accounts == nil || c.Registry == nil || c.Desk == nil || c.Audit == nil {
+		return nil, errors.New("viewer: Guard, Reader, Accounts, Registry, Desk and Audit must be set")
+	}
+	if c.Zone == nil {
+		c.Zone = time.UTC
+	}
+	if c.Late == 0 {
+		c.Late = 24 * time.Hour
+	}
+	if c.Emergency == "" {
+		c.Emergency = "9-1-1"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	v := &Viewer{Config: c, models: newModels(), seeks: newSearches(c.Now)}
+	var err error
+	if v.handles, err = newHandles(c.Secret); err != nil {
+		return nil, err
+	}
+	if v.words, err = readWords("en"); err != nil {
+		return nil, err
+	}
+	if v.views, err = readPages(v.words); err != nil {
+		return nil, err
+	}
+	if v.style, err = readAsset("style.css", "text/css; charset=utf-8"); err != nil {
+		return nil, err
+	}
+	if v.script, err = readAsset("script.js", "text/javascript; charset=utf-8"); err != nil {
+		return nil, err
+	}
+	v.pages = web.Pages{Guard: c.Guard, Show: v.problem, SignIn: "/", Ended: "/signed-out", Choose: "/worksite"}
+	return v, nil
+}
+
+// Callback is where the OpenID provider sends a browser back to.
+const Callback = "/sign-in/callback"
+
+// SignedOut is where a browser ends after signing out.
+const SignedOut = "/signed-out"
+
+// Routes puts every page on the router.
+func (v *Viewer) Routes(r *mux.Router) {
+	p := v.pages
+	get := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodGet, http.MethodHead) }
+	post := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodPost) }
+
+	get("/", p.Open(v.home))
+	get("/help", p.Open(v.help))
+	get("/status", p.Open(v.status))
+	get("/assets/{file}", p.Watch(v.serveAsset))
+	get("/sign-in", p.Open(v.Accounts.Begin))
+	get(Callback, p.Open(v.callback))
+	post("/sign-out", p.Open(v.signOut))
+	get(SignedOut, p.Watch(v.signedOut))
+	get("/session", p.Watch(v.sessionLeft))
+	post("/session", p.SignedIn(v.sessionLeft))
+
+	get("/worksite", p.SignedIn(v.worksite))
+	post("/worksite", p.SignedIn(v.chooseWorksite))
+	get("/acting-for", p.SignedIn(v.actingFor))
+	post("/acting-for", p.SignedIn(v.chooseActingFor))
+
+	get("/find", p.Page(v.find))
+	post("/find", p.Page(v.seek))
+	get("/recent", p.Page(v.recent))
+	get("/account", p.Page(v.account))
+	post("/account", p.Page(v.saveAccount))
+
+	get("/p/{h}", p.Page(v.chartPage("summary", audit.Open, v.summary)))
+	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Open, v.results)))
+	get("/p/{h}/results/{code}", p.Page(v.chartPage("trend", audit.Open, v.trend)))
+	get("/p/{h}/reports", p.Page(v.chartPage("reports", audit.Open, v.reports)))
+	get("/p/{h}/reports/{id}", p.Page(v.chartPage("report", audit.Open, v.report)))
+	get("/p/{h}/reports/{id}/{n:[0-9]+}", p.Page(v.chartPage("report-file", audit.Open, v.reportFile)))
+	get("/p/{h}/documents", p.Page(v.chartPage("documents", audit.Open, v.documents)))
+	get("/p/{h}/documents/{id}", p.Page(v.chartPage("document", audit.Open, v.document)))
+	get("/p/{h}/documents/{id}/{n:[0-9]+}", p.Page(v.chartPage("document-file", audit.Open, v.documentFile)))
+	get("/p/{h}/visits", p.Page(v.chartPage("visits", audit.Open, v.visits)))
+	get("/p/{h}/appointments", p.Page(v.chartPage("appointments", audit.Open, v.appointments)))
+	get("/p/{h}/medications", p.Page(v.chartPage("medications", audit.Open, v.medications)))
+	get("/p/{h}/people", p.Page(v.chartPage("people", audit.Open, v.people)))
+	get("/p/{h}/timeline", p.Page(v.chartPage("timeline", audit.Open, v.timeline)))
+	get("/p/{h}/print", p.Page(v.chartPage("print", audit.Print, v.print)))
+}
+
+// NotFound answers for addresses that belong to nothing.
+func (v *Viewer) NotFound() http.Handler {
+	return v.pages.Open(func(http.ResponseWriter, *http.Request) error { return fhir.NotFound() })
+}
