@@ -87,15 +87,14 @@ func (f *FrameReader) Next() ([]byte, error) {
 	var content []byte
 	var over error
 	add := func(b []byte) {
-		if room := f.limit - len(content); len(b) > room {
-			over, b = ErrFrameTooLong, b[:room]
+		if over == nil && len(b) > f.limit-len(content) {
+			over = ErrFrameTooLong
 		}
-		if over != nil && len(content) >= keptOfRefused {
-			return
-		}
-		if f.claim != nil && !f.claim(len(b)) {
+		if over == nil && f.claim != nil && !f.claim(len(b)) {
 			over = ErrNoMemory
-			return
+		}
+		if over != nil {
+			b = b[:min(len(b), max(0, min(keptOfRefused, f.limit)-len(content)))]
 		}
 		content = append(content, b...)
 	}
