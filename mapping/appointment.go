@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 	}
 	rid := l.id("Appointment", key...)
 	app := r4.Appointment{Id: &rid, MinutesDuration: minutes(value(sch.Field(9)), first(sch.Field(10)))}
-	for _, id := range []*r4.Identifier{l.entity(placer, "PLAC"), l.entity(filler, "FILL")} {
+	for _, id := range []*r4.Identifier{l.numbered(placer, "PLAC"), l.numbered(filler, "FILL")} {
 		if id != nil {
 			app.Identifier = append(app.Identifier, *id)
 		}
@@ -37,7 +38,9 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 	l.times(&app, sch, g)
 	for _, f := range [...]int{12, 16, 20} {
 		for _, ref := range l.practitioners(sch.Field(f)) {
-			app.SupportingInformation = append(app.SupportingInformation, ref)
+			if !slices.ContainsFunc(app.SupportingInformation, func(r r4.Reference) bool { return same(r.Reference, ref.Reference) }) {
+				app.SupportingInformation = append(app.SupportingInformation, ref)
+			}
 		}
 	}
 	for _, ref := range []*r4.Reference{l.mentioned(first(sch.Field(26)), "placer", "PLAC"), l.mentioned(first(sch.Field(27)), "filler", "FILL")} {
@@ -170,7 +173,7 @@ func (l *lab) span(s hl7.Segment, start, duration int) *r4.Period {
 	}
 	span := &r4.Period{Start: &from.text}
 	if n := minutes(value(s.Field(duration)), first(s.Field(duration+1))); n != nil && from.clocked() {
-		span.End = ptr(from.time.Add(time.Duration(*n) * time.Minute).Format(time.RFC3339))
+		span.End = ptr(from.time.Add(time.Duration(*n) * time.Minute).Format("2006-01-02T15:04:05-07:00"))
 	}
 	return span
 }

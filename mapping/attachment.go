@@ -39,6 +39,9 @@ func content(b []byte, declared string) attached {
 	if known := sniff(b); known != "" {
 		declared = known
 	}
+	if declared == "text/plain" && utf8.Valid(b) {
+		declared = "text/plain; charset=utf-8"
+	}
 	return attached{mime: declared, data: base64.StdEncoding.EncodeToString(b), size: len(b)}
 }
 

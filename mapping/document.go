@@ -33,6 +33,7 @@ type document struct {
 	related  []r4.Reference
 	authors  []r4.Reference
 	period   *r4.Period // of what it is about
+	sent     *string    // of a communication
 	model    r4.DocumentReference
 }
 
@@ -60,8 +61,8 @@ func (l *lab) attachment(a *about, r result, docs []attached) []r4.Attachment {
 		d.about = []r4.Reference{*a.report}
 		d.related = append(d.related[:len(d.related):len(d.related)], *a.report)
 	}
-	if start := l.dateTime(obx, 14); start != nil {
-		d.period = period(start, nil)
+	if d.sent = l.dateTime(obx, 14); d.sent != nil {
+		d.period = period(d.sent, nil)
 	} else if d.period == nil {
 		d.period = period(a.taken, nil)
 	}
@@ -151,7 +152,7 @@ func (l *lab) communication(at time.Time, d document) []r4.Attachment {
 	self := refer("Communication", rid)
 	com := r4.Communication{
 		Id: &rid, Subject: ptr(l.subject()), Encounter: l.encounter(), About: d.about,
-		Identifier: d.model.Identifier,
+		Identifier: d.model.Identifier, Sent: d.sent,
 	}
 	if d.model.MasterIdentifier != nil {
 		com.Identifier = append(com.Identifier, *d.model.MasterIdentifier)
@@ -164,9 +165,6 @@ func (l *lab) communication(at time.Time, d document) []r4.Attachment {
 		if strings.HasPrefix(*ref.Reference, "ServiceRequest/") {
 			com.BasedOn = append(com.BasedOn, ref)
 		}
-	}
-	if d.period != nil {
-		com.Sent = d.period.Start
 	}
 	if len(d.authors) > 0 {
 		com.Sender = &d.authors[0]

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"slices"
+
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
 
@@ -32,7 +34,7 @@ func (b *build) mdm() error {
 		}
 		o.key = l.reportKey(o)
 		o.requestID = l.id("ServiceRequest", l.requestKey(o)...)
-		l.request(o, false, nil)
+		l.request(o, saysStatus(o), nil)
 		related = append(related, refer("ServiceRequest", o.requestID))
 	}
 	if err := l.transcription(txa, group(behind(b.msg.Segments(), "TXA")), related); err != nil {
@@ -60,9 +62,10 @@ func (l *lab) transcription(txa hl7.Segment, o *order, related []r4.Reference) e
 		typ:     l.documentType(txa),
 		related: related,
 		authors: l.practitioners(txa.Field(9)),
-		period:  period(l.dateTime(txa, 4), nil),
+		sent:    l.dateTime(txa, 4),
 		wrong:   trigger == "T11",
 	}
+	d.period = period(d.sent, nil)
 	d.model = r4.DocumentReference{
 		MasterIdentifier: l.entity(first(txa.Field(12)), ""),
 		Description:      p(clean(txa.Field(25).Text())),
@@ -87,9 +90,11 @@ func (l *lab) transcription(txa hl7.Segment, o *order, related []r4.Reference) e
 	o.key = d.key
 	coded := l.contents(&d, o)
 	d.category = append(d.category, l.kinds(o)...)
-	at, content := l.at, len(d.contents) > 0
-	if !content {
-		d.contents = append(d.contents, titled{attached{mime: mediaType(value(txa.Field(3)), "")}, ""})
+	at := l.at
+	if !slices.ContainsFunc(d.contents, func(c titled) bool { return !c.isZero() }) {
+		if len(d.contents) == 0 {
+			d.contents = []titled{{attached{mime: mediaType(value(txa.Field(3)), "")}, ""}}
+		}
 		if !d.wrong {
 			at = reminder(at)
 		}

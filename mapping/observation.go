@@ -44,7 +44,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 	obs := r4.Observation{
 		Id:             &rid,
 		BasedOn:        a.basedOn,
-		Category:       l.concepts(obx.Field(29), ""),
+		Category:       l.kindOfResult(obx),
 		Code:           *code,
 		Subject:        &subject,
 		Encounter:      l.encounter(),
@@ -60,7 +60,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 		ReferenceRange: l.ranges(obx),
 		Extension:      l.resultExtensions(obx, last),
 	}
-	if id := l.entity(first(obx.Field(21)), "FILL"); id != nil {
+	if id := l.numbered(first(obx.Field(21)), "FILL"); id != nil {
 		obs.Identifier = []r4.Identifier{*id}
 	}
 	if obs.EffectiveDateTime = l.dateTime(obx, 14); obs.EffectiveDateTime == nil {
@@ -80,6 +80,14 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 	ref := refer("Observation", rid)
 	l.remember(a.order, obx, ref)
 	return &ref, nil
+}
+
+// kindOfResult is OBX-29, a code of table 0936.
+func (l *lab) kindOfResult(obx hl7.Segment) []r4.CodeableConcept {
+	if code := value(obx.Field(29)); code != "" {
+		return []r4.CodeableConcept{*tableCode(code, "0936")}
+	}
+	return nil
 }
 
 // resultKey is what a result is called by, within its order.
@@ -226,7 +234,9 @@ func (l *lab) resultExtensions(obx, last hl7.Segment) []r4.Extension {
 			}
 			parts = append(parts, part)
 		}
-		all = append(all, r4.Extension{Url: coreExt + "observation-v2-subid", Extension: parts})
+		if len(parts) > 0 {
+			all = append(all, r4.Extension{Url: coreExt + "observation-v2-subid", Extension: parts})
+		}
 	}
 	for _, nature := range l.concepts(obx.Field(10), "NatureOfAbnormalTesting") {
 		all = append(all, r4.Extension{Url: coreExt + "observation-nature-of-abnormal-test", ValueCodeableConcept: &nature})

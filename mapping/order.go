@@ -42,9 +42,9 @@ func group(g hl7.Group) *order {
 	for _, s := range g {
 		switch s.Name() {
 		case "ORC":
-			o.orc = s
+			o.orc, notes = s, &o.notes
 		case "OBR":
-			o.obr = s
+			o.obr, notes = s, &o.notes
 		case "RXO":
 			o.drug = s
 		case "TQ1":
@@ -67,8 +67,9 @@ func group(g hl7.Group) *order {
 			notes = &o.results[len(o.results)-1].notes
 		case "NTE":
 			*notes = append(*notes, s)
-		case "PID", "PV1":
-			notes = new([]hl7.Segment) // a note on the patient or the visit is none on the order
+		case "PRT", "TQ2", "CTD": // more about what stands before them
+		default:
+			notes = new([]hl7.Segment) // on something that is no part of an order
 		}
 	}
 	return o

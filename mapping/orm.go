@@ -27,7 +27,9 @@ func (b *build) orm() error {
 		o := group(g)
 		o.key = l.reportKey(o)
 		if o.drug.Exists() {
-			l.drugOrder(o)
+			if err := l.drugOrder(o); err != nil {
+				return err
+			}
 			continue
 		}
 		o.requestID = l.id("ServiceRequest", l.requestKey(o)...)
@@ -44,8 +46,7 @@ func (b *build) orm() error {
 
 // ends tells whether an order's status is one that it does not stand in.
 func ends(o *order) bool {
-	said := orderStatus(o)[0].Value
-	return said != "active" && said != "unknown"
+	return saysStatus(o) && orderStatus(o)[0].Value != "active"
 }
 
 // asked maps the OBX of an order. Documents among them are the order's too.
@@ -73,17 +74,21 @@ func (l *lab) asked(o *order, request r4.Reference) ([]r4.Reference, error) {
 // nor ORC-5 to its status, which is unknown, the source's code beside it.
 //
 // Source: v2-to-FHIR, RXO[MedicationRequest], ORC[ServiceRequest].
-func (l *lab) drugOrder(o *order) {
+func (l *lab) drugOrder(o *order) error {
 	rid := l.id("MedicationRequest", l.requestKey(o)...)
 	what := l.concept(first(o.drug.Field(1)), "")
 	if what == nil {
 		l.note(o.drug, 1, "no drug: the order was left out")
-		return
+		return nil
+	}
+	asked, err := l.asked(o, refer("MedicationRequest", rid))
+	if err != nil {
+		return err
 	}
 	req := r4.MedicationRequest{
 		Id: &rid, Identifier: l.numbers(o), Intent: "order", MedicationCodeableConcept: *what,
 		Subject: l.subject(), Encounter: l.encounter(), AuthoredOn: l.authored(o), Requester: l.requester(o),
-		Note: l.annotations(o.notes), Priority: priority(o),
+		Note: l.annotations(o.notes), Priority: priority(o), SupportingInformation: asked,
 	}
 	for _, dg1 := range o.diagnoses {
 		if ref := l.diagnosis(dg1); ref != nil {
@@ -95,14 +100,12 @@ func (l *lab) drugOrder(o *order) {
 			req.DosageInstruction = append(req.DosageInstruction, r4.Dosage{Text: &s})
 		}
 	}
-	if ask, err := l.asked(o, refer("MedicationRequest", rid)); err == nil {
-		req.SupportingInformation = ask
-	}
 	say := []fhir.Set{{Path: "status", Value: "unknown"}}
 	if code, table := orderCode(o); code != "" {
 		say = append(say, fhir.Set{Path: "_status", Value: asSent(tableCode(code, table))})
 	}
 	l.add(req, say...)
+	return nil
 }
 
 // orderCode is ORC-5, or ORC-1 where it is empty, and its table.

@@ -73,7 +73,7 @@ func (l *lab) report(o *order) error {
 	}
 	l.addAt(a.at, rep, also...)
 	if o.requestID != "" {
-		l.request(o, false, asked)
+		l.request(o, saysStatus(o), asked)
 	}
 	return nil
 }

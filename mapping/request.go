@@ -28,9 +28,9 @@ func (l *lab) finish() {
 	}
 }
 
-// request makes the ServiceRequest of an order group. states tells whether the
-// message is about the order, as ORM is; a result only repeats it, and counts
-// only by a status it gives.
+// request makes the ServiceRequest of an order group. states tells whether it
+// is a version of the order, or only a reminder of it (see reminder), such as a
+// result that gives the order no status.
 //
 // OBR-13, relevant clinical information, becomes a note: the guide's extension
 // holds a data type that R4 has not.
@@ -40,7 +40,7 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 	req := r4.ServiceRequest{
 		Id:                 p(o.requestID),
 		Identifier:         l.numbers(o),
-		Requisition:        l.entity(first(o.orc.Field(4)), "PGN"),
+		Requisition:        l.numbered(first(o.orc.Field(4)), "PGN"),
 		Intent:             r4.RequestIntentOrder,
 		Code:               l.concept(first(o.obr.Field(4)), ""),
 		Subject:            l.subject(),
@@ -72,13 +72,15 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 	if reason := l.concept(first(o.orc.Field(16)), ""); reason != nil {
 		req.Extension = []r4.Extension{{Url: coreExt + "request-statusReason", ValueCodeableConcept: reason}}
 	}
-	said := orderStatus(o)
-	if states || said[0].Value != "unknown" {
-		l.add(req, said...)
-		return
+	if states {
+		l.add(req, orderStatus(o)...)
+	} else {
+		l.support(reminder(l.at), req, orderStatus(o)...)
 	}
-	l.support(reminder(l.at), req, said...)
 }
+
+// saysStatus tells whether an order's status is one that the tables know.
+func saysStatus(o *order) bool { return orderStatus(o)[0].Value != "unknown" }
 
 // orderStatus is ORC-5 by its table, or ORC-1 where ORC-5 is empty.
 func orderStatus(o *order) []fhir.Set {
@@ -93,7 +95,7 @@ func (l *lab) numbers(o *order) []r4.Identifier {
 	var all []r4.Identifier
 	put := func(typ string, eis ...data) {
 		for _, ei := range eis {
-			if id := l.entity(ei, typ); id != nil && !hasIdentifier(all, id) {
+			if id := l.numbered(ei, typ); id != nil && !hasIdentifier(all, id) {
 				all = append(all, *id)
 			}
 		}
@@ -104,13 +106,27 @@ func (l *lab) numbers(o *order) []r4.Identifier {
 	for _, cx := range append(each(o.obr.Field(53)), each(o.orc.Field(33))...) {
 		if id := l.identifier(cx); id != nil && !hasIdentifier(all, id) {
 			if id.Type == nil {
-				id.Type = l.identifierType("PLAC")
+				id.Type = numberType("PLAC")
 			}
 			all = append(all, *id)
 		}
 	}
 	return all
 }
+
+// numbered maps an EI whose field says what kind of number it is, a code of
+// table 0203; nil when it has no number.
+//
+// Source: v2-to-FHIR, EI[Identifier-Extension] and the type rows of ORC, OBR, SPM.
+func (b *build) numbered(ei data, typ string) *r4.Identifier {
+	id := b.entity(ei, "")
+	if id != nil {
+		id.Type = numberType(typ)
+	}
+	return id
+}
+
+func numberType(typ string) *r4.CodeableConcept { return one(fixed(v2System+"0203", typ, "")) }
 
 func (l *lab) authored(o *order) *string {
 	if value(o.orc.Field(1)) != "NW" {
@@ -180,7 +196,7 @@ func (l *lab) mentioned(ei data, kind, typ string) *r4.Reference {
 		return nil
 	}
 	rid := l.id("ServiceRequest", append([]string{kind}, key...)...)
-	number := l.entity(ei, typ)
+	number := l.numbered(ei, typ)
 	l.later = append(l.later, func() {
 		if !l.has("ServiceRequest", rid) {
 			l.support(reminder(l.at), r4.ServiceRequest{

@@ -44,13 +44,13 @@ func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 		Condition:           l.concepts(spm.Field(24), "SpecimenCondition"),
 		AccessionIdentifier: l.identifier(first(spm.Field(30))),
 	}
-	for _, x := range []*r4.Identifier{l.entity(placer, "PGN"), l.entity(filler, "FGN"), l.identifier(first(spm.Field(31))), l.entity(first(spm.Field(32)), "SHIP")} {
+	for _, x := range []*r4.Identifier{l.numbered(placer, "PGN"), l.numbered(filler, "FGN"), l.identifier(first(spm.Field(31))), l.numbered(first(spm.Field(32)), "SHIP")} {
 		if x != nil {
 			sp.Identifier = append(sp.Identifier, *x)
 		}
 	}
 	for _, parent := range each(spm.Field(3)) {
-		for _, number := range []*r4.Identifier{l.entity(parent.in(1), "PGN"), l.entity(parent.in(2), "FGN")} {
+		for _, number := range []*r4.Identifier{l.numbered(parent.in(1), "PGN"), l.numbered(parent.in(2), "FGN")} {
 			if number != nil {
 				sp.Parent = append(sp.Parent, *byIdentifier("Specimen", number))
 				break
