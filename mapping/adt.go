@@ -1,5 +1,11 @@
 package mapping
 
+import (
+	"firebreak/adapters/hl7"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
 // adt maps the ADT messages. What a trigger means:
 //
 //   - A visit's story (admitted, transferred, discharged, ...) states patient,
@@ -47,5 +53,55 @@ func (b *build) story() error {
 	}
 	b.allergies(all)
 	b.coverages(all)
+	b.measurements(all, visit)
+	b.unread(all)
 	return nil
+}
+
+// measurements maps the OBX of a visit's story, such as a height or a due date.
+// They stand in no order: an Observation is named by the visit (the patient, where
+// there is none), the time of the observation and its code, so that the next
+// message that repeats it makes no second one.
+//
+// Source: v2-to-FHIR, ADT_A01.OBSERVATION.
+func (b *build) measurements(all hl7.Group, visit *r4.Encounter) {
+	o := group(all)
+	if len(o.results) == 0 {
+		return
+	}
+	about, l := &about{order: &order{}, at: b.at}, b.lab()
+	name := []string{"patient", b.chart}
+	if visit != nil {
+		name = []string{"visit", *visit.Id}
+	}
+	for _, r := range o.results {
+		obx := r.lines[0]
+		if !obx.Field(3).Present() {
+			b.note(obx, 3, "no observation identifier: the line was left out")
+			continue
+		}
+		about.order.key = append(name[:2:2], value(obx.Field(14)))
+		values := l.values(r.lines)
+		if docs := documents(values); docs != nil {
+			l.attachment(about, r, docs)
+			continue
+		}
+		if _, err := l.observation(about, r, values); err != nil {
+			b.note(obx, 0, "left out: it does not say what was observed")
+		}
+	}
+	l.finish()
+}
+
+// unread says which segments nobody reads.
+func (b *build) unread(all hl7.Group) {
+	for _, s := range all {
+		switch s.Name() {
+		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "IN1", "OBX", "NTE", "SFT":
+		default:
+			if s.Occurrence() == 1 {
+				b.note(s, 0, "segments of this kind are not mapped")
+			}
+		}
+	}
 }
