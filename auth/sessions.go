@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -43,6 +44,8 @@ type Sessions struct {
 
 	mu   sync.Mutex
 	used map[string]int64 // last use by session, not yet written down
+
+	sweep time.Time // when what is over was last deleted; guarded by mu
 }
 
 // NewSessions makes the tables it needs in db. Run must run beside it.
@@ -244,24 +247,35 @@ func (s *Sessions) Run(ctx context.Context) {
 	}
 }
 
-// Flush writes uses down now, in one transaction, and deletes what is over.
+// Flush writes uses down now, in one transaction, and once a minute deletes
+// what is over.
 func (s *Sessions) Flush(ctx context.Context) error {
+	now := s.config.Now()
 	s.mu.Lock()
-	uses := make(map[string]int64, len(s.used))
-	for key, at := range s.used {
-		uses[key] = at
+	uses := maps.Clone(s.used)
+	sweep := now.Sub(s.sweep).Abs() >= time.Minute
+	if sweep {
+		s.sweep = now
 	}
 	s.mu.Unlock()
-	now := s.config.Now()
-	// Another node may hold a use that it has not written down yet.
-	idle := now.Add(-s.config.Idle - 2*flushEvery).UnixMicro()
+	if len(uses) == 0 && !sweep {
+		return nil
+	}
 	err := s.db.Write(ctx, func(tx *sqldb.Tx) error {
 		for key, at := range uses {
 			if _, err := tx.Exec(ctx, `UPDATE auth_session SET seen = $2 WHERE id = $1 AND seen < $2`, key, at); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM auth_session WHERE seen < $1 OR ends <= $2`, idle, now.UnixMicro()); err != nil {
+		if !sweep {
+			return nil
+		}
+		// Another node may hold a use that it has not written down yet.
+		idle := now.Add(-s.config.Idle - 2*flushEvery).UnixMicro()
+		if _, err := tx.Exec(ctx, `DELETE FROM auth_session WHERE seen < $1`, idle); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM auth_session WHERE ends <= $1`, now.UnixMicro()); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM auth_signin WHERE expires <= $1`, now.UnixMicro())

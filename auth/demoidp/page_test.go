@@ -160,3 +160,20 @@ func TestPasswordsBelongToAFolder(t *testing.T) {
 		t.Errorf("password %q", one.People()[0].Password)
 	}
 }
+
+func FuzzRedirect(f *testing.F) {
+	for _, s := range []string{"http://127.0.0.1:1/callback", "http://[::1]:65535/callback", "http://localhost/callback", "http://127.0.0.1:1@evil.test/callback", "http://127.1:80/callback", "http://LOCALHOST:1/callback"} {
+		f.Add(s)
+	}
+	app := Client{ID: App, RedirectURIs: []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost/callback"}}
+	f.Fuzz(func(t *testing.T, to string) {
+		if !app.redirectsTo(to) {
+			return
+		}
+		u, err := url.Parse(to)
+		if err != nil || u.Scheme != "http" || u.User != nil || u.Path != "/callback" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+			!slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname()) || strings.Trim(u.Port(), "0123456789") != "" {
+			t.Errorf("people are sent to %q", to)
+		}
+	})
+}

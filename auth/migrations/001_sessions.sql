@@ -28,3 +28,5 @@ CREATE TABLE auth_session (
 CREATE INDEX auth_session_person ON auth_session (issuer, subject);
 
 CREATE INDEX auth_session_seen ON auth_session (seen);
+
+CREATE INDEX auth_session_ends ON auth_session (ends);
