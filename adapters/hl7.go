@@ -59,7 +59,7 @@ func (h *HL7) HandleHL7(ctx context.Context, r *hl7.Request) error {
 		Body:     r.Bytes,
 	}
 	if r.Message != nil {
-		m.ControlID = r.Message.ControlID()
+		m.ControlID = shortened(r.Message.ControlID())
 		facility := r.Message.Segment("MSH").Field(4)
 		if len(h.Facilities) > 0 && !slices.Contains(h.Facilities, strings.TrimSpace(facility.String())) {
 			fault := facility.Err(errFacility)
@@ -80,6 +80,18 @@ func (h *HL7) HandleHL7(ctx context.Context, r *hl7.Request) error {
 		h.log().Warn("control id used again for another message", "id", receipt.ID, "peer", m.Peer)
 	}
 	return nil
+}
+
+// maxControlID is the longest MSH-10 that is kept beside the message.
+//
+// Source: HL7 v2.9 chapter 2.13.9.10, 199 characters.
+const maxControlID = 199
+
+func shortened(id string) string {
+	if len(id) <= maxControlID {
+		return id
+	}
+	return strings.ToValidUTF8(id[:maxControlID], "")
 }
 
 // peerName gives the address, and the name in a verified certificate.
