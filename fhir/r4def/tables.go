@@ -26,13 +26,14 @@ type Type struct {
 
 // Element is one element of a Type.
 type Element struct {
-	Name    string // "value" for value[x]
-	Min     int
-	Max     int // -1: unbounded
-	Choice  bool
-	Summary bool // part of _summary=true
-	Types   []Ref
-	codes   []codes // required binding; nil: none, or not enumerable
+	Name     string // "value" for value[x]
+	Min      int
+	Max      int // -1: unbounded
+	Choice   bool
+	Summary  bool // part of _summary=true
+	Modifier bool // may change the meaning of what it stands in
+	Types    []Ref
+	codes    []codes // required binding; nil: none, or not enumerable
 }
 
 // Ref is a type that an element may have. Targets bound a Reference; none: any.
@@ -115,7 +116,7 @@ func unpack(t table.Tables) *tables {
 		out.types[in.Name] = x
 		for i, e := range in.Elements {
 			el := &x.Elements[i]
-			*el = Element{Name: e.Name, Min: e.Min, Max: e.Max, Choice: e.Choice, Summary: e.Summary}
+			*el = Element{Name: e.Name, Min: e.Min, Max: e.Max, Choice: e.Choice, Summary: e.Summary, Modifier: e.Modifier}
 			if e.Codes > 0 {
 				el.codes = sets[e.Codes-1]
 			}
@@ -163,6 +164,20 @@ func Lookup(name string) *Type { return load().types[name] }
 
 // IsPrimitive tells whether name is a primitive type.
 func IsPrimitive(name string) bool { _, ok := load().regex[name]; return ok }
+
+// System is the code system that a code of e belongs to by e's required
+// binding; "" when it has none or the code is not in it.
+func (e *Element) System(code string) string {
+	if e == nil {
+		return ""
+	}
+	for _, c := range e.codes {
+		if c.codes[code] {
+			return c.system
+		}
+	}
+	return ""
+}
 
 // Member reads a JSON member's name, without a leading underscore.
 func (t *Type) Member(name string) (Member, bool) { m, ok := t.members[name]; return m, ok }

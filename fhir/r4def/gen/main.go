@@ -99,7 +99,7 @@ type structure struct {
 type element struct {
 	Path, Max, ContentReference string
 	Min                         int
-	IsSummary                   bool
+	IsSummary, IsModifier       bool
 	Type                        []struct {
 		Code          string
 		TargetProfile []string
@@ -171,7 +171,7 @@ func (g *generator) complex(s structure) {
 			types[parent] = t
 			order = append(order, parent)
 		}
-		x := table.Element{Name: strings.TrimSuffix(name, "[x]"), Choice: strings.HasSuffix(name, "[x]"), Min: e.Min, Summary: e.IsSummary}
+		x := table.Element{Name: strings.TrimSuffix(name, "[x]"), Choice: strings.HasSuffix(name, "[x]"), Min: e.Min, Summary: e.IsSummary, Modifier: e.IsModifier}
 		if e.Max != "*" {
 			n, err := strconv.Atoi(e.Max)
 			check(err)

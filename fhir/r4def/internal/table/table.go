@@ -20,13 +20,14 @@ type Type struct {
 
 // Element is one element; Max is -1 for "*".
 type Element struct {
-	Name    string `json:"n"`
-	Min     int    `json:"i,omitempty"`
-	Max     int    `json:"x"`
-	Choice  bool   `json:"c,omitempty"`
-	Summary bool   `json:"u,omitempty"`
-	Types   []Ref  `json:"t"`
-	Codes   int    `json:"v,omitempty"` // 1 + index into Sets; 0: not bound, or not checkable
+	Name     string `json:"n"`
+	Min      int    `json:"i,omitempty"`
+	Max      int    `json:"x"`
+	Choice   bool   `json:"c,omitempty"`
+	Summary  bool   `json:"u,omitempty"`
+	Modifier bool   `json:"m,omitempty"`
+	Types    []Ref  `json:"t"`
+	Codes    int    `json:"v,omitempty"` // 1 + index into Sets; 0: not bound, or not checkable
 }
 
 // Ref is a type an element may have; Targets bound a Reference, none: any.

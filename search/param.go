@@ -1,0 +1,259 @@
+package search
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"firebreak/fhir"
+	"firebreak/fhir/r4def"
+)
+
+// kind is the type of a search parameter.
+type kind string
+
+const (
+	kindToken     kind = "token"
+	kindString    kind = "string"
+	kindDate      kind = "date"
+	kindReference kind = "reference"
+	kindQuantity  kind = "quantity"
+	kindNumber    kind = "number"
+	kindURI       kind = "uri"
+	kindComposite kind = "composite"
+)
+
+// leafTypes are the R4 types whose values a kind of parameter can be compared with.
+var leafTypes = map[kind][]string{
+	kindToken:     {"CodeableConcept", "Coding", "ContactPoint", "Identifier", "boolean", "canonical", "code", "id", "string", "uri", "uuid"},
+	kindString:    {"Address", "HumanName", "code", "id", "markdown", "string"},
+	kindDate:      {"Period", "Timing", "date", "dateTime", "instant"},
+	kindReference: {"Reference", "canonical", "uri"},
+	kindQuantity:  {"Age", "Count", "Distance", "Duration", "Money", "Quantity", "Range"},
+	kindNumber:    {"Range", "decimal", "integer", "positiveInt", "unsignedInt"},
+	kindURI:       {"canonical", "oid", "uri", "url", "uuid"},
+}
+
+// modifiers are what each kind takes after a colon, besides :missing.
+// A reference also takes a type.
+var modifiers = map[kind][]string{
+	kindToken:     {"not", "text"},
+	kindString:    {"contains", "exact"},
+	kindReference: {"identifier"},
+}
+
+// param is a search parameter of one resource type, ready to be evaluated.
+type param struct {
+	def     r4def.SearchParam
+	code    string
+	kind    kind
+	paths   []path
+	targets []string // of references: concrete types, sorted
+	parts   []*param // of composites: evaluated from what paths lead to
+}
+
+type registry struct {
+	params      map[string]map[string]*param // type, code
+	unsupported map[string]map[string]string // type, code: why
+}
+
+// notServed are parameters that compile but cannot be answered as R4 means them.
+var notServed = map[string]string{
+	"phonetic": "no phonetic matching",
+	"near":     "no geography",
+	"_text":    "no full text", "_content": "no full text", "_query": "no named queries",
+	"_filter": "no filter language", "_list": "no lists",
+}
+
+var params = sync.OnceValue(func() registry {
+	reg := registry{map[string]map[string]*param{}, map[string]map[string]string{}}
+	byID := map[string]r4def.SearchParam{}
+	for _, def := range r4def.SearchParams() {
+		byID[def.ID] = def
+	}
+	for _, typ := range fhir.Types() {
+		reg.params[typ], reg.unsupported[typ] = map[string]*param{}, map[string]string{}
+	}
+	for _, def := range r4def.SearchParams() {
+		for _, base := range def.Base {
+			types := []string{base}
+			if base == "Resource" || base == "DomainResource" {
+				types = fhir.Types()
+			}
+			for _, typ := range types {
+				if _, ok := reg.params[typ]; !ok {
+					continue
+				}
+				p, why := newParam(def, typ, byID)
+				if why != "" {
+					if reg.params[typ][def.Code] == nil {
+						reg.unsupported[typ][def.Code] = why
+					}
+					continue
+				}
+				reg.params[typ][def.Code] = p
+				delete(reg.unsupported[typ], def.Code)
+			}
+		}
+	}
+	return reg
+})
+
+func newParam(def r4def.SearchParam, typ string, byID map[string]r4def.SearchParam) (p *param, why string) {
+	if why := notServed[def.Code]; why != "" {
+		return nil, why
+	}
+	if def.Expression == "" {
+		return nil, "no expression"
+	}
+	paths, err := compile(def.Expression, typ)
+	if err != nil {
+		return nil, err.Error()
+	}
+	p = &param{def: def, code: def.Code, kind: kind(def.Type), paths: paths}
+	if p.kind == kindComposite {
+		for _, c := range def.Component {
+			part, why := newPart(c, paths, byID)
+			if why != "" {
+				return nil, why
+			}
+			p.parts = append(p.parts, part)
+		}
+		return p, ""
+	}
+	if p.paths = usable(p.kind, paths); len(p.paths) == 0 {
+		return nil, "no values that can be compared"
+	}
+	if p.kind == kindReference {
+		p.targets = targetsOf(def, p.paths)
+	}
+	return p, ""
+}
+
+// newPart is a component of a composite, evaluated from each type that the
+// composite's own expression leads to.
+func newPart(c r4def.Component, bases []path, byID map[string]r4def.SearchParam) (*param, string) {
+	def, ok := byID[c.ID]
+	if !ok {
+		return nil, "a component is not defined"
+	}
+	p := &param{def: def, code: def.Code, kind: kind(def.Type)}
+	for _, base := range bases {
+		paths, err := compile(c.Expression, base.leaf.typ)
+		if err != nil {
+			return nil, err.Error()
+		}
+		for _, x := range usable(p.kind, paths) {
+			same := func(y path) bool {
+				return slices.EqualFunc(x.steps, y.steps, func(a, b step) bool { return a.name == b.name })
+			}
+			if !slices.ContainsFunc(p.paths, same) { // Observation and its components read alike
+				p.paths = append(p.paths, x)
+			}
+		}
+	}
+	if len(p.paths) == 0 {
+		return nil, "no values that can be compared"
+	}
+	if p.kind == kindReference {
+		p.targets = targetsOf(def, p.paths)
+	}
+	return p, ""
+}
+
+func usable(k kind, paths []path) []path {
+	return slices.DeleteFunc(slices.Clone(paths), func(x path) bool { return !slices.Contains(leafTypes[k], x.leaf.typ) })
+}
+
+// targetsOf are the types a reference may lead to: those that the definition
+// lists, as far as the elements allow them.
+func targetsOf(def r4def.SearchParam, paths []path) []string {
+	all := map[string]bool{}
+	for _, x := range paths {
+		if x.leaf.typ != "Reference" {
+			continue
+		}
+		allowed := fhir.Types()
+		if x.leaf.element != nil {
+			for _, r := range x.leaf.element.Types {
+				if r.Type == "Reference" && len(r.Targets) > 0 {
+					allowed = r.Targets
+				}
+			}
+		}
+		for _, c := range x.steps[len(x.steps)-1].conds {
+			if c.kind == condResolves {
+				allowed = []string{c.value}
+			}
+		}
+		for _, t := range allowed {
+			if len(def.Target) == 0 || slices.Contains(def.Target, t) || slices.Contains(def.Target, "Resource") {
+				all[t] = true
+			}
+		}
+	}
+	var out []string
+	for t := range all {
+		out = append(out, t)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Param is a search parameter as a CapabilityStatement lists it.
+type Param struct {
+	Name       string
+	Type       string   // "token", "date", ...
+	Definition string   // canonical address
+	Target     []string // of references
+	Modifiers  []string // without types
+}
+
+// Types are the resource types that can be searched, sorted.
+func Types() []string { return fhir.Types() }
+
+// Params are the search parameters of a type that are answered, sorted by name.
+func Params(typ string) []Param {
+	var out []Param
+	for _, p := range params().params[typ] {
+		m := append([]string{"missing"}, modifiers[p.kind]...)
+		sort.Strings(m)
+		out = append(out, Param{Name: p.code, Type: string(p.kind), Definition: p.def.Definition(), Target: p.targets, Modifiers: m})
+	}
+	slices.SortFunc(out, func(a, b Param) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// Unsupported are the official parameters of a type that are not answered, with the reason.
+func Unsupported(typ string) map[string]string { return params().unsupported[typ] }
+
+// Includes are the values that _include takes for a type, sorted.
+func Includes(typ string) []string {
+	var out []string
+	for _, p := range params().params[typ] {
+		if p.kind == kindReference && len(p.targets) > 0 {
+			out = append(out, typ+":"+p.code)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// RevIncludes are the values that _revinclude takes for a type, among
+// parameters of the types given (all, when none are), sorted.
+func RevIncludes(typ string, of ...string) []string {
+	if len(of) == 0 {
+		of = fhir.Types()
+	}
+	var out []string
+	for _, source := range of {
+		for _, p := range params().params[source] {
+			if p.kind == kindReference && slices.Contains(p.targets, typ) {
+				out = append(out, source+":"+p.code)
+			}
+		}
+	}
+	sort.Strings(out)
+	return out
+}
