@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -84,6 +85,9 @@ func messages(t testing.TB, yield func(name string, body []byte)) {
 
 var place = regexp.MustCompile(`^mapping: [A-Z][A-Z0-9]{2}(-\d+(\.\d+)?)?( in segment \d+)?: .`)
 
+// tokens are what may tell of a patient: numbers, dates, codes.
+var tokens = regexp.MustCompile(`[A-Za-z0-9]{5,}`)
+
 // TestCorpus maps every message of the corpus: each gives resources that are
 // FHIR R4, whose references resolve, whose ids tell their chart, the same bytes
 // when mapped again; or an error that names a place and quotes nothing.
@@ -96,6 +100,13 @@ func TestCorpus(t *testing.T) {
 		m := message(body)
 		r, err := mapping.Map(k, m)
 		key, keyErr := mapping.PatientKey(k, m)
+		for _, said := range append(r.Notes, fmt.Sprint(err)) {
+			for _, token := range tokens.FindAll(body, -1) {
+				if bytes.ContainsAny(token, "0123456789") && strings.Contains(said, string(token)) {
+					t.Errorf("%s: a value of the message is in what is said of it", name)
+				}
+			}
+		}
 		if err != nil {
 			var at *mapping.Error
 			if !errors.As(err, &at) || at.Segment == "" || !place.MatchString(err.Error()) {

@@ -24,7 +24,7 @@ func (b *build) identifier(cx data) *r4.Identifier {
 	}
 	id := &r4.Identifier{
 		Value:  &number,
-		System: p(b.feed.system(cx.in(4))),
+		System: p(b.feed.issuer(cx.in(4))),
 		Type:   b.identifierType(cx.at(5)),
 		Period: period(b.when(cx.at(7)), b.when(cx.at(8))),
 	}
@@ -95,20 +95,7 @@ func (b *build) entity(ei data, typ string) *r4.Identifier {
 
 // entitySystem is who assigned an EI: EI.2 to EI.4 are an HD.
 func (b *build) entitySystem(ei data) string {
-	name, universal, kind := ei.at(2), ei.at(3), ei.at(4)
-	if uri := b.feed.Systems[name]; uri != "" && name != "" {
-		return uri
-	}
-	if uri := universalURI(universal, kind); uri != "" {
-		return uri
-	}
-	switch {
-	case name != "":
-		return b.feed.local(name)
-	case universal != "":
-		return b.feed.local(universal)
-	}
-	return ""
+	return b.feed.uri(ei.at(2), ei.at(3), ei.at(4))
 }
 
 // entityKey is what an EI is called, for Keys.ID; nil when it has no number.

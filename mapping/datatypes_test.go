@@ -87,7 +87,7 @@ func TestAuthorities(t *testing.T) {
 		{declared, "", "urn:hl7v2:test:HERE"},
 	} {
 		b, f := field(t, c.feed, "1^^^"+c.hd)
-		if got := b.feed.system(first(f).in(4)); got != c.want {
+		if got := b.feed.issuer(first(f).in(4)); got != c.want {
 			t.Errorf("%s: %q, want %q", c.hd, got, c.want)
 		}
 	}

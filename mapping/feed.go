@@ -23,7 +23,8 @@ type Feed struct {
 	// When not, see the package comment.
 	PatientAuthorities []string
 
-	// Authority is the assigning authority of identifiers that name none.
+	// Authority is the assigning authority of patients' and visits' numbers (CX)
+	// that name none.
 	Authority string
 
 	// Systems gives the URI of an assigning authority or a local coding system,
@@ -49,10 +50,19 @@ func (f *Feed) local(name string) string {
 // Source: v2-to-FHIR, HD[uri], which takes HD.1 first; a system must be a URI
 // and the universal id is one, so here it goes before the namespace.
 func (f *Feed) system(hd data) string {
-	name, universal, kind := hd.at(1), hd.at(2), hd.at(3)
-	if name == "" && universal == "" {
-		name = f.Authority
+	return f.uri(hd.at(1), hd.at(2), hd.at(3))
+}
+
+// issuer is system for the assigning authority of a CX, the feed's where none
+// is sent.
+func (f *Feed) issuer(hd data) string {
+	if !hd.present() {
+		return f.uri(f.Authority, "", "")
 	}
+	return f.system(hd)
+}
+
+func (f *Feed) uri(name, universal, kind string) string {
 	if uri := f.Systems[name]; uri != "" && name != "" {
 		return uri
 	}

@@ -142,8 +142,9 @@ func (b *build) unmapped() error {
 }
 
 // PatientKey is the id of the chart that m goes into, as Map would say, at a
-// fraction of the cost: messages with the same key must be applied in order.
-// The error is Map's.
+// fraction of the cost: messages with the same key must be applied in order. A
+// merge's is the surviving chart's; its Links may be applied in any order. The
+// error is Map's.
 func PatientKey(k *Keys, m inbox.Message) (string, error) {
 	if m.Kind == inbox.FHIR {
 		return pushKey(k, m)
