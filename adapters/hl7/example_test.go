@@ -48,12 +48,12 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		fmt.Println(answer.Code, answer.Message.Get("ERR-2"), answer.Message.Get("ERR-8"))
+		fmt.Printf("%s %q\n", answer.Code, answer.Message.Get("ERR-8"))
 	}
 	// Output:
 	// ADT^A08 about a patient born 1988-08
-	// AA
-	// AE PID not a time: something other than digits
+	// AA ""
+	// AE "not a time: something other than digits"
 }
 
 // The results of each order, whatever stands between.

@@ -151,7 +151,7 @@ func (f Field) Len() int {
 
 // Rep gives repetition i, counted from 0; an empty one when it was not sent.
 func (f Field) Rep(i int) Repetition {
-	r := Repetition{f.node}
+	r := Repetition(f)
 	if f.m == nil || i == 0 && f.s == "" || f.fixed() {
 		return r
 	}
@@ -166,7 +166,7 @@ func (f Field) Reps() iter.Seq[Repetition] {
 		if f.s == "" {
 			return
 		}
-		r := Repetition{f.node}
+		r := Repetition(f)
 		if f.fixed() || f.m.delims.Repetition == 0 {
 			yield(r)
 			return
@@ -193,7 +193,7 @@ func (f Field) Component(n int) Component { return f.Rep(0).Component(n) }
 
 // Component gives component n, counted from 1; an empty one when it was not sent.
 func (r Repetition) Component(n int) Component {
-	c := Component{r.node}
+	c := Component(r)
 	if r.m == nil || n < 1 {
 		return Component{}
 	}
@@ -221,7 +221,7 @@ func (r Repetition) Components() int {
 
 // Sub gives subcomponent n, counted from 1; an empty one when it was not sent.
 func (c Component) Sub(n int) Subcomponent {
-	s := Subcomponent{c.node}
+	s := Subcomponent(c)
 	if c.m == nil || n < 1 {
 		return Subcomponent{}
 	}

@@ -67,16 +67,16 @@ type Scanner struct {
 	limit int
 	err   error
 
-	line, lastCR  int  // lines read; 1 when the last ended in a lone CR so far
-	pending       Part // being built; Kind 0: none yet
-	comment       []byte
-	commentLine   int
-	blank         bool // the line before was blank
-	done          bool
-	queue         []Part
-	part          Part
-	inBatch, seen int // messages since the last BHS (or the beginning)
-	batches       int
+	line        int    // lines read
+	blank       bool   // the line before was blank
+	pending     Part   // being built; Kind 0: none yet
+	comment     []byte // lines behind pending that may be a comment; nil: none
+	commentLine int
+	seen        int // messages since the last BHS, or the beginning
+	batches     int // since the last FHS
+	queue       []Part
+	part        Part
+	done        bool
 }
 
 // NewScanner reads parts from r; maxMessage bounds one message, 0 means 32 MiB.
