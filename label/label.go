@@ -17,9 +17,10 @@ import (
 // Label names a kind of sensitivity as the policy file does: "hiv",
 // "reproductive", "cancer", ..., "unclassified".
 //
-// One more kind is internal. What a message merely brings along (its Patient,
-// practitioners, visit) carries a label that begins with "context": see
-// Labeled.Context. It is stored like any other, and never shown.
+// One more kind is internal: what a message merely brings along (its Patient,
+// practitioners, visit) carries a label that begins with "context:" when every
+// matter of the message is sensitive. It is stored like any other, never shown,
+// and part of what makes a version: see Labeled.Context.
 type Label string
 
 // The labels that the rules give; a policy may know more ("masked").
@@ -40,11 +41,10 @@ const (
 	Unclassified    Label = "unclassified"
 )
 
-// context begins the label of what a message brought along. After a colon
-// stand the labels of the message's own matters when every one of them is
-// sensitive: "context:cancer|hiv,sti" says that one was cancer, another hiv
-// and sti, and that there was none besides.
-const context = "context"
+// context begins the label of what a wholly sensitive message brought along.
+// After it stand the labels of the message's matters: "context:cancer|hiv+sti"
+// says that one was cancer, another hiv and sti, and that there was none besides.
+const context = "context:"
 
 // Reason says why a label was given; for the privacy officer only.
 type Reason struct {
@@ -78,31 +78,40 @@ func (l Labeled) Has(x Label) bool { _, ok := slices.BinarySearch(l.labels, x); 
 // on something sensitive, so policy withholds it.
 func (l Labeled) Settled() bool { return l.links != nil }
 
-// Context tells whether a message merely brought l along, beside the matters
-// it was about (a report's Patient, an order's practitioner). matters holds
-// the labels of each of those matters when every one of them had some: then l
-// would not be known without them, and whoever may see none of them may not
-// see this version of l.
-func (l Labeled) Context() (matters [][]Label, brought bool) {
+// Context is l's label that begins with "context:", or "". A message about
+// sensitive matters alone brings a Patient, a practitioner or a visit along that
+// nobody may know of, or in a newer state, who may see none of those matters.
+//
+// The same content brought by another message, without that label, is another
+// version: it is known from then on, and not earlier. So whoever stores
+// versions compares Context as well as the content.
+func (l Labeled) Context() Label {
 	for _, x := range l.labels {
-		rest, ok := strings.CutPrefix(string(x), context)
-		if !ok {
-			continue
+		if x.Internal() {
+			return x
 		}
-		if rest == "" {
-			return nil, true
-		}
-		for _, matter := range strings.Split(rest[1:], "|") {
-			var all []Label
-			for name := range strings.SplitSeq(matter, ",") {
-				all = append(all, Label(name))
-			}
-			matters = append(matters, all)
-		}
-		return matters, true
 	}
-	return nil, false
+	return ""
 }
 
 // Internal tells whether x is bookkeeping of this package and no sensitivity.
 func (x Label) Internal() bool { return strings.HasPrefix(string(x), context) }
+
+// Matters are the labels of each of the matters that an internal label stands
+// for; nil for any other label. What carries x is hidden from whoever may see
+// none of these matters.
+func (x Label) Matters() [][]Label {
+	rest, ok := strings.CutPrefix(string(x), context)
+	if !ok {
+		return nil
+	}
+	var all [][]Label
+	for matter := range strings.SplitSeq(rest, "|") {
+		var labels []Label
+		for name := range strings.SplitSeq(matter, "+") {
+			labels = append(labels, Label(name))
+		}
+		all = append(all, labels)
+	}
+	return all
+}

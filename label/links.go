@@ -2,7 +2,6 @@ package label
 
 import (
 	"bytes"
-	"strings"
 
 	"firebreak/fhir"
 )
@@ -26,13 +25,12 @@ type links struct{ all []Link }
 
 var noLinks = &links{}
 
-// linksOf finds the references of a resource, and addresses of Binaries in
-// attachments, without decoding it.
+// names of members whose string may be the address of a resource.
+var addresses = [][]byte{[]byte(`"reference"`), []byte(`"url"`), []byte(`"valueUri"`), []byte(`"valueUrl"`)}
+
+// linksOf finds the references that fhir.Resource.References does, and where
+// they stand, without decoding the resource.
 func linksOf(r fhir.Resource) *links {
-	raw := r.JSON()
-	if !bytes.Contains(raw, []byte(`"reference"`)) && !bytes.Contains(raw, []byte(`Binary/`)) && !bytes.Contains(raw, []byte(`\u`)) {
-		return noLinks
-	}
 	var out []Link
 	for name, v := range r.Root().Members() {
 		b := v.Raw()
@@ -41,8 +39,10 @@ func linksOf(r fhir.Resource) *links {
 		}
 		if bytes.Contains(b, []byte(`\u`)) { // a name may be written in escapes
 			v.Each(func(member string, x fhir.Node) bool {
-				if x.Kind() == '"' && (member == "reference" || member == "url" && strings.Contains(x.Text(), "Binary/")) {
-					if to, ok := parseRef(x.Text()); ok {
+				switch {
+				case x.Kind() != '"':
+				case member == "reference" || member == "url" || member == "valueUri" || member == "valueUrl":
+					if to, ok := fhir.ParseRef(x.Text()); ok {
 						out = append(out, Link{name, to})
 					}
 				}
@@ -50,15 +50,15 @@ func linksOf(r fhir.Resource) *links {
 			})
 			continue
 		}
-		for _, key := range []string{`"reference"`, `"url"`} {
+		for _, key := range addresses {
 			for rest := b; ; {
-				i := bytes.Index(rest, []byte(key))
+				i := bytes.Index(rest, key)
 				if i < 0 {
 					break
 				}
 				rest = bytes.TrimLeft(rest[i+len(key):], " \t\r\n")
 				if len(rest) == 0 || rest[0] != ':' {
-					continue // the text, not the name of a member
+					continue // a text, not the name of a member
 				}
 				rest = bytes.TrimLeft(rest[1:], " \t\r\n")
 				if len(rest) == 0 || rest[0] != '"' {
@@ -68,11 +68,7 @@ func linksOf(r fhir.Resource) *links {
 				if end < 0 {
 					break
 				}
-				text := rest[1 : 1+end]
-				if key == `"url"` && !bytes.Contains(text, []byte("Binary/")) {
-					continue
-				}
-				if to, ok := parseRef(string(text)); ok {
+				if to, ok := fhir.ParseRef(string(rest[1 : 1+end])); ok {
 					out = append(out, Link{name, to})
 				}
 			}
@@ -82,17 +78,4 @@ func linksOf(r fhir.Resource) *links {
 		return noLinks
 	}
 	return &links{out}
-}
-
-// parseRef reads "Type/id", with or without "/_history/version".
-func parseRef(s string) (fhir.Ref, bool) {
-	typ, rest, ok := strings.Cut(s, "/")
-	if !ok || typ == "" || typ[0] < 'A' || typ[0] > 'Z' {
-		return fhir.Ref{}, false
-	}
-	id, _, _ := strings.Cut(rest, "/")
-	if !fhir.ValidID(id) {
-		return fhir.Ref{}, false
-	}
-	return fhir.Ref{Type: typ, ID: id}, true
 }

@@ -101,14 +101,11 @@ func bring(all []Labeled) {
 		}
 		return !support[typ]
 	}
-	clauses, any := mattersOf(all, isMatter)
-	if !any {
+	clauses := mattersOf(all, isMatter)
+	if len(clauses) == 0 {
 		return
 	}
-	mark := Label(context)
-	if len(clauses) > 0 {
-		mark += Label(":" + strings.Join(clauses, "|"))
-	}
+	mark := Label(context + strings.Join(clauses, "|"))
 	for i := range all {
 		if !isMatter(all[i].res.Type()) {
 			all[i].labels = sorted(all[i].labels, mark)
@@ -116,11 +113,11 @@ func bring(all []Labeled) {
 	}
 }
 
-// mattersOf gives the labels of each matter, "hiv,sti", sorted and without
-// doubles, or none when a matter has no label. A report is as visible as its
+// mattersOf gives the labels of each matter, "hiv+sti", sorted and without
+// doubles, or nothing when a matter has no label. A report is as visible as its
 // most visible result, so each result is a matter with the report's labels
 // besides its own; an order is as visible as what was done about it.
-func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string, any bool) {
+func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string) {
 	done := map[fhir.Ref]bool{} // orders with something done, results in a report
 	for i := range all {
 		for _, link := range all[i].links.all {
@@ -135,7 +132,6 @@ func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string, any
 	}
 	open := false
 	clause := func(labels ...[]Label) {
-		any = true
 		var names []string
 		for _, ls := range labels {
 			for _, l := range ls {
@@ -149,7 +145,7 @@ func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string, any
 			return
 		}
 		slices.Sort(names)
-		if c := strings.Join(names, ","); !slices.Contains(clauses, c) {
+		if c := strings.Join(names, "+"); !slices.Contains(clauses, c) {
 			clauses = append(clauses, c)
 		}
 	}
@@ -170,8 +166,8 @@ func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string, any
 		}
 	}
 	if open {
-		return nil, any
+		return nil
 	}
 	slices.Sort(clauses)
-	return clauses, any
+	return clauses
 }

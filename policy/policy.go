@@ -1,59 +1,159 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
+	"slices"
+	"strings"
+
 	"firebreak/access"
-	"firebreak/chart"
-	"firebreak/fhir"
+	"firebreak/label"
 )
 
 // Policy says which audience sees what. It is immutable.
 type Policy struct {
 	version string
+	file    file
 }
-
-// Load reads a policy file. It is strict: unknown keys, unknown labels and
-// contradictions are refused, with the line they stand on.
-func Load(b []byte) (*Policy, error) { return &Policy{version: "p0"}, nil }
-
-// Default is the policy that Firebreak ships, as a file to read and change.
-func Default() []byte { return nil }
-
-// Demo is the policy of the demonstration hospital.
-func Demo() []byte { return nil }
 
 // Version changes whenever the policy does: it is a hash of the file.
 func (p *Policy) Version() string { return p.version }
 
 // Key names what c may see: callers with equal keys see equal views of a
 // chart. It is a cache key, and holds the policy's version.
-func (p *Policy) Key(c access.Caller) string { return p.version }
-
-// View is ch as c may see it. The zero Caller sees nothing; nor does anyone see
-// what is unlabelled, judged by other rules than today's, or not settled by
-// label.Propagate.
-func (p *Policy) View(c access.Caller, ch chart.Chart) *View { return &View{} }
-
-// View is one chart as one audience sees it. It is immutable and safe for many
-// goroutines. What is withheld and what never was look the same in it.
-type View struct {
-	patient fhir.Ref
-	all     []Released
+func (p *Policy) Key(c access.Caller) string {
+	s := p.sight(c)
+	if s.nobody {
+		return p.version + " nobody"
+	}
+	var b strings.Builder
+	b.WriteString(p.version)
+	if s.everything {
+		b.WriteString(" *")
+	}
+	for _, l := range s.withhold {
+		b.WriteString(" -" + string(l))
+	}
+	for _, r := range s.redact {
+		b.WriteString(" /" + r)
+	}
+	if s.labels {
+		b.WriteString(" labels")
+	}
+	// Quoted: a source's name may hold anything.
+	if s.own != "" {
+		b.WriteString(" +" + base32.StdEncoding.EncodeToString([]byte(s.own)))
+	}
+	if s.only {
+		b.WriteString(" only")
+	}
+	return b.String()
 }
 
-// All is every visible resource in its current version, sorted by type, then id.
-func (v *View) All() []Released { return v.all }
+// sight is what one caller may see, in the end.
+type sight struct {
+	nobody     bool
+	everything bool          // every label is withheld
+	withhold   []label.Label // sorted
+	redact     []string      // elements taken out, "Patient.photo", sorted
+	labels     bool          // security labels and tags of the source are left in
+	own        string        // versions of this source are seen as they were sent
+	only       bool          // and no others
+}
 
-// Of is every visible resource of one type, sorted by id.
-func (v *View) Of(typ string) []Released { return nil }
+// sight gives the caller's audience and whatever narrows it: the role, the
+// worksite, the app used, the practitioner acted for. What several say adds up
+// (CC-24: an effective right is what both may see).
+func (p *Policy) sight(c access.Caller) sight {
+	if c.IsZero() {
+		return sight{nobody: true}
+	}
+	s := sight{labels: true}
+	switch c.Audience() {
+	case access.Provider:
+		p.narrow(&s, string(access.Provider), c.Role(), c.Worksite().ID)
+		if m, ok := c.OnBehalfOf(); ok {
+			p.narrow(&s, string(access.Provider), m.Role, m.Worksite)
+		}
+		if c.Identity().Client() != "" {
+			p.narrow(&s, "smart-app", "", "")
+		}
+	case access.Backend:
+		p.narrow(&s, string(access.Backend), "", "")
+		s.own = c.Client().Source
+	case access.Source:
+		p.narrow(&s, string(access.Source), "", "")
+		s.own, s.only = c.Client().Source, true
+		s.nobody = s.nobody || s.own == ""
+	default:
+		p.narrow(&s, string(c.Audience()), "", "")
+	}
+	slices.Sort(s.withhold)
+	s.withhold = slices.Compact(s.withhold)
+	slices.Sort(s.redact)
+	s.redact = slices.Compact(s.redact)
+	return s
+}
 
-// Get is one resource in its current version.
-func (v *View) Get(ref fhir.Ref) (Released, bool) { return Released{}, false }
+// narrow adds what an audience, and a role and worksite in it, may not see.
+func (p *Policy) narrow(s *sight, audience string, role access.Role, worksite string) {
+	a, ok := p.file.Audiences[audience]
+	if ok && a.As != "" {
+		a, ok = p.file.Audiences[a.As]
+	}
+	if !ok || a.Enabled != nil && !*a.Enabled || audience == string(access.Provider) && !role.Clinical() {
+		s.nobody = true
+		return
+	}
+	hold := p.file.Unclassified
+	if a.Unclassified != "" {
+		hold = a.Unclassified
+	}
+	if hold != "release" {
+		s.withhold = append(s.withhold, label.Unclassified)
+	}
+	s.labels = s.labels && a.LabelsShown
+	s.add(a.narrowing)
+	if n, ok := a.Roles[string(role)]; ok {
+		s.add(n)
+	}
+	if n, ok := a.Worksites[worksite]; ok {
+		s.add(n)
+	}
+}
 
-// Version is one version of one resource.
-func (v *View) Version(ref fhir.Ref, versionID string) (Released, bool) { return Released{}, false }
+func (s *sight) add(n narrowing) {
+	for _, l := range n.Withhold {
+		if l == "*" {
+			s.everything = true
+		} else {
+			s.withhold = append(s.withhold, label.Label(l))
+		}
+	}
+	for typ, elements := range n.Redact {
+		for _, e := range elements {
+			s.redact = append(s.redact, typ+"."+e)
+		}
+	}
+}
 
-// History is the visible versions of one resource, newest first.
-func (v *View) History(ref fhir.Ref) []Released { return nil }
+// holds tells whether a label is withheld.
+func (s *sight) holds(l label.Label) bool {
+	return !l.Internal() && (s.everything || slices.Contains(s.withhold, l))
+}
 
-// Patient is the surviving record's Patient.
-func (v *View) Patient() (Released, bool) { return Released{}, false }
+// conceals tells whether every matter of a message is withheld, and with them
+// what it brought along.
+func (s *sight) conceals(context label.Label) bool {
+	for _, matter := range context.Matters() {
+		if !slices.ContainsFunc(matter, s.holds) {
+			return false
+		}
+	}
+	return true
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:15]))
+}

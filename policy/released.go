@@ -11,28 +11,44 @@ import (
 // Released is one version of a resource as one caller may see it: withheld
 // references and upstream narrative removed, labels stripped, meta.versionId
 // and meta.lastUpdated set. Only View's methods hand them out.
+//
+// What it shows is made when it is first asked for, and kept by the View.
 type Released struct {
+	e *entry
+	n int // which of the entry's visible versions, 0 the current
+}
+
+// Resource is what may be shown, exactly.
+func (r Released) Resource() fhir.Resource { return r.shown().res }
+
+// VersionID is meta.versionId: a hash of what is shown, so that a change of what
+// is withheld does not change it.
+func (r Released) VersionID() string { return r.shown().version }
+
+// Recorded is meta.lastUpdated: when the message that brought it was received.
+func (r Released) Recorded() time.Time { return r.shown().recorded }
+
+// At is when the source says it became true.
+func (r Released) At() time.Time { return r.shown().at }
+
+// Source is the name of the feed it came by.
+func (r Released) Source() string { return r.shown().source }
+
+func (r Released) IsZero() bool   { return r.e == nil }
+func (r Released) String() string { return r.Resource().String() }
+
+func (r Released) shown() shown {
+	if r.e == nil {
+		return shown{}
+	}
+	return r.e.shown()[r.n]
+}
+
+// shown is one version as the caller gets it.
+type shown struct {
 	res      fhir.Resource
 	version  string
 	recorded time.Time
 	at       time.Time
 	source   string
 }
-
-// Resource is what may be shown, exactly.
-func (r Released) Resource() fhir.Resource { return r.res }
-
-// VersionID is meta.versionId.
-func (r Released) VersionID() string { return r.version }
-
-// Recorded is meta.lastUpdated: when the message that brought it was received.
-func (r Released) Recorded() time.Time { return r.recorded }
-
-// At is when the source says it became true.
-func (r Released) At() time.Time { return r.at }
-
-// Source is the name of the feed it came by.
-func (r Released) Source() string { return r.source }
-
-func (r Released) IsZero() bool   { return r.res.IsZero() }
-func (r Released) String() string { return r.res.String() }

@@ -1,0 +1,384 @@
+package policy
+
+import (
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+
+	"firebreak/access"
+	"firebreak/chart"
+	"firebreak/fhir"
+	"firebreak/label"
+	"firebreak/search"
+)
+
+// View is one chart as one audience sees it. It is immutable and safe for many
+// goroutines. What is withheld and what never was look the same in it.
+type View struct {
+	sight   sight
+	patient fhir.Ref
+	merged  map[string]string // "Patient/old" to "Patient/surviving", of merges in force
+	links   []chart.Link
+	entries []entry            // the whole chart, sorted
+	byRef   map[fhir.Ref]int32 // into entries
+	all     []Released         // what is visible, in its current version
+
+	once  sync.Once
+	index *search.Index[Released]
+}
+
+// state is what became of a resource.
+type state uint8
+
+const (
+	absent  state = iota // deleted, or not of this caller's source: as if never there
+	hidden               // withheld
+	waiting              // visible as soon as something visible names it
+	visible
+)
+
+// View is ch as c may see it. The zero Caller sees nothing; nor does anyone see
+// what is unlabelled, judged by other rules than today's, or not settled by
+// label.Propagate.
+func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
+	v := &View{sight: p.sight(c), patient: ch.Patient}
+	if v.sight.nobody {
+		return v
+	}
+	v.links = ch.Links
+	for _, l := range ch.Links {
+		if v.merged == nil {
+			v.merged = map[string]string{}
+		}
+		v.merged[l.From.String()] = ch.Patient.String()
+	}
+	directory := ownRight(ch)
+	v.entries = make([]entry, len(ch.Histories))
+	v.byRef = make(map[fhir.Ref]int32, len(ch.Histories))
+	for i, h := range ch.Histories {
+		e := &v.entries[i]
+		e.view, e.history = v, h
+		e.ref = h[0].Resource().Ref()
+		e.state, e.first = v.sight.first(h)
+		if e.state == visible && needy[e.ref.Type] && !(directory && e.ref.Type != "Binary") && !v.sight.owns(e.current()) {
+			e.state = waiting
+		}
+		v.byRef[e.ref] = int32(i)
+	}
+	v.settle()
+	v.reach()
+	n := 0
+	for i := range v.entries {
+		if v.entries[i].state == visible {
+			n++
+		}
+	}
+	v.all = make([]Released, 0, n)
+	for i := range v.entries {
+		if v.entries[i].state == visible {
+			v.all = append(v.all, Released{e: &v.entries[i]})
+		}
+	}
+	return v
+}
+
+// needy types are known by what names them: a practitioner of whom nothing but
+// a withheld result speaks is visible to nobody.
+var needy = map[string]bool{
+	"Practitioner": true, "PractitionerRole": true, "Organization": true, "Location": true, "HealthcareService": true, "Specimen": true, "Binary": true,
+	"Provenance": true, "Medication": true, "Device": true, "Substance": true, "Endpoint": true, "Group": true,
+}
+
+// ownRight tells whether ch is a source's directory: practitioners and places
+// that were sent for their own sake, and no patient. A file is no such thing:
+// it may be anyone's, and is seen through the chart that names it.
+func ownRight(ch chart.Chart) bool {
+	for _, h := range ch.Histories {
+		if typ := h[0].Resource().Type(); typ == "Patient" || fhir.IsPatientCompartment(typ) {
+			return false
+		}
+	}
+	return true
+}
+
+// first tells what a caller may see of a resource, and from which version on.
+// When the current version is withheld, all are: it may have been corrected to
+// something sensitive, and a visible past would tell. Versions that a wholly
+// sensitive message brought along are passed over instead.
+func (s *sight) first(h chart.History) (state, int) {
+	if h[0].Deleted {
+		return absent, 0
+	}
+	if s.only && h[0].Source != s.own {
+		return absent, 0
+	}
+	for i := range h {
+		v := &h[i]
+		if v.Deleted {
+			continue
+		}
+		if s.owns(v) {
+			return visible, i
+		}
+		if !v.Current || !v.Settled() {
+			return hidden, 0
+		}
+		if context := v.Context(); context != "" && s.conceals(context) {
+			continue
+		}
+		if s.withholds(v) && v.Resource().Type() != "Patient" {
+			return hidden, 0
+		}
+		return visible, i
+	}
+	return hidden, 0
+}
+
+// sees tells whether one version may be seen by itself.
+func (s *sight) sees(v *chart.Version) bool {
+	switch {
+	case v.Deleted || s.only && v.Source != s.own:
+		return false
+	case s.owns(v):
+		return true
+	case !v.Current || !v.Settled():
+		return false
+	}
+	if context := v.Context(); context != "" && s.conceals(context) {
+		return false
+	}
+	return v.Resource().Type() == "Patient" || !s.withholds(v)
+}
+
+// owns tells whether the caller sent this version itself.
+func (s *sight) owns(v *chart.Version) bool { return s.own != "" && v.Source == s.own }
+
+func (s *sight) withholds(v *chart.Version) bool { return slices.ContainsFunc(v.Labels(), s.holds) }
+
+// settle withholds what would tell of something withheld: a panel without a
+// visible member, an order of which nothing visible came, a message or document
+// about it. What is withheld so may take more with it, until nothing changes.
+func (v *View) settle() {
+	any := false
+	for i := range v.entries {
+		any = any || v.entries[i].state == hidden
+	}
+	for again := any; again; {
+		again = false
+		done := map[int32][2]bool{} // of an order: something hidden came of it, something visible
+		for i := range v.entries {
+			e := &v.entries[i]
+			if e.state != visible && e.state != hidden {
+				continue
+			}
+			if e.state == visible && !v.sight.owns(e.current()) && v.tells(e) {
+				e.state = hidden
+				again = true
+			}
+			if outcome[e.ref.Type] {
+				for _, l := range e.current().Links() {
+					if k, ok := v.byRef[l.To]; ok && l.Element == "basedOn" {
+						d := done[k]
+						d[0] = d[0] || e.state == hidden
+						d[1] = d[1] || e.state == visible
+						done[k] = d
+					}
+				}
+			}
+		}
+		for k, d := range done {
+			if e := &v.entries[k]; d[0] && !d[1] && e.state == visible && !v.sight.owns(e.current()) {
+				e.state = hidden
+				again = true
+			}
+		}
+	}
+}
+
+// outcome types are what comes of an order.
+var outcome = map[string]bool{"DiagnosticReport": true, "Observation": true, "DocumentReference": true, "ImagingStudy": true, "Media": true, "Procedure": true, "MedicationDispense": true, "MedicationAdministration": true, "Immunization": true}
+
+// messages speak about what they name.
+var messages = map[string]bool{"Task": true, "Communication": true, "CommunicationRequest": true, "Claim": true, "ClaimResponse": true, "ExplanationOfBenefit": true, "Flag": true, "DetectedIssue": true}
+
+// tells tells whether a visible resource would tell of hidden ones.
+func (v *View) tells(e *entry) bool {
+	gone, left := 0, 0
+	for _, l := range e.current().Links() {
+		switch l.Element {
+		case "subject", "patient", "encounter", "for", "sender", "recipient", "requester", "performer", "owner", "author", "specimen":
+			continue
+		}
+		to := v.stateOf(l.To)
+		switch {
+		case l.Element == "result" || l.Element == "hasMember":
+			if to == hidden {
+				gone++
+			} else if to != absent {
+				left++
+			}
+		case to != hidden || !label.Clinical(l.To.Type):
+		case l.Element == "derivedFrom":
+			return true
+		case messages[e.ref.Type] && l.Element != "context":
+			return true
+		case e.ref.Type == "DocumentReference" && l.Element == "context" && l.To.Type != "Encounter":
+			return true
+		}
+	}
+	if gone > 0 && left == 0 {
+		return true
+	}
+	if e.ref.Type == "DocumentReference" { // of a report that was mended: it may quote what is gone
+		for _, l := range e.current().Links() {
+			if k, ok := v.byRef[l.To]; ok && l.Element == "context" && v.mended(&v.entries[k]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mended tells whether a panel or report has lost members.
+func (v *View) mended(e *entry) bool {
+	if e.state != visible {
+		return false
+	}
+	for _, l := range e.current().Links() {
+		if (l.Element == "result" || l.Element == "hasMember") && v.stateOf(l.To) == hidden {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *View) stateOf(ref fhir.Ref) state {
+	if k, ok := v.byRef[ref]; ok {
+		return v.entries[k].state
+	}
+	return absent
+}
+
+// reach makes visible what visible resources name, and what says where they
+// came from.
+func (v *View) reach() {
+	var work, sources []int32
+	for i := range v.entries {
+		switch e := &v.entries[i]; {
+		case e.state == visible:
+			work = append(work, int32(i))
+		case e.state == waiting && e.ref.Type == "Provenance":
+			sources = append(sources, int32(i))
+		}
+	}
+	run := func() {
+		for len(work) > 0 {
+			e := &v.entries[work[len(work)-1]]
+			work = work[:len(work)-1]
+			mended := v.mended(e)
+			for n := e.first; n < len(e.history); n++ {
+				x := &e.history[n]
+				if n > e.first && !v.sight.sees(x) {
+					continue
+				}
+				for _, l := range x.Links() {
+					k, ok := v.byRef[l.To]
+					if !ok || v.entries[k].state != waiting || l.To.Type == "Provenance" || e.ref.Type == "Provenance" && l.Element == "target" ||
+						mended && quoting[l.Element] || v.sight.redacts(e.ref.Type, l.Element) {
+						continue
+					}
+					v.entries[k].state = visible
+					work = append(work, k)
+				}
+			}
+		}
+	}
+	run()
+	for _, i := range sources {
+		e := &v.entries[i]
+		others, seen := false, false
+		for _, l := range e.current().Links() {
+			if l.Element != "target" {
+				continue
+			}
+			others = others || l.To.Type != "Patient"
+		}
+		for _, l := range e.current().Links() {
+			if l.Element == "target" && (l.To.Type != "Patient" || !others) && v.stateOf(l.To) == visible {
+				seen = true
+			}
+		}
+		if seen {
+			e.state = visible
+			work = append(work, i)
+		}
+	}
+	run()
+}
+
+func (s *sight) redacts(typ, element string) bool {
+	_, ok := slices.BinarySearch(s.redact, typ+"."+element)
+	return ok
+}
+
+// All is every visible resource in its current version, sorted by type, then id.
+func (v *View) All() []Released { return v.all }
+
+// Of is every visible resource of one type, sorted by id.
+func (v *View) Of(typ string) []Released {
+	from := sort.Search(len(v.all), func(i int) bool { return v.all[i].e.ref.Type >= typ })
+	to := from + sort.Search(len(v.all)-from, func(i int) bool { return v.all[from+i].e.ref.Type > typ })
+	return v.all[from:to:to]
+}
+
+// Get is one resource in its current version.
+func (v *View) Get(ref fhir.Ref) (Released, bool) {
+	if k, ok := v.byRef[ref]; ok && v.entries[k].state == visible {
+		return Released{e: &v.entries[k]}, true
+	}
+	return Released{}, false
+}
+
+// Version is one version of one resource.
+func (v *View) Version(ref fhir.Ref, versionID string) (Released, bool) {
+	for _, r := range v.History(ref) {
+		if r.VersionID() == versionID {
+			return r, true
+		}
+	}
+	return Released{}, false
+}
+
+// History is the visible versions of one resource, newest first.
+func (v *View) History(ref fhir.Ref) []Released {
+	r, ok := v.Get(ref)
+	if !ok {
+		return nil
+	}
+	out := make([]Released, len(r.e.shown()))
+	for i := range out {
+		out[i] = Released{e: r.e, n: i}
+	}
+	return out
+}
+
+// Patient is the surviving record's Patient.
+func (v *View) Patient() (Released, bool) { return v.Get(v.patient) }
+
+// Index searches the view. It is made when first asked for.
+func (v *View) Index() *search.Index[Released] {
+	v.once.Do(func() { v.index = search.NewIndex(v.all) })
+	return v.index
+}
+
+// survivor is the reference to use in place of one to a merged record.
+func (v *View) survivor(reference string) string {
+	if v.merged == nil || !strings.HasPrefix(reference, "Patient/") {
+		return reference
+	}
+	if now, ok := v.merged[reference]; ok {
+		return now
+	}
+	return reference
+}
