@@ -8,13 +8,19 @@ package record
 
 import (
 	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"sync"
 	"time"
 
 	"firebreak/access"
 	"firebreak/audit"
-	"firebreak/fhir"
 	"firebreak/inbox"
+	"firebreak/internal/sqldb"
 	"firebreak/label"
 	"firebreak/policy"
 )
@@ -27,6 +33,7 @@ type Config struct {
 	Rules  *label.Rules     // today's rules: a row judged by others is withheld until Relabel
 	Secret []byte           // version ids and cursors are keyed by it; empty: a random one, kept in the database
 	Cache  int64            // bytes of charts kept ready to show; 0: 64 MB
+	Node   string           // whose audit log it is, where nodes share a database; empty: the host's name
 	Logger *slog.Logger     // nil: discards
 }
 
@@ -71,13 +78,11 @@ type Held struct {
 	Reason    string // segment, field and what is wrong; no patient's data
 }
 
-// Stats counts the inbox.
+// Stats is the state of the inbox.
 type Stats struct {
-	Messages int64 // all that were ever taken in
-	Pending  int64
-	Held     int64
-	Charts   int64
-	Versions int64
+	Last    inbox.ID // the newest message
+	Pending int64    // taken in, not applied yet
+	Held    int64    // cannot be mapped
 }
 
 // Entry is one resource of a message, judged, and when it became true.
@@ -103,78 +108,83 @@ type Link struct {
 }
 
 // Record is an open database. It is safe for many goroutines.
-type Record struct{ c Config }
+type Record struct {
+	c       Config
+	db      *sqldb.DB
+	keys    keys
+	writer  *writer
+	cache   *cache
+	stop    context.CancelFunc // of the background jobs
+	jobs    sync.WaitGroup
+	written sync.WaitGroup // the writer
+}
+
+//go:embed migrations
+var migrations embed.FS
+
+var _ inbox.Sink = (*Record)(nil)
 
 // Open opens the database and brings its tables up to date. It refuses a
 // configuration without an audit log.
-func Open(ctx context.Context, c Config) (*Record, error) { return &Record{c}, nil }
+func Open(ctx context.Context, c Config) (*Record, error) {
+	switch {
+	case c.Log == nil:
+		return nil, errors.New("record: there is no audit log")
+	case c.Rules == nil:
+		return nil, errors.New("record: there are no label rules")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Cache == 0 {
+		c.Cache = 64 << 20
+	}
+	if c.Node == "" {
+		c.Node, _ = os.Hostname()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqldb.Open(ctx, c.DSN, "record", files)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	r := &Record{c: c, db: db, cache: newCache(c.Cache)}
+	if r.keys, err = r.openKeys(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = stop
+	r.writer = newWriter(r)
+	r.written.Go(r.writer.run)
+	r.jobs.Go(func() { r.anchors(background) })
+	return r, nil
+}
 
 // Close finishes what is being written and closes the database.
-func (r *Record) Close() error { return nil }
-
-// Put takes a message in; see inbox.Sink.
-func (r *Record) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, error) {
-	return inbox.Receipt{}, nil
+func (r *Record) Close() error {
+	r.stop()
+	r.jobs.Wait()
+	r.writer.close()
+	r.written.Wait()
+	return r.db.Close()
 }
 
-// Held lists the messages that could not be mapped, oldest first.
-func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) ([]Held, error) {
-	return nil, nil
-}
+// Err is the failure that stopped all writing, if there was one; the process
+// should then end and start anew.
+func (r *Record) Err() error { return errors.Join(r.db.Broken(), r.c.Log.Err()) }
 
-// Stats counts what the record holds, for the operator.
-func (r *Record) Stats(ctx context.Context) (Stats, error) { return Stats{}, nil }
+// Postgres tells which kind of database lies below.
+func (r *Record) Postgres() bool { return r.db.Postgres() }
 
-// Relabel judges again, by Config.Rules, every row that older rules judged,
-// while reads go on. It returns how many rows it judged.
-func (r *Record) Relabel(ctx context.Context) (int64, error) { return 0, nil }
+// failed wraps what the database said. Its text holds no row's values: both
+// drivers name constraints, not contents.
+func failed(doing string, err error) error { return fmt.Errorf("record: %s: %w", doing, err) }
 
-// Queue is the pipeline's way to the stored messages.
-func (r *Record) Queue() *Queue { return &Queue{r} }
-
-// Reader shows charts as p allows.
-func (r *Record) Reader(p *policy.Policy) *Reader { return &Reader{r, p} }
-
-// Queue hands stored messages to the pipeline and takes what was made of them.
-// It is the one type that gives out what was received, unfiltered; only the
-// pipeline may hold it.
-type Queue struct{ r *Record }
-
-// Reader is the only way to clinical content. Every method writes the audit
-// entry before it returns; when that fails, so does the read.
-// Errors that may be shown are *fhir.Error; absent and withheld are the same
-// fhir.NotFound.
-type Reader struct {
-	r *Record
-	p *policy.Policy
-}
-
-// Chart is the view of one patient's whole chart, with those merged into it.
-func (r *Reader) Chart(ctx context.Context, ask Ask, patient fhir.Ref) (*policy.View, error) {
-	return nil, fhir.NotFound()
-}
-
-// Get is one resource in its current version.
-func (r *Reader) Get(ctx context.Context, ask Ask, ref fhir.Ref) (policy.Released, error) {
-	return policy.Released{}, fhir.NotFound()
-}
-
-// VRead is one version of one resource.
-func (r *Reader) VRead(ctx context.Context, ask Ask, ref fhir.Ref, versionID string) (policy.Released, error) {
-	return policy.Released{}, fhir.NotFound()
-}
-
-// History is the visible versions of one resource, newest first. It is never
-// empty without an error.
-func (r *Reader) History(ctx context.Context, ask Ask, ref fhir.Ref) ([]policy.Released, error) {
-	return nil, fhir.NotFound()
-}
-
-// Find is the Patients that match, at most ten; more is an error that says so.
-func (r *Reader) Find(ctx context.Context, ask Ask, f Find) ([]policy.Released, error) {
-	return nil, nil
-}
-
-// Freshness is when data last came from each source, by name. It is the same
-// for every chart.
-func (r *Reader) Freshness(ctx context.Context) ([]Feed, error) { return nil, nil }
+func micros(t time.Time) int64     { return t.UnixMicro() }
+func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }

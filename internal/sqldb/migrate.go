@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// Migrations are plain SQL with four words that differ by database: @serial (a
-// number that counts up, and the primary key), @key (text compared bytewise),
-// @bytes, and @clustered (behind a table whose rows lie in key order).
+// Migrations are plain SQL with five words that differ by database: @serial (a
+// primary key that the database counts up), @number (one that it does not),
+// @key (text compared bytewise), @bytes, and @clustered (behind a table whose
+// rows lie in key order).
 // Statements end with ";" at the end of a line. A released file never changes.
 
 var migrationName = regexp.MustCompile(`^([0-9]{3})_[a-z0-9_]+\.sql$`)

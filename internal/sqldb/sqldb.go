@@ -60,6 +60,10 @@ func (db *DB) Close() error {
 // Postgres tells which of the two it is, for tests and for the operator.
 func (db *DB) Postgres() bool { return db.d.postgres }
 
+// Hold is what ends a SELECT within Write whose rows other writers must leave
+// alone until the commit: " FOR UPDATE", or nothing where there is one writer.
+func (db *DB) Hold() string { return db.d.hold }
+
 // Query reads outside any transaction. The text must be constant: it is kept
 // prepared.
 func (db *DB) Query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {

@@ -1,0 +1,435 @@
+package record
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"firebreak/fhir"
+	"firebreak/inbox"
+	"firebreak/internal/sqldb"
+	"firebreak/label"
+)
+
+// committing is what one message changes, on its way into the database. What
+// can be computed before the transaction is.
+type committing struct {
+	id       inbox.ID
+	source   string
+	received int64
+	entries  []*entry
+	links    []Link
+}
+
+// entry is one resource of a message.
+type entry struct {
+	Entry
+	key     resource
+	version string // of the first run of this content
+	labels  string
+	reasons string // JSON, empty when there are none
+	body    int64  // where the content lies
+}
+
+// resource names one resource in one chart.
+type resource struct{ chart, typ, id string }
+
+func (r *Record) prepare(s Stored, c Change) *committing {
+	x := &committing{id: s.ID, source: s.Source, received: micros(s.Received), links: c.Links}
+	for _, e := range c.Resources {
+		res := e.Resource()
+		y := &entry{
+			Entry:   e,
+			key:     resource{e.Chart, res.Type(), res.ID()},
+			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, res.JSON()),
+			labels:  joinLabels(e.Labels()),
+		}
+		if reasons := e.Reasons(); len(reasons) > 0 {
+			b, err := json.Marshal(reasons)
+			if err != nil {
+				panic(err) // strings only: cannot happen
+			}
+			y.reasons = string(b)
+		}
+		x.entries = append(x.entries, y)
+	}
+	return x
+}
+
+// directories is a chart without content whose version counts the changes of
+// what belongs to no patient: charts that point at such resources depend on it.
+const directories = "~"
+
+// inDirectory tells whether charts of any patient may point at the resource.
+func (e *entry) inDirectory() bool { return e.Alias && !fhir.IsPatientCompartment(e.key.typ) }
+
+func joinLabels(all []label.Label) string {
+	s := make([]string, len(all))
+	for i, l := range all {
+		s[i] = string(l)
+	}
+	return strings.Join(s, ",")
+}
+
+func splitLabels(s string) []label.Label {
+	if s == "" {
+		return nil
+	}
+	var all []label.Label
+	for l := range strings.SplitSeq(s, ",") {
+		all = append(all, label.Label(l))
+	}
+	return all
+}
+
+const (
+	findAlias   = `SELECT chart FROM alias WHERE type = $1 AND id = $2`
+	addChart    = `INSERT INTO chart (chart, version, updated, root) VALUES ($1, 0, 0, '') ON CONFLICT (chart) DO NOTHING`
+	holdChart   = `SELECT version FROM chart WHERE chart = $1` // and DB.Hold
+	findRuns    = `SELECT version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels FROM version WHERE chart = $1 AND type = $2 AND id = $3`
+	addBody     = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3) RETURNING id`
+	addReason   = `INSERT INTO reason (chart, body, reasons) VALUES ($1, $2, $3) ON CONFLICT (chart, body) DO UPDATE SET reasons = excluded.reasons`
+	addVersion  = `INSERT INTO version (chart, type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+	moveVersion = `UPDATE version SET at = $5, seq = $6, until = $7, until_seq = $8 WHERE chart = $1 AND type = $2 AND id = $3 AND version = $4`
+	bumpChart   = `UPDATE chart SET version = version + 1, updated = CASE WHEN updated < $2 THEN $2 ELSE updated END WHERE chart = $1`
+	relabelBody = `UPDATE version SET rules = $5, labels = $6 WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4`
+	addAlias    = `INSERT INTO alias (type, id, chart) VALUES ($1, $2, $3) ON CONFLICT (type, id) DO NOTHING`
+	addIdent    = `INSERT INTO ident (value, system, chart) VALUES ($1, $2, $3) ON CONFLICT (value, system, chart) DO NOTHING`
+	addPerson   = `INSERT INTO person (family, birth, chart) VALUES ($1, $2, $3) ON CONFLICT (family, birth, chart) DO NOTHING`
+)
+
+// judged is a run with its labels, which belong to its content.
+type judged struct {
+	run
+	rules, labels string
+}
+
+// batch is one group of commits under way.
+type batch struct {
+	w       *writer
+	tx      *sqldb.Tx
+	commits []*write // those not refused
+	lines   map[resource]*line
+	bumps   map[string]int64 // charts that changed: latest time received
+	stmts   []sqldb.Stmt
+}
+
+// line is the runs of one resource, and the labels of each content.
+type line struct {
+	runs   []run
+	bodies map[int64]*marking
+}
+
+type marking struct{ rules, labels string }
+
+func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
+	if len(commits) == 0 {
+		return nil
+	}
+	b := &batch{w: w, tx: tx, commits: commits, lines: map[resource]*line{}, bumps: map[string]int64{}}
+	for _, step := range []func(context.Context) error{b.locate, b.hold, b.read, b.check, b.bodies, b.settle, b.link} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	for _, x := range b.commits {
+		b.add(doneMessage, int64(x.commit.id))
+	}
+	for chart, at := range b.bumps {
+		b.add(bumpChart, chart, at)
+	}
+	return tx.Batch(ctx, b.stmts)
+}
+
+func (b *batch) add(text string, args ...any) {
+	b.stmts = append(b.stmts, sqldb.Stmt{SQL: text, Args: args})
+}
+
+// refuse takes a commit out of the batch: it will be held, nothing of it stored.
+func (b *batch) refuse(x *write, reason string) {
+	x.err = &inbox.HeldError{Reason: reason}
+	b.commits = slices.DeleteFunc(b.commits, func(y *write) bool { return y == x })
+}
+
+// locate finds the charts of resources whose ids their sources gave. A deletion
+// of what is not known is nothing to do.
+func (b *batch) locate(ctx context.Context) error {
+	var stmts []sqldb.Stmt
+	known := map[*entry]string{}
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			if e.Alias {
+				stmts = append(stmts, sqldb.Stmt{SQL: findAlias, Args: []any{e.key.typ, e.key.id}, Row: func(scan func(...any) error) error {
+					var chart string
+					err := scan(&chart)
+					known[e] = chart
+					return err
+				}})
+			}
+		}
+	}
+	if len(stmts) == 0 {
+		return nil
+	}
+	if err := b.tx.Batch(ctx, stmts); err != nil {
+		return err
+	}
+	given := map[fhir.Ref]string{}
+	for _, x := range slices.Clone(b.commits) {
+		for _, e := range x.commit.entries {
+			if !e.Alias {
+				continue
+			}
+			ref := fhir.Ref{Type: e.key.typ, ID: e.key.id}
+			chart := known[e]
+			if chart == "" {
+				chart = given[ref] // from a message before it in this group
+			}
+			switch {
+			case e.Deleted:
+				e.key.chart = chart
+			case chart != "" && chart != e.Chart:
+				b.refuse(x, ref.Type+": the id belongs to another patient's resource")
+			}
+		}
+		if x.err != nil {
+			continue
+		}
+		x.commit.entries = slices.DeleteFunc(x.commit.entries, func(e *entry) bool { return e.Deleted && e.key.chart == "" })
+		for _, e := range x.commit.entries {
+			if e.Alias && !e.Deleted {
+				given[fhir.Ref{Type: e.key.typ, ID: e.key.id}] = e.Chart
+			}
+		}
+	}
+	return nil
+}
+
+// hold makes sure of every chart's row and, on PostgreSQL, locks it in an order
+// that all nodes share: from here on nobody else changes these charts.
+func (b *batch) hold(ctx context.Context) error {
+	charts := map[string]bool{}
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			charts[e.key.chart] = true
+			if e.inDirectory() {
+				charts[directories] = true
+			}
+		}
+		for _, l := range x.commit.links {
+			charts[l.From], charts[l.Into] = true, true
+		}
+	}
+	return b.holdCharts(ctx, sortedKeys(charts))
+}
+
+func (b *batch) holdCharts(ctx context.Context, charts []string) error {
+	var stmts []sqldb.Stmt
+	for _, c := range charts {
+		stmts = append(stmts, sqldb.Stmt{SQL: addChart, Args: []any{c}})
+		if hold := b.w.r.db.Hold(); hold != "" {
+			stmts = append(stmts, sqldb.Stmt{SQL: holdChart + hold, Args: []any{c}, Row: func(scan func(...any) error) error {
+				var version int64
+				return scan(&version)
+			}})
+		}
+	}
+	return b.tx.Batch(ctx, stmts)
+}
+
+// read reads what is known of each resource.
+func (b *batch) read(ctx context.Context) error {
+	var stmts []sqldb.Stmt
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			if b.lines[e.key] != nil {
+				continue
+			}
+			l := &line{bodies: map[int64]*marking{}}
+			b.lines[e.key] = l
+			stmts = append(stmts, sqldb.Stmt{SQL: findRuns, Args: []any{e.key.chart, e.key.typ, e.key.id}, Row: func(scan func(...any) error) error {
+				r, err := scanRun(scan)
+				l.runs = append(l.runs, r.run)
+				l.bodies[r.body] = &marking{r.rules, r.labels}
+				return err
+			}})
+		}
+	}
+	if err := b.tx.Batch(ctx, stmts); err != nil {
+		return err
+	}
+	for _, l := range b.lines {
+		slices.SortFunc(l.runs, run.order)
+	}
+	return nil
+}
+
+func scanRun(scan func(...any) error) (j judged, err error) {
+	var deleted int64
+	err = scan(&j.version, &j.first.at, &j.first.seq, &j.last.at, &j.last.seq, &j.recorded, &j.source, &deleted, &j.body, &j.rules, &j.labels)
+	j.deleted = deleted != 0
+	return j, err
+}
+
+// check refuses what would change another source's resource. Ids that a
+// mapping made hold their source; ids that were given do not.
+func (b *batch) check(context.Context) error {
+	for _, x := range slices.Clone(b.commits) {
+		for _, e := range x.commit.entries {
+			if runs := b.lines[e.key].runs; e.Alias && len(runs) > 0 && runs[0].source != x.commit.source {
+				b.refuse(x, e.key.typ+": the id belongs to another source's resource")
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// bodies stores contents that are new.
+func (b *batch) bodies(ctx context.Context) error {
+	type content struct {
+		key     resource
+		version string
+	}
+	var stmts []sqldb.Stmt
+	ids := map[content]*int64{}
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			c := content{e.key, e.version}
+			if ids[c] != nil {
+				continue
+			}
+			id := new(int64)
+			ids[c] = id
+			if i := slices.IndexFunc(b.lines[e.key].runs, func(r run) bool { return r.version == e.version }); i >= 0 {
+				*id = b.lines[e.key].runs[i].body
+				continue
+			}
+			stmts = append(stmts, sqldb.Stmt{
+				SQL:  addBody,
+				Args: []any{e.key.chart, int64(x.commit.id), e.Resource().JSON()},
+				Row:  func(scan func(...any) error) error { return scan(id) },
+			})
+		}
+	}
+	if err := b.tx.Batch(ctx, stmts); err != nil {
+		return err
+	}
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			e.body = *ids[content{e.key, e.version}]
+		}
+	}
+	return nil
+}
+
+// settle puts each fact into its line, in the order of the messages, and
+// queues what that changes.
+func (b *batch) settle(context.Context) error {
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			l := b.lines[e.key]
+			f := fact{
+				mark:     mark{micros(e.At), int64(x.commit.id)},
+				recorded: x.commit.received,
+				source:   x.commit.source,
+				deleted:  e.Deleted,
+				body:     e.body,
+				version:  e.version,
+			}
+			relabeled := l.judge(f.body, e)
+			var changed bool
+			if l.runs, changed = settle(l.runs, f, b.w.r.keys.again); changed || relabeled {
+				b.bumps[e.key.chart] = max(b.bumps[e.key.chart], x.commit.received)
+				if changed {
+					b.index(e)
+				}
+			}
+			if relabeled || changed && e.reasons != "" {
+				b.add(addReason, e.key.chart, e.body, e.reasons)
+			}
+			if relabeled {
+				m := l.bodies[e.body]
+				b.add(relabelBody, e.key.chart, e.key.typ, e.key.id, e.body, m.rules, m.labels)
+			}
+		}
+	}
+	for key, l := range b.lines {
+		for _, r := range l.runs {
+			m := l.bodies[r.body]
+			switch {
+			case r.fresh:
+				b.add(addVersion, key.chart, key.typ, key.id, r.version, r.first.at, r.first.seq, r.last.at, r.last.seq,
+					r.recorded, r.source, number(r.deleted), r.body, m.rules, m.labels)
+			case r.moved:
+				b.add(moveVersion, key.chart, key.typ, key.id, r.version, r.first.at, r.first.seq, r.last.at, r.last.seq)
+			}
+		}
+	}
+	return nil
+}
+
+// judge notes the labels that a message gives to a content. When two messages
+// judge the same content differently it has the labels of both: one saw what
+// the other could not. It tells whether stored labels must change.
+func (l *line) judge(body int64, e *entry) bool {
+	m := l.bodies[body]
+	if m == nil {
+		l.bodies[body] = &marking{e.RulesVersion(), e.labels}
+		return false
+	}
+	if m.rules != e.RulesVersion() {
+		m.rules, m.labels = e.RulesVersion(), e.labels
+		return true
+	}
+	if m.labels == e.labels {
+		return false
+	}
+	both := append(splitLabels(m.labels), e.Labels()...)
+	slices.Sort(both)
+	if labels := joinLabels(slices.Compact(both)); labels != m.labels {
+		m.labels = labels
+		return true
+	}
+	return false
+}
+
+// index keeps the rows by which a patient or a given id is found.
+func (b *batch) index(e *entry) {
+	if e.Alias && !e.Deleted {
+		b.add(addAlias, e.key.typ, e.key.id, e.key.chart)
+		if e.inDirectory() {
+			b.bumps[directories] = 0
+		}
+	}
+	if e.key.typ != "Patient" || e.Deleted {
+		return
+	}
+	p := readPatient(e.Resource())
+	for _, i := range p.identifiers {
+		b.add(addIdent, i.value, i.system, e.key.chart)
+		if bare := bareNumber(i.value); bare != i.value {
+			b.add(addIdent, bare, "?", e.key.chart)
+		}
+	}
+	for _, family := range p.families {
+		b.add(addPerson, family, p.birth, e.key.chart)
+	}
+}
+
+func number(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

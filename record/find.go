@@ -1,0 +1,137 @@
+package record
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"firebreak/access"
+	"firebreak/audit"
+	"firebreak/auth"
+	"firebreak/fhir"
+	"firebreak/policy"
+)
+
+// Bounds of looking for a person (PX-16): never browse.
+const (
+	maxPeople    = 10  // more are an error
+	minFound     = 2   // characters of a name or number
+	maxCandidate = 500 // charts looked at for one question
+)
+
+// The two answers that depend on what was asked, or on how many match; neither
+// tells of anybody.
+var (
+	errTooMany = &fhir.Error{Status: http.StatusBadRequest, Code: "too-costly", Text: "More than 10 people match. Add the birth date."}
+	errTooFew  = &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "Search by number, or by family name and birth date."}
+)
+
+const (
+	chartsByNumber = `SELECT DISTINCT chart FROM ident WHERE value = $1 OR value = $2 AND system = '?' ORDER BY chart LIMIT $3`
+	chartsByFamily = `SELECT DISTINCT chart FROM person WHERE family = $1 ORDER BY chart LIMIT $2`
+	chartsByPerson = `SELECT DISTINCT chart FROM person WHERE family = $1 AND birth = $2 ORDER BY chart LIMIT $3`
+)
+
+// Find is the Patients that match, at most ten, sorted by id; more is an error
+// that says so. A record that was merged is found, and its survivor shown.
+// What matches must be visible to the caller.
+func (r *Reader) Find(ctx context.Context, ask Ask, f Find) ([]policy.Released, error) {
+	e := ask.event(audit.Find)
+	family := foldName(f.Family)
+	var charts []string
+	var err error
+	var match func(person) bool
+	switch {
+	case utf8.RuneCountInString(f.Number) >= minFound:
+		bare := bareNumber(f.Number)
+		match = func(p person) bool {
+			return slices.ContainsFunc(p.identifiers, func(i identifier) bool { return i.value == f.Number || bareNumber(i.value) == bare })
+		}
+		charts, err = r.r.keysOf(ctx, chartsByNumber, f.Number, bare, int64(maxCandidate))
+	case utf8.RuneCountInString(family) < minFound:
+		return nil, errTooFew
+	case f.Birth == "":
+		match = func(p person) bool { return slices.Contains(p.families, family) }
+		charts, err = r.r.keysOf(ctx, chartsByFamily, family, int64(maxCandidate))
+	default:
+		if _, err := time.Parse(time.DateOnly, f.Birth); err != nil {
+			return nil, errTooFew
+		}
+		match = func(p person) bool { return p.birth == f.Birth && slices.Contains(p.families, family) }
+		charts, err = r.r.keysOf(ctx, chartsByPerson, family, f.Birth, int64(maxCandidate))
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.people(ctx, ask.Caller, charts, match)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > maxPeople {
+		e.Refused = true
+		if err := r.audit(ctx, e); err != nil {
+			return nil, err
+		}
+		return nil, errTooMany
+	}
+	for _, p := range found {
+		e.Entities = append(e.Entities, p.Resource().Ref())
+	}
+	if err := r.audit(ctx, e); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// people are the visible Patients in the candidate charts that match, without
+// doubles; it stops when there are too many.
+func (r *Reader) people(ctx context.Context, c access.Caller, charts []string, match func(person) bool) ([]policy.Released, error) {
+	var found []policy.Released
+	for _, chart := range charts {
+		v, err := r.view(ctx, c, chart, len(charts) <= maxPeople)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil || !v.reaches(c, auth.Search, "Patient") {
+			continue
+		}
+		patient, ok := v.Patient()
+		known := slices.ContainsFunc(found, func(p policy.Released) bool { return p.Resource().ID() == patient.Resource().ID() })
+		if !ok || known || !slices.ContainsFunc(v.Of("Patient"), func(p policy.Released) bool { return match(readPatient(p.Resource())) }) {
+			continue
+		}
+		if found = append(found, patient); len(found) > maxPeople {
+			break
+		}
+	}
+	slices.SortFunc(found, func(a, b policy.Released) int {
+		if a.Resource().ID() < b.Resource().ID() {
+			return -1
+		}
+		return 1
+	})
+	return found, nil
+}
+
+// keysOf reads a list of chart keys.
+func (r *Record) keysOf(ctx context.Context, text string, args ...any) ([]string, error) {
+	rows, err := r.db.Query(ctx, text, args...)
+	if err != nil {
+		return nil, failed("find charts", err)
+	}
+	defer rows.Close()
+	var keys []string
+	for rows.Next() {
+		var k string
+		if err := rows.Scan(&k); err != nil {
+			return nil, failed("find charts", err)
+		}
+		keys = append(keys, k)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed("find charts", err)
+	}
+	return keys, nil
+}

@@ -1,0 +1,243 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+
+	"firebreak/chart"
+	"firebreak/fhir"
+	"firebreak/internal/sqldb"
+	"firebreak/label"
+)
+
+// stamp is a chart's version when it was read. A view depends on the stamps of
+// all charts it was made from.
+type stamp struct {
+	chart   string
+	version int64
+}
+
+const (
+	chartRow     = `SELECT version, root FROM chart WHERE chart = $1`
+	chartsOfRoot = `SELECT chart, version FROM chart WHERE root = $1 ORDER BY chart`
+	chartRows    = `
+		SELECT v.type, v.id, v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, b.json, r.reasons
+		FROM version v JOIN body b ON b.id = v.body LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
+		WHERE v.chart = $1 ORDER BY v.type, v.id`
+	resourceRows = `
+		SELECT v.type, v.id, v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, b.json, r.reasons
+		FROM version v JOIN body b ON b.id = v.body LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
+		WHERE v.chart = $1 AND v.type = $2 AND v.id = $3 ORDER BY v.type, v.id`
+)
+
+// loaded is a chart read from the database, and what it depends on.
+type loaded struct {
+	chart  chart.Chart
+	stamps []stamp
+	bytes  int64
+}
+
+// load reads a whole chart at one moment: the surviving record, those merged
+// into it, and what they point at in the sources' directories. ok is false when
+// there is no such chart.
+func (r *Record) load(ctx context.Context, key string) (l loaded, ok bool, err error) {
+	err = r.db.Snapshot(ctx, func(tx *sqldb.Tx) error {
+		members, err := groupOf(ctx, tx, key)
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		ok = true
+		root := members[0].chart
+		l = loaded{stamps: members, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: root}}}
+		var all []row
+		for _, m := range members {
+			if err := readRows(ctx, tx, &all, chartRows, m.chart); err != nil {
+				return err
+			}
+		}
+		if len(members) > 1 {
+			if l.chart.Links, err = links(ctx, tx, members); err != nil {
+				return err
+			}
+		}
+		if err := r.directory(ctx, tx, &l, &all); err != nil {
+			return err
+		}
+		l.chart.Histories = r.histories(all)
+		for _, x := range all {
+			l.bytes += int64(len(x.res.JSON())) + rowBytes
+		}
+		return nil
+	})
+	if err != nil {
+		return loaded{}, false, failed("read a chart", err)
+	}
+	l.chart.Version = stampText(l.stamps)
+	return l, ok, nil
+}
+
+// groupOf gives the chart and those it is merged with, the survivor first;
+// nothing when the chart is not known.
+func groupOf(ctx context.Context, tx *sqldb.Tx, key string) ([]stamp, error) {
+	var members []stamp
+	var root string
+	err := tx.Each(ctx, func(scan func(...any) error) error {
+		s := stamp{chart: key}
+		err := scan(&s.version, &root)
+		members = append(members, s)
+		return err
+	}, chartRow, key)
+	if err != nil || root == "" {
+		return members, err
+	}
+	members = members[:0]
+	err = tx.Each(ctx, func(scan func(...any) error) error {
+		var s stamp
+		err := scan(&s.chart, &s.version)
+		members = append(members, s)
+		return err
+	}, chartsOfRoot, root)
+	if i := slices.IndexFunc(members, func(s stamp) bool { return s.chart == root }); i > 0 {
+		members[0], members[i] = members[i], members[0]
+	}
+	return members, err
+}
+
+func links(ctx context.Context, tx *sqldb.Tx, members []stamp) ([]chart.Link, error) {
+	group := map[string]bool{}
+	for _, m := range members {
+		group[m.chart] = true
+	}
+	words, err := related(ctx, tx, group)
+	if err != nil {
+		return nil, err
+	}
+	var out []chart.Link
+	for _, w := range words {
+		if !w.undo && group[w.from] && group[w.into] {
+			out = append(out, chart.Link{From: fhir.Ref{Type: "Patient", ID: w.from}, Into: fhir.Ref{Type: "Patient", ID: w.into}, At: fromMicros(w.at)})
+		}
+	}
+	slices.SortFunc(out, func(a, b chart.Link) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.From.ID, b.From.ID), cmp.Compare(a.Into.ID, b.Into.ID))
+	})
+	return out, nil
+}
+
+// row is one version with its content.
+type row struct {
+	judged
+	res     fhir.Resource
+	reasons []label.Reason
+}
+
+func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args ...any) error {
+	return tx.Each(ctx, func(scan func(...any) error) error {
+		var x row
+		var typ, id string
+		var deleted int64
+		var content []byte
+		var reasons *string
+		err := scan(&typ, &id, &x.version, &x.first.at, &x.first.seq, &x.last.at, &x.last.seq, &x.recorded, &x.source, &deleted, &x.body, &x.rules, &x.labels, &content, &reasons)
+		if err != nil {
+			return err
+		}
+		x.deleted = deleted != 0
+		if x.res, err = fhir.Parse(content); err != nil {
+			return err
+		}
+		if reasons != nil {
+			if err := json.Unmarshal([]byte(*reasons), &x.reasons); err != nil {
+				return err
+			}
+		}
+		*all = append(*all, x)
+		return nil
+	}, text, args...)
+}
+
+// directory adds the resources that the chart points at and that belong to no
+// patient. A chart that points at anything outside itself depends on all
+// directories, for what it names may come later.
+func (r *Record) directory(ctx context.Context, tx *sqldb.Tx, l *loaded, all *[]row) error {
+	have := map[fhir.Ref]bool{}
+	for _, x := range *all {
+		have[x.res.Ref()] = true
+	}
+	var missing []fhir.Ref
+	look := func(rows []row) {
+		for _, x := range rows {
+			for _, ref := range x.res.References() {
+				if !have[ref] && !fhir.IsPatientCompartment(ref.Type) {
+					have[ref] = true
+					missing = append(missing, ref)
+				}
+			}
+		}
+	}
+	look(*all)
+	if len(missing) == 0 {
+		return nil
+	}
+	version, _, err := stampOf(ctx, tx, directories)
+	if err != nil {
+		return err
+	}
+	l.stamps = append(l.stamps, stamp{directories, version})
+	for len(missing) > 0 {
+		ref := missing[len(missing)-1]
+		missing = missing[:len(missing)-1]
+		var home string
+		err := tx.Each(ctx, func(scan func(...any) error) error { return scan(&home) }, findAlias, ref.Type, ref.ID)
+		if err != nil {
+			return err
+		}
+		if home == "" {
+			continue
+		}
+		before := len(*all)
+		if err := readRows(ctx, tx, all, resourceRows, home, ref.Type, ref.ID); err != nil {
+			return err
+		}
+		look((*all)[before:])
+	}
+	return nil
+}
+
+func stampOf(ctx context.Context, tx *sqldb.Tx, key string) (version int64, root string, err error) {
+	err = tx.Each(ctx, func(scan func(...any) error) error { return scan(&version, &root) }, chartRow, key)
+	return version, root, err
+}
+
+// histories puts versions into the chart's form and settles their labels.
+func (r *Record) histories(all []row) []chart.History {
+	slices.SortStableFunc(all, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.res.Type(), b.res.Type()), cmp.Compare(a.res.ID(), b.res.ID()), b.order(a.run))
+	})
+	labeled := make([]label.Labeled, len(all))
+	for i, x := range all {
+		labeled[i] = r.c.Rules.Restore(x.res, splitLabels(x.labels), x.reasons, x.rules)
+	}
+	labeled = label.Propagate(labeled)
+	var out []chart.History
+	current := r.c.Rules.Version()
+	for i, x := range all {
+		v := chart.Version{
+			Labeled:   labeled[i],
+			VersionID: x.version,
+			At:        fromMicros(x.first.at),
+			Recorded:  fromMicros(x.recorded),
+			Source:    x.source,
+			Current:   x.rules == current,
+			Deleted:   x.deleted,
+		}
+		if i > 0 && all[i-1].res.Ref() == x.res.Ref() {
+			out[len(out)-1] = append(out[len(out)-1], v)
+		} else {
+			out = append(out, chart.History{v})
+		}
+	}
+	return out
+}

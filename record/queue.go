@@ -1,0 +1,171 @@
+package record
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"firebreak/inbox"
+	"firebreak/internal/sqldb"
+)
+
+// Queue hands stored messages to the pipeline and takes what was made of them.
+// It is the one type that gives out what was received, unfiltered; only the
+// pipeline may hold it.
+type Queue struct{ r *Record }
+
+// Queue is the pipeline's way to the stored messages.
+func (r *Record) Queue() *Queue { return &Queue{r} }
+
+// Stored is a message in the inbox.
+type Stored struct {
+	ID inbox.ID
+	inbox.Message
+}
+
+// State is how far a message has come.
+type State string
+
+const (
+	Unknown State = ""        // there is no such message
+	Pending State = "pending" // taken in, not applied yet
+	Done    State = "done"
+	OnHold  State = "held" // it cannot be mapped
+)
+
+// ErrUnknown says that there is no message of that number.
+var ErrUnknown = errors.New("record: no such message")
+
+const (
+	messageColumns = `i.id, i.source, i.kind, i.control, i.peer, i.received`
+	pendingAfter   = `SELECT ` + messageColumns + `, i.body FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 0 AND t.id > $1 ORDER BY t.id LIMIT $2`
+	heldAfter      = `SELECT ` + messageColumns + `, t.reason FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 1 AND t.id > $1 ORDER BY t.id LIMIT $2`
+	oneMessage     = `SELECT ` + messageColumns + `, i.body FROM inbox i WHERE i.id = $1`
+	messageState   = `SELECT CASE WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END, COALESCE(t.reason, '') FROM inbox i LEFT JOIN todo t ON t.id = i.id WHERE i.id = $1`
+	inboxStats     = `SELECT COALESCE((SELECT MAX(id) FROM inbox), 0), (SELECT COUNT(*) FROM todo WHERE held = 0), (SELECT COUNT(*) FROM todo WHERE held = 1)`
+	holdMessage    = `INSERT INTO todo (id, held, reason) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET held = 1, reason = excluded.reason`
+	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
+	doneMessage    = `DELETE FROM todo WHERE id = $1`
+)
+
+// Commit stores what message s changes and marks it done, in one transaction.
+// It may be repeated: what is known already changes nothing. An
+// *inbox.HeldError says that the change contradicts the record (an id that
+// belongs to another source or patient); then nothing of it was stored.
+func (q *Queue) Commit(ctx context.Context, s Stored, c Change) error {
+	return q.r.writer.do(ctx, &write{commit: q.r.prepare(s, c)})
+}
+
+// Hold sets message id aside with a reason that names the place and holds no
+// patient's data.
+func (q *Queue) Hold(ctx context.Context, id inbox.ID, reason string) error {
+	return q.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, holdMessage, int64(id), reason)
+		return err
+	}})
+}
+
+// Release makes messages pending again, held ones and done ones alike.
+func (q *Queue) Release(ctx context.Context, ids ...inbox.ID) error {
+	return q.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+		for _, id := range ids {
+			if _, err := tx.Exec(ctx, releaseMessage, int64(id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+}
+
+// Pending gives the messages that are not applied, in order of arrival,
+// beginning after one of them.
+func (q *Queue) Pending(ctx context.Context, after inbox.ID, limit int) ([]Stored, error) {
+	rows, err := q.r.db.Query(ctx, pendingAfter, int64(after), int64(limit))
+	if err != nil {
+		return nil, failed("list pending messages", err)
+	}
+	defer rows.Close()
+	var out []Stored
+	for rows.Next() {
+		s, err := scanStored(rows.Scan)
+		if err != nil {
+			return nil, failed("list pending messages", err)
+		}
+		out = append(out, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed("list pending messages", err)
+	}
+	return out, nil
+}
+
+// Message is one message as it was received; ErrUnknown when there is none.
+func (q *Queue) Message(ctx context.Context, id inbox.ID) (inbox.Message, error) {
+	s, err := scanStored(q.r.db.QueryRow(ctx, oneMessage, int64(id)).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return inbox.Message{}, ErrUnknown
+	}
+	if err != nil {
+		return inbox.Message{}, failed("read a message", err)
+	}
+	return s.Message, nil
+}
+
+func scanStored(scan func(...any) error) (s Stored, err error) {
+	var id, received int64
+	var kind string
+	if err := scan(&id, &s.Source, &kind, &s.ControlID, &s.Peer, &received, &s.Body); err != nil {
+		return Stored{}, err
+	}
+	s.ID, s.Kind, s.Received = inbox.ID(id), inbox.Kind(kind), fromMicros(received)
+	return s, nil
+}
+
+// State tells how far message id has come, and why when it is held.
+func (r *Record) State(ctx context.Context, id inbox.ID) (State, string, error) {
+	var state, reason string
+	err := r.db.QueryRow(ctx, messageState, int64(id)).Scan(&state, &reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Unknown, "", nil
+	}
+	if err != nil {
+		return Unknown, "", failed("read a message's state", err)
+	}
+	return State(state), reason, nil
+}
+
+// Held lists the messages that could not be mapped, in order of arrival,
+// beginning after one of them.
+func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) ([]Held, error) {
+	rows, err := r.db.Query(ctx, heldAfter, int64(after), int64(limit))
+	if err != nil {
+		return nil, failed("list held messages", err)
+	}
+	defer rows.Close()
+	var out []Held
+	for rows.Next() {
+		var h Held
+		var id, received int64
+		var kind string
+		if err := rows.Scan(&id, &h.Source, &kind, &h.ControlID, &h.Peer, &received, &h.Reason); err != nil {
+			return nil, failed("list held messages", err)
+		}
+		h.ID, h.Kind, h.Received = inbox.ID(id), inbox.Kind(kind), fromMicros(received)
+		out = append(out, h)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed("list held messages", err)
+	}
+	return out, nil
+}
+
+// Stats is the state of the inbox, for the operator.
+func (r *Record) Stats(ctx context.Context) (Stats, error) {
+	var last int64
+	var s Stats
+	if err := r.db.QueryRow(ctx, inboxStats).Scan(&last, &s.Pending, &s.Held); err != nil {
+		return Stats{}, failed("count messages", err)
+	}
+	s.Last = inbox.ID(last)
+	return s, nil
+}

@@ -1,0 +1,398 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"firebreak/access"
+	"firebreak/audit"
+	"firebreak/auth"
+	"firebreak/fhir"
+	"firebreak/policy"
+	"firebreak/search"
+)
+
+// Bounds on one search.
+const (
+	defaultCount = 50
+	maxCount     = 500
+	maxWalk      = 1000 // charts looked at for one page, or counted and sorted for one question
+	walkStep     = 100  // charts asked for at a time
+)
+
+var (
+	errNarrow = &fhir.Error{Status: http.StatusBadRequest, Code: "too-costly",
+		Text: "Search inside one patient: add patient=, or search Patient by identifier, or by family and birthdate."}
+	errCostly = &fhir.Error{Status: http.StatusBadRequest, Code: "too-costly",
+		Text: "This search would look at too many patients. Name the patients, an identifier or a later _lastUpdated, or leave out _sort and _total."}
+	errGone = &fhir.Error{Status: http.StatusGone, Code: "not-found", Text: "The records changed and this page cannot be continued. Search again."}
+)
+
+// Search is one page of what q finds in what the caller may see. cursor is
+// Page.Next of the page before, or empty.
+//
+// A provider searches inside one patient; what else is asked gets the same 400
+// whatever the data. A backend may search across patients, in the order of
+// charts, page by page; _sort and _total then need a question that few charts
+// can answer.
+func (r *Reader) Search(ctx context.Context, ask Ask, q search.Query, cursor string) (Page, error) {
+	e := ask.event(audit.Search)
+	if ask.Detail == "" {
+		e.Detail = strings.TrimSpace(q.Type + " " + strings.Join(q.Names(), ","))
+	}
+	s := &seeking{Reader: r, caller: ask.Caller, q: q, sorted: q.Values().Has("_sort")}
+	s.bound = q.Type + "\n" + q.Key() + "\n" + r.p.Key(ask.Caller) + "\n" + ask.Caller.Identity().Issuer() + "\n" + ask.Caller.Identity().Subject()
+	page, err := s.page(ctx, cursor)
+	if shown, ok := err.(*fhir.Error); ok { // what was asked is refused, and that is written down
+		e.Refused = true
+		if err := r.audit(ctx, e); err != nil {
+			return Page{}, err
+		}
+		return Page{}, shown
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	if len(s.shown) == 1 {
+		for _, v := range s.shown {
+			e.Patient = v.patient
+		}
+	}
+	for _, all := range [][]policy.Released{page.Matches, page.Includes} {
+		for _, m := range all {
+			e.Entities = append(e.Entities, m.Resource().Ref())
+		}
+	}
+	if err := r.audit(ctx, e); err != nil {
+		return Page{}, err
+	}
+	return page, nil
+}
+
+// seeking is one search under way.
+type seeking struct {
+	*Reader
+	caller access.Caller
+	q      search.Query
+	bound  string // what a cursor belongs to
+	sorted bool
+	shown  map[string]*view // by chart, of what is on the page
+}
+
+// found is one match and the view it stands in.
+type found struct {
+	policy.Released
+	in *view
+}
+
+func (s *seeking) page(ctx context.Context, text string) (Page, error) {
+	var from cursor
+	if text != "" {
+		var err error
+		if from, err = s.r.keys.open(text, s.bound); err != nil {
+			return Page{}, err
+		}
+	}
+	if s.caller.May(auth.Search, s.q.Type) == auth.Nothing {
+		return Page{}, errNarrow
+	}
+	count := s.q.Count
+	switch {
+	case count < 0:
+		count = defaultCount
+	case count > maxCount:
+		count = maxCount
+	}
+	if s.q.Summary == search.SummaryCount {
+		count = 0
+	}
+	charts, listed, err := s.candidates(ctx)
+	if err != nil {
+		return Page{}, err
+	}
+	one := listed && len(charts) <= 1
+	if s.caller.Audience() == access.Provider && !(listed && s.narrow()) {
+		return Page{}, errNarrow
+	}
+	total := s.q.Total == search.TotalAccurate || s.q.Total == search.TotalEstimate || s.q.Summary == search.SummaryCount ||
+		one && s.q.Total != search.TotalNone
+	var all []found
+	var more bool
+	if total || s.sorted || one {
+		all, err = s.everything(ctx, charts, listed)
+		if err != nil {
+			return Page{}, err
+		}
+		page := Page{}
+		if total {
+			n := len(all)
+			page.Total = &n
+		}
+		rest, err := after(all, from)
+		if err != nil {
+			return Page{}, err
+		}
+		more = len(rest) > count
+		return s.fill(page, rest[:min(count, len(rest))], more)
+	}
+	all, resume, err := s.walk(ctx, charts, listed, from, count)
+	if err != nil {
+		return Page{}, err
+	}
+	page, err := s.fill(Page{}, all, false)
+	if resume != (cursor{}) {
+		page.Next = s.r.keys.shut(resume, s.bound)
+	}
+	return page, err
+}
+
+// narrow tells whether the question itself stays with one patient, whatever
+// the data: patient= names one, or it is one of the two searches for a person.
+func (s *seeking) narrow() bool {
+	if patients, ok := s.q.Patient(); ok {
+		return len(patients) == 1
+	}
+	if s.q.Type != "Patient" {
+		return false
+	}
+	if _, ok := s.q.Identifier(); ok {
+		return true
+	}
+	_, _, _, ok := s.q.FamilyAndBirth()
+	return ok
+}
+
+const (
+	chartsByIdent = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system = $2 ORDER BY chart LIMIT $3`
+	chartsByValue = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system <> '?' ORDER BY chart LIMIT $2`
+	chartsByName  = `SELECT DISTINCT chart FROM person WHERE family >= $1 AND family < $2 AND birth >= $3 AND birth < $4 ORDER BY chart LIMIT $5`
+	chartsSince   = `SELECT chart FROM chart WHERE updated >= $1 ORDER BY updated LIMIT $2`
+	chartsAfter   = `SELECT chart FROM chart WHERE chart > $1 AND (root = '' OR root = chart) ORDER BY chart LIMIT $2`
+)
+
+// candidates are the charts in which matches can be, sorted; listed is false
+// when that may be any. Each is looked at through the caller's view, so that
+// being a candidate shows nothing.
+func (s *seeking) candidates(ctx context.Context) (charts []string, listed bool, err error) {
+	const limit = int64(maxWalk + 1)
+	add := func(text string, args ...any) {
+		if err == nil {
+			var some []string
+			some, err = s.r.keysOf(ctx, text, args...)
+			charts = append(charts, some...)
+		}
+	}
+	if patients, ok := s.q.Patient(); ok {
+		for _, p := range patients {
+			charts = append(charts, p.ID)
+		}
+		return sortUnique(charts), true, nil
+	}
+	if s.q.Type == "Patient" {
+		if tokens, ok := s.q.Identifier(); ok && !slices.ContainsFunc(tokens, func(t search.Token) bool { return t.AnyCode }) {
+			for _, t := range tokens {
+				if t.AnySystem {
+					add(chartsByValue, t.Code, limit)
+				} else {
+					add(chartsByIdent, t.Code, t.System, limit)
+				}
+			}
+			return sortUnique(charts), true, err
+		}
+		if families, from, until, ok := s.q.FamilyAndBirth(); ok {
+			for _, f := range families {
+				if f = foldName(f); f == "" {
+					continue
+				}
+				// A birth date may be a year or a month: it sorts before its days.
+				add(chartsByName, f, f+"\U0010FFFF", from.Format("2006"), until.Format(time.DateOnly), limit)
+			}
+			return sortUnique(charts), true, err
+		}
+	}
+	if from, _ := s.q.LastUpdated(); !from.IsZero() {
+		add(chartsSince, micros(from.Add(-time.Millisecond)), limit)
+		if err != nil || len(charts) <= maxWalk {
+			return sortUnique(charts), true, err
+		}
+		return nil, false, nil
+	}
+	return nil, false, nil
+}
+
+func sortUnique(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// in gives what q finds in one chart; nil when there is no such chart or it is
+// shown under its survivor.
+func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []found, error) {
+	v, err := s.view(ctx, s.caller, chart, keep)
+	if err != nil || v == nil || !v.reaches(s.caller, auth.Search, s.q.Type) {
+		return nil, nil, err
+	}
+	var out []found
+	for _, m := range v.index().Run(s.q).Matches {
+		if s.elsewhere(m, v) {
+			continue
+		}
+		out = append(out, found{m, v})
+	}
+	return v, out, nil
+}
+
+// elsewhere tells whether a match is shown in this chart only because the chart
+// points at it: across charts it is found where it lies.
+func (s *seeking) elsewhere(m policy.Released, v *view) bool {
+	if fhir.IsPatientCompartment(m.Resource().Type()) {
+		return false
+	}
+	if _, one := s.q.Patient(); one {
+		return false
+	}
+	chart, told := chartOf(m.Resource().Ref())
+	return !(told && v.member(chart)) && len(v.stamps) > 1
+}
+
+// everything gives all matches in order, for a question that few charts can answer.
+func (s *seeking) everything(ctx context.Context, charts []string, listed bool) ([]found, error) {
+	if !listed {
+		var err error
+		if charts, err = s.r.keysOf(ctx, chartsAfter, "", int64(maxWalk+1)); err != nil {
+			return nil, err
+		}
+	}
+	if len(charts) > maxWalk {
+		return nil, errCostly
+	}
+	var all []found
+	seen := map[string]bool{}
+	for _, chart := range charts {
+		v, some, err := s.in(ctx, chart, len(charts) <= maxPeople)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil || seen[v.patient.ID] {
+			continue
+		}
+		seen[v.patient.ID] = true
+		all = append(all, some...)
+	}
+	if s.sorted && len(seen) > 1 {
+		all = search.NewIndex(all).Run(s.q).Matches
+	}
+	return all, nil
+}
+
+// after cuts off what earlier pages showed.
+func after(all []found, from cursor) ([]found, error) {
+	if from == (cursor{}) {
+		return all, nil
+	}
+	i := slices.IndexFunc(all, func(f found) bool { return f.Resource().Ref().String() == from.last })
+	if i < 0 {
+		return nil, errGone
+	}
+	return all[i+1:], nil
+}
+
+// walk goes through charts in the order of their keys until the page is full.
+// It stops after maxWalk charts with what it has, and says where to go on.
+func (s *seeking) walk(ctx context.Context, charts []string, listed bool, from cursor, count int) (page []found, resume cursor, err error) {
+	at, looked := from.chart, 0
+	seen := map[string]bool{}
+	visit := func(chart string, last string) (full bool, err error) {
+		v, some, err := s.in(ctx, chart, false)
+		if err != nil || v == nil || v.patient.ID != chart && seen[v.patient.ID] {
+			return false, err
+		}
+		seen[v.patient.ID] = true
+		looked++
+		if last != "" {
+			if some, err = after(some, cursor{chart, last}); err != nil {
+				return false, err
+			}
+		}
+		for _, f := range some {
+			if len(page) == count {
+				return true, nil
+			}
+			page = append(page, f)
+			resume = cursor{chart, f.Resource().Ref().String()}
+		}
+		return false, nil
+	}
+	if from.last != "" {
+		resume = from
+		if full, err := visit(from.chart, from.last); full || err != nil {
+			return page, resume, err
+		}
+	}
+	for {
+		next := charts
+		if listed {
+			i, ok := slices.BinarySearch(next, at)
+			if ok || at == "" {
+				i += int(number(ok))
+			}
+			next = next[min(i, len(next)):]
+		} else if next, err = s.r.keysOf(ctx, chartsAfter, at, int64(walkStep)); err != nil {
+			return nil, cursor{}, err
+		}
+		if len(next) == 0 {
+			return page, cursor{}, nil
+		}
+		for _, chart := range next {
+			full, err := visit(chart, "")
+			if err != nil || full {
+				return page, resume, err
+			}
+			at = chart
+			if looked >= maxWalk {
+				return page, cursor{chart: chart}, nil
+			}
+		}
+	}
+}
+
+// fill makes the page: matches, what they include, and the way on.
+func (s *seeking) fill(page Page, matches []found, more bool) (Page, error) {
+	s.shown = map[string]*view{}
+	var order []*view
+	by := map[*view][]policy.Released{}
+	for _, m := range matches {
+		page.Matches = append(page.Matches, m.Released)
+		if s.shown[m.in.patient.ID] == nil {
+			s.shown[m.in.patient.ID] = m.in
+			order = append(order, m.in)
+		}
+		by[m.in] = append(by[m.in], m.Released)
+	}
+	have := map[fhir.Ref]bool{}
+	for _, m := range page.Matches {
+		have[m.Resource().Ref()] = true
+	}
+	for _, v := range order {
+		for _, inc := range v.index().Include(s.q, by[v]) {
+			ref := inc.Resource().Ref()
+			if !have[ref] && v.reaches(s.caller, auth.Read, ref.Type) {
+				have[ref] = true
+				page.Includes = append(page.Includes, inc)
+			}
+		}
+	}
+	slices.SortFunc(page.Includes, func(a, b policy.Released) int {
+		x, y := a.Resource().Ref(), b.Resource().Ref()
+		return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID))
+	})
+	if more && len(matches) > 0 {
+		last := matches[len(matches)-1]
+		page.Next = s.r.keys.shut(cursor{last.in.patient.ID, last.Resource().Ref().String()}, s.bound)
+	}
+	return page, nil
+}
