@@ -85,6 +85,8 @@ func messages(t testing.TB, yield func(name string, body []byte)) {
 
 var place = regexp.MustCompile(`^mapping: [A-Z][A-Z0-9]{2}(-\d+(\.\d+)?)?( in segment \d+)?: .`)
 
+var segment = regexp.MustCompile(` in segment \d+`)
+
 // tokens are what may tell of a patient: numbers, dates, codes.
 var tokens = regexp.MustCompile(`[A-Za-z0-9]{5,}`)
 
@@ -94,15 +96,20 @@ var tokens = regexp.MustCompile(`[A-Za-z0-9]{5,}`)
 func TestCorpus(t *testing.T) {
 	k := mapping.NewKeys(secret)
 	mapped, held, notes := 0, map[string]int{}, map[string]int{}
-	problems := map[string]int{}
+	problems, quoted := map[string]int{}, map[string]bool{}
 	types := map[string]int{}
 	messages(t, func(name string, body []byte) {
 		m := message(body)
 		r, err := mapping.Map(k, m)
 		key, keyErr := mapping.PatientKey(k, m)
-		for _, said := range append(r.Notes, fmt.Sprint(err)) {
+		said := append(r.Notes, fmt.Sprint(err))
+		for _, s := range said {
+			if s = segment.ReplaceAllString(s, ""); quoted[s] {
+				continue // said of another message in the same words
+			}
+			quoted[s] = true
 			for _, token := range tokens.FindAll(body, -1) {
-				if bytes.ContainsAny(token, "0123456789") && strings.Contains(said, string(token)) {
+				if bytes.ContainsAny(token, "0123456789") && strings.Contains(s, string(token)) {
 					t.Errorf("%s: a value of the message is in what is said of it", name)
 				}
 			}
@@ -112,7 +119,7 @@ func TestCorpus(t *testing.T) {
 			if !errors.As(err, &at) || at.Segment == "" || !place.MatchString(err.Error()) {
 				t.Errorf("%s: the error names no place: %v", name, err)
 			}
-			held[regexp.MustCompile(` in segment \d+`).ReplaceAllString(err.Error(), "")]++
+			held[segment.ReplaceAllString(err.Error(), "")]++
 			return
 		}
 		mapped++
@@ -144,7 +151,7 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("%s: the Bundle is no resource: %v", name, err)
 		}
 		for _, n := range r.Notes {
-			notes[regexp.MustCompile(` in segment \d+`).ReplaceAllString(n, "")]++
+			notes[segment.ReplaceAllString(n, "")]++
 		}
 	})
 	for p, n := range problems {
@@ -207,6 +214,23 @@ func BenchmarkPatientKey(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := mapping.PatientKey(k, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkStream maps the Simulated Hospital stream, message after message.
+func BenchmarkStream(b *testing.B) {
+	var stream []inbox.Message
+	messages(b, func(name string, body []byte) {
+		if strings.HasSuffix(name, "stream.hl7.gz") {
+			stream = append(stream, message(body))
+		}
+	})
+	k := mapping.NewKeys(secret)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		if _, err := mapping.Map(k, stream[n%len(stream)]); err != nil {
 			b.Fatal(err)
 		}
 	}
