@@ -255,7 +255,11 @@ func faultOf(a Ack) *FieldError {
 	if errors.As(a.Err, &fe) {
 		return fe
 	}
-	return &FieldError{Code: Internal, Segment: "MSH", Index: 1, Reason: "the message could not be stored, please send it again"}
+	reason := "the message could not be stored, please send it again"
+	if a.Code == AR || a.Code == CR {
+		reason = "the message is refused"
+	}
+	return &FieldError{Code: Internal, Segment: "MSH", Index: 1, Reason: reason}
 }
 
 func (e *FieldError) code() Code {

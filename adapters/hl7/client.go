@@ -117,11 +117,12 @@ func (c *Client) connect(ctx context.Context) error {
 		nc = tc
 	}
 	c.nc, c.frames = nc, NewFrameReader(nc, 0)
+	c.frames.conn, c.frames.trailer = nc, defaultTrailer
 	return nil
 }
 
 func (c *Client) exchange(ctx context.Context, m *Message, message []byte) (Answer, error) {
-	c.deadline(ctx, c.nc.SetWriteDeadline, orTime(c.WriteTimeout, 30*time.Second))
+	c.deadline(ctx, c.nc.SetWriteDeadline, time.Now().Add(orTime(c.WriteTimeout, 30*time.Second)))
 	if err := WriteFrame(c.nc, message); err != nil {
 		return Answer{}, err
 	}
@@ -129,7 +130,9 @@ func (c *Client) exchange(ctx context.Context, m *Message, message []byte) (Answ
 	if !expects && !c.CommitBlocks {
 		return Answer{}, nil
 	}
-	c.deadline(ctx, c.nc.SetReadDeadline, orTime(c.AckTimeout, 30*time.Second))
+	ends := time.Now().Add(orTime(c.AckTimeout, 30*time.Second))
+	c.frames.restore = func() { c.deadline(ctx, c.nc.SetReadDeadline, ends) }
+	c.frames.restore()
 	committed := !c.CommitBlocks
 	for {
 		frame, err := c.frames.Next()
@@ -158,8 +161,8 @@ func (c *Client) exchange(ctx context.Context, m *Message, message []byte) (Answ
 }
 
 // deadline sets one, unless the context has ended and set its own.
-func (c *Client) deadline(ctx context.Context, set func(time.Time) error, d time.Duration) {
-	set(time.Now().Add(d))
+func (c *Client) deadline(ctx context.Context, set func(time.Time) error, ends time.Time) {
+	set(ends)
 	if ctx.Err() != nil {
 		set(longAgo)
 	}

@@ -86,6 +86,7 @@ func TestClientAnswers(t *testing.T) {
 		"accepted":                       {message("1"), func(id string) string { return ackFrame(CA, id) }, CA, ""},
 		"escaped control id":             {message(`a\T\b`), func(string) string { return ackFrame(AA, `a\T\b`) }, AA, ""},
 		"blanks about the control id":    {message(" 1"), func(string) string { return ackFrame(AA, "1 ") }, AA, ""},
+		"an answer without its last CR":  {message("1"), func(id string) string { return strings.TrimSuffix(ackFrame(AA, id), "\r") }, AA, ""},
 		"no control id":                  {message(""), func(string) string { return ackFrame(AA, "") }, AA, ""},
 		"rejected by one who can't read": {message("1"), func(string) string { return ackFrame(AR, "") }, AR, ""},
 		"no acknowledgement":             {message("1"), func(id string) string { return framed(id) }, "", "hl7: no answer: the answer is no acknowledgement"},

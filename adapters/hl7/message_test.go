@@ -339,3 +339,29 @@ func TestPaths(t *testing.T) {
 		}
 	}
 }
+
+func TestTruncatedValuesAreTold(t *testing.T) {
+	m := parse(t, "MSH|^~\\&#|A\rZZZ|abc#|ab\\P\\|a#b|x#^y")
+	for n, want := range map[int]bool{1: true, 2: false, 3: false, 4: true, 9: false} {
+		if got := m.Segment("ZZZ").Field(n).Truncated(); got != want {
+			t.Errorf("ZZZ-%d: %t", n, got)
+		}
+	}
+	if parse(t, "MSH|^~\\&|A#").Segment("MSH").Field(3).Truncated() {
+		t.Error("truncated, without a truncation character")
+	}
+}
+
+func TestRequireGivesTheValue(t *testing.T) {
+	m := parse(t, oru)
+	pid, err := m.Require("PID")
+	if err != nil || pid.Message() != m {
+		t.Fatal(err)
+	}
+	if s, err := pid.Field(5).Component(2).Require(); s != "Ann" || err != nil {
+		t.Errorf("%q, %v", s, err)
+	}
+	if _, err := pid.Field(9).Require(); err == nil {
+		t.Error("a null is a value")
+	}
+}

@@ -67,6 +67,9 @@ type FrameReader struct {
 	claim   func(int) bool // asks for memory, where it is shared
 }
 
+// defaultTrailer is long for two bytes of one packet and short for a person.
+const defaultTrailer = 500 * time.Millisecond
+
 type deadliner interface{ SetReadDeadline(time.Time) error }
 
 // NewFrameReader reads frames of at most limit bytes from r; 0 means 32 MiB.
@@ -196,6 +199,3 @@ func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
 }
-
-// Buffered reports whether more bytes have been received than were read.
-func (f *FrameReader) Buffered() bool { return f.started || f.r.Buffered() > 0 }

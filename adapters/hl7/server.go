@@ -339,7 +339,7 @@ func (c *conn) serve() {
 		return
 	}
 	f := NewFrameReader(c.nc, c.s.maxFrame())
-	f.conn, f.trailer = c.raw, orTime(c.s.TrailerTime, 500*time.Millisecond)
+	f.conn, f.trailer = c.raw, orTime(c.s.TrailerTime, defaultTrailer)
 	f.claim = c.claim
 	var frameEnds time.Time
 	f.begun = func() {

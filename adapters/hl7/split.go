@@ -159,7 +159,7 @@ func (s *Scanner) readLine() ([]byte, error) {
 				}
 			}
 		}
-		if len(line)+len(s.pending.Bytes) > s.limit {
+		if len(line)+len(s.pending.Bytes)+len(s.comment) > s.limit {
 			return nil, fmt.Errorf("%w: more than %d bytes from line %d on", ErrTooLong, s.limit, max(s.pending.Line, 1))
 		}
 		if i >= 0 {
