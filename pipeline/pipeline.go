@@ -1,0 +1,383 @@
+// Package pipeline makes resources of stored messages: it maps, labels and
+// commits each one, in order for one patient, many patients at once.
+//
+// A message is acknowledged when it is on disk and applied soon after. What
+// cannot be mapped is held whole with its reason and stops nothing. A process
+// that dies leaves its messages pending; the next one applies them. Applying a
+// message twice, on one node or two, ends in the same state as once.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"firebreak/fhir"
+	"firebreak/inbox"
+	"firebreak/label"
+	"firebreak/mapping"
+	"firebreak/record"
+)
+
+const (
+	// lanes is how many messages are worked on at once. A lane mostly waits
+	// for its commit, and lanes share one flush.
+	lanes = 64
+	// laneDepth bounds the messages that wait in a lane; behind them Put waits.
+	laneDepth = 16
+	// sweepEvery is how often messages are looked for that nobody works on:
+	// released by another process, or left by a node that died.
+	sweepEvery = 15 * time.Second
+	// sweepPage is how many messages are read from the database at a time.
+	sweepPage = 64
+)
+
+// Config is what may be set.
+type Config struct {
+	Logger *slog.Logger // nil: discards
+}
+
+// Pipeline is between the inbox and the record. It is safe for many goroutines.
+type Pipeline struct {
+	record *record.Record
+	queue  *record.Queue
+	keys   *mapping.Keys
+	rules  *label.Rules
+	log    *slog.Logger
+	apply  func(*mapping.Keys, inbox.Message) (mapping.Result, error) // mapping.Map
+
+	seed  maphash.Seed
+	lanes [lanes]chan record.Stored
+	sweep chan struct{} // asks for a sweep at once
+	ended chan struct{} // closed when Run has ended
+
+	applied, held, retried atomic.Int64
+
+	mu      sync.Mutex
+	working map[inbox.ID]chan struct{} // in a lane; closed when done with
+	running bool
+}
+
+var _ inbox.Sink = (*Pipeline)(nil)
+
+// New makes a pipeline; nothing is applied before Run.
+func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pipeline {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &Pipeline{
+		record: r, queue: r.Queue(), keys: keys, rules: rules, log: c.Logger, apply: mapping.Map,
+		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), working: map[inbox.ID]chan struct{}{},
+	}
+	for i := range p.lanes {
+		p.lanes[i] = make(chan record.Stored, laneDepth)
+	}
+	return p
+}
+
+// Put stores a message and hands it on; see inbox.Sink. When the lanes are
+// full it waits, which slows its sender; when its context ends while it waits
+// the message is stored all the same, and is applied later.
+func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, error) {
+	receipt, err := p.record.Put(ctx, m)
+	if err != nil || receipt.Duplicate {
+		return receipt, err
+	}
+	if !p.dispatch(ctx, record.Stored{ID: receipt.ID, Message: m}) {
+		p.sweepSoon()
+	}
+	return receipt, nil
+}
+
+// dispatch puts a message into its patient's lane, unless it is in one; false
+// when ctx ended first.
+func (p *Pipeline) dispatch(ctx context.Context, s record.Stored) bool {
+	p.mu.Lock()
+	if p.working[s.ID] != nil {
+		p.mu.Unlock()
+		return true
+	}
+	p.working[s.ID] = make(chan struct{})
+	p.mu.Unlock()
+	select {
+	case p.lane(s) <- s:
+		return true
+	case <-ctx.Done():
+	case <-p.ended:
+	}
+	p.finish(s.ID)
+	return false
+}
+
+// lane is where all messages of one patient go. A message that names none will
+// be held; until then it goes with its source.
+func (p *Pipeline) lane(s record.Stored) chan<- record.Stored {
+	key, err := mapping.PatientKey(p.keys, s.Message)
+	if err != nil {
+		key = s.Source
+	}
+	return p.lanes[maphash.String(p.seed, key)%lanes]
+}
+
+func (p *Pipeline) finish(id inbox.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if done := p.working[id]; done != nil {
+		close(done)
+		delete(p.working, id)
+	}
+}
+
+func (p *Pipeline) sweepSoon() {
+	select {
+	case p.sweep <- struct{}{}:
+	default:
+	}
+}
+
+// Run applies messages until ctx ends, beginning with those that an earlier
+// process left, in order. It then finishes what is in the lanes and returns
+// nil. It may run once.
+func (p *Pipeline) Run(ctx context.Context) error {
+	p.mu.Lock()
+	if p.running {
+		p.mu.Unlock()
+		return errors.New("pipeline: it runs already")
+	}
+	p.running = true
+	p.mu.Unlock()
+
+	var workers sync.WaitGroup
+	for _, lane := range p.lanes {
+		workers.Go(func() {
+			for {
+				select {
+				case s := <-lane:
+					p.work(ctx, s)
+					continue
+				default:
+				}
+				select {
+				case s := <-lane:
+					p.work(ctx, s)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	p.sweeps(ctx)
+	workers.Wait()
+	close(p.ended)
+	return nil
+}
+
+// sweeps applies what is pending: all of it at first and when asked, later only
+// what was pending at the sweep before too, for another node may be at work.
+func (p *Pipeline) sweeps(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	p.sweepUpTo(ctx, 0)
+	var before inbox.ID
+	for {
+		select {
+		case <-p.sweep:
+			p.sweepUpTo(ctx, 0)
+		case <-tick.C:
+			stats, err := p.record.Stats(ctx)
+			if err == nil && stats.Pending > 0 && before > 0 {
+				p.sweepUpTo(ctx, before)
+			}
+			before = stats.Last
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// sweepUpTo dispatches the pending messages up to one of them; 0 is all.
+func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
+	var after inbox.ID
+	for ctx.Err() == nil {
+		page, err := p.queue.Pending(ctx, after, sweepPage)
+		if err != nil {
+			if ctx.Err() == nil {
+				p.log.Error("pending messages cannot be read", "error", err)
+			}
+			return
+		}
+		for _, s := range page {
+			if last > 0 && s.ID > last || !p.dispatch(ctx, s) {
+				return
+			}
+			after = s.ID
+		}
+		if len(page) < sweepPage {
+			return
+		}
+	}
+}
+
+// work applies one message or holds it. When the database fails it tries
+// again until ctx ends: the messages behind it must wait, to stay in order.
+func (p *Pipeline) work(ctx context.Context, s record.Stored) {
+	defer p.finish(s.ID)
+	change, reason := p.make(s)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := p.store(s, change, reason)
+		var held *inbox.HeldError
+		switch {
+		case err == nil && reason == "":
+			p.applied.Add(1)
+			return
+		case err == nil:
+			p.held.Add(1)
+			p.log.Warn("a message is held", "id", s.ID, "source", s.Source, "reason", reason)
+			return
+		case errors.As(err, &held):
+			reason = held.Reason
+			continue
+		}
+		p.retried.Add(1)
+		p.log.Error("a message cannot be stored, trying again", "id", s.ID, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return // it stays pending
+		}
+	}
+}
+
+// store is not broken off: what is in hand is finished.
+func (p *Pipeline) store(s record.Stored, change record.Change, reason string) error {
+	ctx := context.Background()
+	if reason != "" {
+		return p.queue.Hold(ctx, s.ID, reason)
+	}
+	return p.queue.Commit(ctx, s, change)
+}
+
+// make maps and labels a message. reason says why it cannot be; a fault in our
+// own code is a reason too.
+func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
+	defer func() {
+		if x := recover(); x != nil {
+			// Its kind and place, not its value, which may hold patients' data.
+			p.log.Error("mapping failed by a fault of its own", "id", s.ID, "kind", kindOf(x), "at", panicPlace())
+			change, reason = record.Change{}, "this message meets a fault in the gateway; it can be replayed after the fix"
+		}
+	}()
+	result, err := p.apply(p.keys, s.Message)
+	if err != nil {
+		var known *mapping.Error
+		if errors.As(err, &known) {
+			return record.Change{}, known.Error()
+		}
+		return record.Change{}, "this message cannot be read"
+	}
+	for _, note := range result.Notes {
+		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
+	}
+	message := make([]fhir.Resource, len(result.Resources))
+	for i, r := range result.Resources {
+		message[i] = r.Resource
+	}
+	for i, l := range p.rules.Label(message) {
+		r := result.Resources[i]
+		if r.Chart == "" && !r.Deleted {
+			r.Chart = result.Patient.ID
+		}
+		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given})
+	}
+	for _, l := range result.Links {
+		change.Links = append(change.Links, record.Link{From: l.From.ID, Into: l.Into.ID, At: l.At, Undo: l.Undo})
+	}
+	return change, ""
+}
+
+// Applied waits until message id is done with. An *inbox.HeldError says that
+// it is held, and why.
+func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
+	for {
+		p.mu.Lock()
+		done := p.working[id]
+		p.mu.Unlock()
+		if done == nil {
+			state, reason, err := p.record.State(ctx, id)
+			switch {
+			case err != nil:
+				return err
+			case state == record.Done:
+				return nil
+			case state == record.OnHold:
+				return &inbox.HeldError{Reason: reason}
+			case state == record.Unknown:
+				return record.ErrUnknown
+			}
+		}
+		select {
+		case <-done: // never, when another node has it: then the clock
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Replay applies stored messages again, held or done, in order of arrival and
+// as received at their time; use Applied to wait for them.
+func (p *Pipeline) Replay(ctx context.Context, ids ...inbox.ID) error {
+	for _, id := range ids {
+		if _, err := p.queue.Message(ctx, id); err != nil {
+			return err
+		}
+	}
+	if err := p.queue.Release(ctx, ids...); err != nil {
+		return err
+	}
+	p.sweepSoon()
+	return nil
+}
+
+// ReplayHeld applies every held message again and returns their numbers.
+func (p *Pipeline) ReplayHeld(ctx context.Context) ([]inbox.ID, error) {
+	var all []inbox.ID
+	for {
+		var after inbox.ID
+		if len(all) > 0 {
+			after = all[len(all)-1]
+		}
+		page, err := p.record.Held(ctx, after, 1000)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range page {
+			all = append(all, h.ID)
+		}
+		if len(page) == 0 {
+			break
+		}
+	}
+	if err := p.queue.Release(ctx, all...); err != nil {
+		return nil, err
+	}
+	p.sweepSoon()
+	return all, nil
+}
+
+// Counts are what this process has done, for the metrics.
+type Counts struct {
+	Applied, Held, Retried int64
+	Working                int // in the lanes now
+}
+
+// Counts counts.
+func (p *Pipeline) Counts() Counts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Counts{p.applied.Load(), p.held.Load(), p.retried.Load(), len(p.working)}
+}
