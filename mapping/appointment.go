@@ -145,21 +145,22 @@ func capital(s string) string {
 func (l *lab) times(app *r4.Appointment, sch hl7.Segment, g hl7.Group) {
 	tq1, ais := g.Segment("TQ1"), g.Segment("AIS")
 	tq := first(sch.Field(11))
-	if start, ok := l.moment(tq1, 7); ok && start.clocked() {
+	if start, ok := l.moment(tq1, 7); ok && start.instant() {
 		app.Start = &start.text
-		if end, ok := l.moment(tq1, 8); ok && end.clocked() {
+		if end, ok := l.moment(tq1, 8); ok && end.instant() {
 			app.End = &end.text
 		}
 		return
 	}
-	if start, ok := l.feed.moment(tq.at(4)); ok && start.clocked() {
+	if start, ok := l.feed.moment(tq.at(4)); ok && start.instant() {
 		app.Start = &start.text
-		if end, ok := l.feed.moment(tq.at(5)); ok && end.clocked() {
+		if end, ok := l.feed.moment(tq.at(5)); ok && end.instant() {
 			app.End = &end.text
 		}
 		return
 	}
-	if span := l.span(ais, 4, 7); span != nil && len(*span.Start) > len("2006-01-02") {
+	if start, ok := l.moment(ais, 4); ok && start.instant() {
+		span := l.span(ais, 4, 7)
 		app.Start, app.End = span.Start, span.End
 	}
 }
@@ -172,7 +173,7 @@ func (l *lab) span(s hl7.Segment, start, duration int) *r4.Period {
 		return nil
 	}
 	span := &r4.Period{Start: &from.text}
-	if n := minutes(value(s.Field(duration)), first(s.Field(duration+1))); n != nil && from.clocked() {
+	if n := minutes(value(s.Field(duration)), first(s.Field(duration+1))); n != nil && from.instant() {
 		span.End = ptr(from.time.Add(time.Duration(*n) * time.Minute).Format("2006-01-02T15:04:05-07:00"))
 	}
 	return span

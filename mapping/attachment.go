@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"unicode/utf8"
+
+	"firebreak/fhir"
 )
 
 // attached is the content of one document, ready to become a Binary.
@@ -66,7 +68,7 @@ func encapsulated(typ, subtype, encoding, data string) attached {
 		}
 		return textContent(data)
 	}
-	if b, ok := fromBase64(data); ok && sniff(b) != "" { // its encoding was left out
+	if b, ok := encoded(data); ok { // its encoding was left out
 		return content(b, "")
 	}
 	switch {
@@ -78,6 +80,18 @@ func encapsulated(typ, subtype, encoding, data string) attached {
 	return textContent(data)
 }
 
+// pointer reads an RP. A path that would read as the address of a resource of
+// ours is none, and is kept as text.
+//
+// Source: v2-to-FHIR, RP[Attachment].
+func pointer(rp data) attached {
+	url := rp.at(1)
+	if _, ours := fhir.ParseRef(url); ours || strings.ContainsAny(url, " \t\n") {
+		return textContent(url)
+	}
+	return attached{url: url, mime: mediaType(rp.at(3), rp.at(4))}
+}
+
 // fromBase64 decodes base64 with or without padding, blanks and line ends.
 func fromBase64(s string) ([]byte, bool) {
 	if strings.ContainsAny(s, " \t\r\n") {
@@ -85,6 +99,19 @@ func fromBase64(s string) ([]byte, bool) {
 	}
 	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 	return b, err == nil && len(b) > 0
+}
+
+// encoded decodes base64 that nobody declared, if what it holds is a format
+// that its first bytes tell.
+func encoded(s string) ([]byte, bool) {
+	const head = 12 // of base64: nine bytes, more than any signature
+	if len(s) < head {
+		return nil, false
+	}
+	if b, err := base64.RawStdEncoding.DecodeString(s[:head]); err != nil || sniff(b) == "" {
+		return nil, false
+	}
+	return fromBase64(s)
 }
 
 // signatures are the first bytes of formats that arrive in messages.

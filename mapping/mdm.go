@@ -75,7 +75,7 @@ func (l *lab) transcription(txa hl7.Segment, o *order, related []r4.Reference) e
 	if file := clean(txa.Field(16).Text()); file != "" {
 		d.model.Identifier = []r4.Identifier{{Value: &file}}
 	}
-	if made, ok := l.moment(txa, 6); ok && made.clocked() {
+	if made, ok := l.moment(txa, 6); ok && made.instant() {
 		d.model.Date = &made.text
 	}
 	d.model.Authenticator = l.authenticator(txa)

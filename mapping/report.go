@@ -85,7 +85,7 @@ func (l *lab) report(o *order) error {
 // from final on one day.
 func (l *lab) aboutResults(o *order) *about {
 	a := &about{order: o, at: l.at, derived: l.parentResult(o.obr)}
-	if changed, ok := l.moment(o.obr, 22); ok && changed.clocked() {
+	if changed, ok := l.moment(o.obr, 22); ok && changed.instant() {
 		a.at, a.issued = changed.time, &changed.text
 	}
 	start, end := l.dateTime(o.obr, 7), l.dateTime(o.obr, 8)

@@ -40,3 +40,8 @@ func tableCode(v2, v2Table string) *r4.CodeableConcept {
 	}
 	return one(fixed(v2System+v2Table, v2, ""))
 }
+
+// instant tells whether a moment may stand where FHIR wants an instant: it has
+// a time of day and an offset, which one in the hour that a change of the clocks
+// repeats has not.
+func (m moment) instant() bool { return len(m.text) > len("2006-01-02") }

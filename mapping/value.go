@@ -56,10 +56,7 @@ func (b *build) values(lines []hl7.Segment) []observed {
 	obx := lines[0]
 	typ := strings.ToUpper(value(obx.Field(2)))
 	if isText(typ) || len(lines) > 1 {
-		if s := prose(lines); s != "" {
-			return []observed{{text: &s}}
-		}
-		return nil
+		return written(prose(lines))
 	}
 	var all []observed
 	units := first(obx.Field(6))
@@ -69,11 +66,24 @@ func (b *build) values(lines []hl7.Segment) []observed {
 		}
 	}
 	if typ == "ST" && len(all) > 1 { // lines of a text too
-		if s := prose(lines); s != "" {
-			return []observed{{text: &s}}
-		}
+		return written(prose(lines))
 	}
 	return all
+}
+
+// written is a text as a value, or the document it is: RTF, or an encoded PDF,
+// that was sent as plain text.
+func written(s string) []observed {
+	if s == "" {
+		return nil
+	}
+	if sniff([]byte(s)) != "" {
+		return []observed{{docs: []attached{content([]byte(s), "")}}}
+	}
+	if b, ok := encoded(s); ok {
+		return []observed{{docs: []attached{content(b, "")}}}
+	}
+	return []observed{{text: &s}}
 }
 
 // prose joins lines: each repetition of OBX-5 in each segment.
@@ -166,21 +176,21 @@ func (b *build) observed(typ string, rep hl7.Repetition, units data) observed {
 		s := d.at(1) + "-" + d.at(2)
 		return observed{text: &s}
 	case "ED":
-		if a := encapsulated(d.at(2), d.at(3), d.at(4), rep.Component(5).Text()); !a.isZero() {
+		if a := encapsulated(d.at(2), d.at(3), d.at(4), b.from(rep, 5)); !a.isZero() {
 			return observed{docs: []attached{a}}
 		}
 		if mime := mediaType(d.at(2), d.at(3)); mime != "" && !rep.Component(5).Present() { // announced, not sent
 			return observed{docs: []attached{{mime: mime}}}
 		}
 	case "RP":
-		if u := d.at(1); u != "" {
-			return observed{docs: []attached{{url: u, mime: mediaType(d.at(3), d.at(4))}}}
+		if a := pointer(d); !a.isZero() {
+			return observed{docs: []attached{a}}
 		}
 	case "":
 		// A type that was left out, told by what cannot be anything else: the
 		// five parts of an ED with a format that is known, or a number with a unit.
 		if rep.Components() >= 5 && mediaType(d.at(2), d.at(3)) != "" {
-			if a := encapsulated(d.at(2), d.at(3), d.at(4), rep.Component(5).Text()); !a.isZero() {
+			if a := encapsulated(d.at(2), d.at(3), d.at(4), b.from(rep, 5)); !a.isZero() {
 				return observed{docs: []attached{a}}
 			}
 		}
@@ -188,7 +198,24 @@ func (b *build) observed(typ string, rep hl7.Repetition, units data) observed {
 			return observed{quantity: b.quantity(rep.Text(), units)}
 		}
 	}
-	return observed{text: p(withUnit(unpad(verbatim(rep)), units))}
+	all := written(unpad(verbatim(rep)))
+	if all == nil {
+		return observed{}
+	}
+	if all[0].text != nil {
+		all[0].text = p(withUnit(*all[0].text, units))
+	}
+	return all[0]
+}
+
+// from is the text of a repetition from component n on: the last part of an ED
+// is long and its sender may not have escaped all of it.
+func (b *build) from(rep hl7.Repetition, n int) string {
+	s := rep.Component(n).Text()
+	for n++; n <= rep.Components(); n++ {
+		s += string(rune(b.msg.Delimiters().Component)) + rep.Component(n).Text()
+	}
+	return s
 }
 
 // wasRead tells whether what was sent was understood.
