@@ -96,7 +96,7 @@ var tokens = regexp.MustCompile(`[A-Za-z0-9]{5,}`)
 func TestCorpus(t *testing.T) {
 	k := mapping.NewKeys(secret)
 	mapped, held, notes := 0, map[string]int{}, map[string]int{}
-	problems, quoted := map[string]int{}, map[string]bool{}
+	problems, quoted, checked := map[string]int{}, map[string]bool{}, map[string]bool{}
 	types := map[string]int{}
 	messages(t, func(name string, body []byte) {
 		m := message(body)
@@ -130,8 +130,11 @@ func TestCorpus(t *testing.T) {
 		for _, res := range r.Resources {
 			types[res.Type()]++
 			all = append(all, res.Resource)
-			for _, p := range r4def.Check(res.Resource) {
-				problems[p.String()+" e.g. "+name]++
+			if !checked[string(res.JSON())] {
+				checked[string(res.JSON())] = true
+				for _, p := range r4def.Check(res.Resource) {
+					problems[p.String()+" e.g. "+name]++
+				}
 			}
 			if res.ID() != r.Patient.ID && !strings.HasPrefix(res.ID(), r.Patient.ID+"-") {
 				t.Errorf("%s: the id of a %s does not tell its chart", name, res.Type())
@@ -143,12 +146,15 @@ func TestCorpus(t *testing.T) {
 		for _, p := range r4def.Dangling(all) {
 			t.Errorf("%s: %s", name, p)
 		}
-		again, err := mapping.Map(mapping.NewKeys(secret), m)
-		if err != nil || !bytes.Equal(mapping.Bundle(r), mapping.Bundle(again)) {
-			t.Errorf("%s: mapped again it differs (%v)", name, err)
-		}
-		if _, err := fhir.Parse(mapping.Bundle(r)); err != nil {
+		bundle := mapping.Bundle(r)
+		if _, err := fhir.Parse(bundle); err != nil {
 			t.Errorf("%s: the Bundle is no resource: %v", name, err)
+		}
+		if mapped%4 == 0 || !strings.HasPrefix(name, "simhospital") {
+			again, err := mapping.Map(mapping.NewKeys(secret), m)
+			if err != nil || !bytes.Equal(bundle, mapping.Bundle(again)) {
+				t.Errorf("%s: mapped again it differs (%v)", name, err)
+			}
 		}
 		for _, n := range r.Notes {
 			notes[segment.ReplaceAllString(n, "")]++
