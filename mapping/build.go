@@ -39,7 +39,7 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	b := &build{keys: k, feed: k.feed(m.Source), in: m, msg: msg, seen: make(map[fhir.Ref]int, 16)}
 	msh9 := first(msg.Segment("MSH").Field(9))
 	b.typ = hl7.Type{Code: msh9.at(1), Trigger: msh9.at(2), Structure: msh9.at(3)}
-	if b.typ.Code == "" || b.typ.Code == "ACK" {
+	if b.typ.Code != "ADT" && b.handler() == nil {
 		return nil, b.unmapped()
 	}
 	b.pid = msg.Segment("PID")

@@ -105,15 +105,11 @@ func (b *build) message() error {
 	if b.typ.Code == "ADT" {
 		return b.adt()
 	}
-	handle := b.handler()
-	if handle == nil {
-		return b.unmapped()
-	}
 	if err := b.onePatient(); err != nil {
 		return err
 	}
 	b.mentionPatient()
-	return handle()
+	return b.handler()()
 }
 
 // handler maps what a message type other than ADT states; the patient is added
@@ -144,7 +140,7 @@ func (b *build) unmapped() error {
 // PatientKey is the id of the chart that m goes into, as Map would say, at a
 // fraction of the cost: messages with the same key must be applied in order. A
 // merge's is the surviving chart's; its Links may be applied in any order. The
-// error is Map's.
+// error names PID-3 as Map would.
 func PatientKey(k *Keys, m inbox.Message) (string, error) {
 	if m.Kind == inbox.FHIR {
 		return pushKey(k, m)
