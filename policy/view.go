@@ -160,11 +160,11 @@ func (s *sight) withholds(v *chart.Version) bool { return slices.ContainsFunc(v.
 // visible member, an order of which nothing visible came, a message or document
 // about it. What is withheld so may take more with it, until nothing changes.
 func (v *View) settle() {
-	any := false
+	some := false
 	for i := range v.entries {
-		any = any || v.entries[i].state == hidden
+		some = some || v.entries[i].state == hidden
 	}
-	for again := any; again; {
+	for again := some; again; {
 		again = false
 		done := map[int32][2]bool{} // of an order: something hidden came of it, something visible
 		for i := range v.entries {
