@@ -43,10 +43,8 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 			}
 		}
 	}
-	for _, ref := range []*r4.Reference{l.mentioned(first(sch.Field(26)), "placer", "PLAC"), l.mentioned(first(sch.Field(27)), "filler", "FILL")} {
-		if ref != nil {
-			app.BasedOn = append(app.BasedOn, *ref)
-		}
+	if ref := l.mentioned(first(sch.Field(26)), first(sch.Field(27))); ref != nil {
+		app.BasedOn = []r4.Reference{*ref}
 	}
 	for dg1 := range g.All("DG1") {
 		if ref := l.diagnosis(dg1); ref != nil {

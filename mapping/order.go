@@ -9,9 +9,8 @@ import (
 // order is one order group of a message: ORC, OBR and what belongs to them.
 type order struct {
 	orc, obr  hl7.Segment
-	drug      hl7.Segment // RXO
-	timing    hl7.Segment // TQ1
-	txa       hl7.Segment
+	drug      hl7.Segment   // RXO
+	timing    hl7.Segment   // TQ1
 	notes     []hl7.Segment // NTE on the order
 	diagnoses []hl7.Segment // DG1
 	results   []result
@@ -51,8 +50,6 @@ func group(g hl7.Group) *order {
 			if !o.timing.Exists() {
 				o.timing = s
 			}
-		case "TXA":
-			o.txa = s
 		case "DG1":
 			o.diagnoses = append(o.diagnoses, s)
 		case "SPM":

@@ -164,17 +164,15 @@ func (l *lab) requestNotes(o *order) []r4.Annotation {
 	return append(all, l.annotations(o.notes)...)
 }
 
-// parentOrders is OBR-29 of version 2.5 and later: the order whose result led
-// to this one.
+// parentOrders is OBR-29, the order whose result led to this one. Both may go
+// by one placer number; then they are one order.
 func (l *lab) parentOrders(o *order) []r4.Reference {
 	eip := first(o.obr.Field(29))
-	if ref := l.mentioned(eip.in(1), "placer", "PLAC"); ref != nil {
-		return []r4.Reference{*ref}
+	ref := l.mentioned(eip.in(1), eip.in(2))
+	if ref == nil || ref.Reference != nil && *ref.Reference == "ServiceRequest/"+o.requestID {
+		return nil
 	}
-	if ref := l.mentioned(eip.in(2), "filler", "FILL"); ref != nil {
-		return []r4.Reference{*ref}
-	}
-	return nil
+	return []r4.Reference{*ref}
 }
 
 // diagnosis makes the Condition of a DG1 and refers to it, nil when it is none.
@@ -187,25 +185,26 @@ func (l *lab) diagnosis(dg1 hl7.Segment) *r4.Reference {
 	return ptr(refer(made.Type(), made.ID()))
 }
 
-// mentioned refers to an order that the message names by number only. So that
-// the reference leads somewhere, the little that is known becomes a resource,
-// below anything that an order message says.
-func (l *lab) mentioned(ei data, kind, typ string) *r4.Reference {
-	key := entityKey(ei)
+// mentioned refers to an order that the message names by number only; nil
+// without a number.
+//
+// The placer's number names its ServiceRequest. So that the reference leads
+// somewhere, the little that is known becomes a resource, below anything that an
+// order message says. A filler's number alone names none: it is an identifier.
+func (l *lab) mentioned(placer, filler data) *r4.Reference {
+	key := entityKey(placer)
 	if key == nil {
-		return nil
+		return byIdentifier("ServiceRequest", l.numbered(filler, "FILL"))
 	}
-	rid := l.id("ServiceRequest", append([]string{kind}, key...)...)
-	number := l.numbered(ei, typ)
+	rid := l.id("ServiceRequest", append([]string{"placer"}, key...)...)
 	l.later = append(l.later, func() {
 		if !l.has("ServiceRequest", rid) {
 			l.support(reminder(l.at), r4.ServiceRequest{
-				Id: &rid, Identifier: []r4.Identifier{*number}, Intent: r4.RequestIntentOrder, Subject: l.subject(),
+				Id: &rid, Identifier: []r4.Identifier{*l.numbered(placer, "PLAC")}, Intent: r4.RequestIntentOrder, Subject: l.subject(),
 			}, fhir.Set{Path: "status", Value: "unknown"})
 		}
 	})
-	ref := refer("ServiceRequest", rid)
-	return &ref
+	return ptr(refer("ServiceRequest", rid))
 }
 
 // priority is TQ1-9, OBR-5, or the sixth part of the old TQ in ORC-7 or OBR-27.

@@ -44,9 +44,12 @@ func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 		Condition:           l.concepts(spm.Field(24), "SpecimenCondition"),
 		AccessionIdentifier: l.identifier(first(spm.Field(30))),
 	}
-	for _, x := range []*r4.Identifier{l.numbered(placer, "PGN"), l.numbered(filler, "FGN"), l.identifier(first(spm.Field(31))), l.numbered(first(spm.Field(32)), "SHIP")} {
-		if x != nil {
-			sp.Identifier = append(sp.Identifier, *x)
+	for _, number := range []*r4.Identifier{
+		l.numbered(placer, "PGN"), l.numbered(filler, "FGN"),
+		l.identifier(first(spm.Field(31))), l.numbered(first(spm.Field(32)), "SHIP"),
+	} {
+		if number != nil {
+			sp.Identifier = append(sp.Identifier, *number)
 		}
 	}
 	for _, parent := range each(spm.Field(3)) {
@@ -109,7 +112,7 @@ func (l *lab) specimenSource(o *order) *r4.Reference {
 	}
 	sp := r4.Specimen{
 		Id: &rid, Subject: &subject,
-		Type:         l.sourceType(sps),
+		Type:         l.concept(sps.in(1), "SpecimenType"),
 		ReceivedTime: l.dateTime(o.obr, 14),
 		Collection:   &taken,
 	}
@@ -126,12 +129,6 @@ func (l *lab) specimenSource(o *order) *r4.Reference {
 	}
 	l.support(l.at, sp)
 	return &ref
-}
-
-// sourceType reads SPS.1. Feeds of all versions also send a CE in its place,
-// whose parts are components: what follows SPS.1 is then no additive.
-func (l *lab) sourceType(sps data) *r4.CodeableConcept {
-	return l.concept(sps.in(1), "SpecimenType")
 }
 
 // amount reads a CQ.
