@@ -70,8 +70,14 @@ type Config struct {
 	// Session limits sign-in. Default: 15 minutes idle, 12 hours in all.
 	Session Session `json:"session,omitzero"`
 
-	// Workers apply messages, each patient's in order. Default: twice the cores.
-	Workers int `json:"workers,omitzero"`
+	// Zone is the facility's time zone, for dates that are our own. Default UTC.
+	Zone string `json:"zone,omitzero"`
+
+	// Emergency is the number that pages say to call. Default "9-1-1".
+	Emergency string `json:"emergency,omitzero"`
+
+	// HelpLine says how to reach help, "604-555-0100, weekdays 8 to 17".
+	HelpLine string `json:"helpLine,omitzero"`
 
 	folder string // of the file, for relative paths
 }
@@ -126,6 +132,9 @@ type Feed struct {
 	// Authority is the assigning authority (PID-3.4.1) whose number names a
 	// patient. Default: the first identifier of type MR, else the first.
 	Authority string `json:"authority,omitzero"`
+	// Systems gives the URI of an assigning authority or local code system by
+	// the name the source uses: "BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id".
+	Systems map[string]string `json:"systems,omitzero"`
 }
 
 // Session limits a sign-in.
@@ -198,15 +207,22 @@ func within(folder, path string) string {
 
 // ReadConfig reads and checks a configuration file. Errors name the file and line.
 func ReadConfig(path string) (*Config, error) {
+	cfg, err := ReadPartial(path)
+	if err != nil {
+		return nil, err
+	}
+	return cfg, cfg.Finish()
+}
+
+// ReadPartial reads a configuration file that need not be complete; whoever
+// completes it calls Finish.
+func ReadPartial(path string) (*Config, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	cfg := &Config{folder: filepath.Dir(path)}
-	if err := cfg.read(b, path); err != nil {
-		return nil, err
-	}
-	return cfg, cfg.finish()
+	return cfg, cfg.read(b, path)
 }
 
 func (cfg *Config) read(b []byte, path string) error {
@@ -230,8 +246,8 @@ func (cfg *Config) read(b []byte, path string) error {
 	return fmt.Errorf("config: %s line %d: %s", path, line, text)
 }
 
-// finish fills the defaults and refuses what cannot work.
-func (cfg *Config) finish() error {
+// Finish fills the defaults and refuses what cannot work.
+func (cfg *Config) Finish() error {
 	for name, s := range map[string]*Secret{"database": &cfg.Database, "accounts": &cfg.Accounts, "key": &cfg.Key, "signIn.clientSecret": &cfg.SignIn.ClientSecret} {
 		if err := s.resolve(cfg.folder); err != nil {
 			return fmt.Errorf("config: %s: %w", name, err)
@@ -252,6 +268,7 @@ func (cfg *Config) finish() error {
 	setDefault(&cfg.Metrics, "127.0.0.1:9464")
 	setDefault(&cfg.Database.Value, filepath.Join(cfg.Data, "record.db"))
 	setDefault(&cfg.Accounts.Value, filepath.Join(cfg.Data, "accounts.db"))
+	setDefault(&cfg.Zone, "UTC")
 	setDefault(&cfg.Tokens.Issuer, cfg.SignIn.Issuer)
 	setDefault(&cfg.Tokens.Audience, cfg.Base+"/fhir")
 	setDefault(&cfg.Session.Idle, Duration(15*time.Minute))
@@ -291,6 +308,9 @@ func (cfg *Config) check() error {
 	if cfg.Key.Value != "" && len(cfg.Key.Value) < 32 {
 		bad("key must have at least 32 bytes")
 	}
+	if _, err := time.LoadLocation(cfg.Zone); err != nil {
+		bad("zone %q is not a time zone", cfg.Zone)
+	}
 	names, addresses := map[string]bool{}, map[string]bool{}
 	for i, f := range cfg.Feeds {
 		where := fmt.Sprintf("feeds[%d]", i)
@@ -324,4 +344,16 @@ func loopback(address string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// secure tells whether browsers reach us by https, through us or a proxy.
+func (cfg *Config) secure() bool { return strings.HasPrefix(cfg.Base, "https://") }
+
+// origin is the scheme and host of an address.
+func origin(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }

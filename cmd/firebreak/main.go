@@ -30,14 +30,13 @@ type env struct {
 }
 
 var commands = []command{
-	{"demo", "[--listen ADDR] [--mllp ADDR] [--data DIR] [--empty] [--now TIME] [--config FILE]", "everything on this machine, fed by a synthetic hospital", demo},
-	{"serve", "--config FILE", "the gateway", serve},
-	{"check", "--config FILE", "explain a configuration and test each connection", check},
-	{"map", "FILE...", "HL7 v2 messages to FHIR Bundles, one a line", mapFiles},
-	{"label", "FILE...", "the sensitivity labels of FHIR resources or HL7 v2 messages, one a line", labelFiles},
-	{"send", "--to HOST:PORT [--connections N] FILE...", "send HL7 v2 messages over MLLP and wait for each answer", send},
-	{"replay", "--config FILE [--held] [ID...]", "apply stored messages again", replay},
-	{"audit", "verify DIR", "prove the audit log's chain, or name its first broken link", auditVerify},
+	{"demo", "[--listen ADDR] [--mllp ADDR] [--data DIR] [--empty] [--now TIME] [--config FILE]", "everything on this machine, fed by a synthetic hospital", runDemo},
+	{"serve", "--config FILE", "the gateway", runServe},
+	{"check", "--config FILE", "explain a configuration and test each connection", runCheck},
+	{"map", "[--zone ZONE] FILE...", "HL7 v2 messages to FHIR Bundles, one a line", runMap},
+	{"send", "--to HOST:PORT [--connections N] FILE...", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
+	{"replay", "--config FILE [--held] [ID...]", "apply stored messages again", runReplay},
+	{"audit", "verify DIR", "prove the audit log's chain, or name its first broken link", runAudit},
 	{"version", "", "print the version", printVersion},
 }
 
@@ -46,6 +45,11 @@ func main() {
 	defer stop()
 	os.Exit(run(ctx, &env{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
 }
+
+// errUsage ends a command that was not understood: run says how it is used.
+var errUsage = flag.ErrHelp
+
+type flagSet = flag.FlagSet
 
 // errSaid ends a command whose complaint is on standard error already.
 var errSaid = errors.New("said")

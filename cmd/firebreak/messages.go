@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"firebreak/adapters/hl7"
+	"firebreak/inbox"
+	"firebreak/mapping"
+)
+
+// runMap is firebreak map: each message one Bundle, one line. Ids are made
+// with a fixed key, so that two runs can be compared.
+func runMap(ctx context.Context, e *env, args []string) error {
+	f := flags("map")
+	source := f.String("source", "map", "")
+	zone := f.String("zone", "UTC", "")
+	if err := parse(e, f, args); err != nil {
+		return err
+	}
+	if f.NArg() == 0 {
+		return errUsage
+	}
+	where, err := time.LoadLocation(*zone)
+	if err != nil {
+		return fmt.Errorf("--zone: %q is not a time zone", *zone)
+	}
+	keys := mapping.NewKeys([]byte("firebreak map: ids for looking at"), mapping.Feed{Source: *source, Zone: where})
+	out := bufio.NewWriterSize(e.stdout, 1<<20)
+	defer out.Flush()
+	failed := false
+	say := func(part hl7.FilePart, err error) {
+		failed = true
+		fmt.Fprintf(e.stderr, "%s:%d: %v\n", part.Name, part.Line, err)
+	}
+	for part, err := range hl7.Files(f.Args()...) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			say(part, err)
+			continue
+		}
+		if part.Kind != hl7.MessagePart {
+			if part.Kind == hl7.JunkPart && !part.Blank() {
+				say(part, errors.New("not an HL7 v2 message"))
+			}
+			continue
+		}
+		r, err := mapping.Map(keys, inbox.Message{Source: *source, Kind: inbox.HL7v2, Received: received, Body: part.Message()})
+		if err != nil {
+			say(part, err)
+			continue
+		}
+		for _, n := range r.Notes {
+			fmt.Fprintf(e.stderr, "%s:%d: left out: %s\n", part.Name, part.Line, n)
+		}
+		out.Write(mapping.Bundle(r))
+		out.WriteByte('\n')
+	}
+	if failed {
+		return errSaid
+	}
+	return nil
+}
+
+// received stands for the time of receipt where nothing was received.
+var received = time.Unix(0, 0).UTC()
+
+// runSend is firebreak send.
+func runSend(ctx context.Context, e *env, args []string) error {
+	f := flags("send")
+	to := f.String("to", "", "")
+	connections := f.Int("connections", 1, "")
+	if err := parse(e, f, args); err != nil {
+		return err
+	}
+	if *to == "" || f.NArg() == 0 || *connections < 1 {
+		return errUsage
+	}
+	for _, p := range f.Args() {
+		if _, err := os.Stat(p); err != nil {
+			return err
+		}
+	}
+	var shown time.Time
+	progress := func(c hl7.Counts) {
+		if now := time.Now(); now.Sub(shown) > 200*time.Millisecond {
+			shown = now
+			fmt.Fprintf(e.stderr, "\rsent %d of %d read", c.Done(), c.Read)
+		}
+	}
+	b := hl7.Bulk{Client: func() *hl7.Client { return &hl7.Client{Addr: *to} }, Connections: *connections, Progress: progress}
+	r, err := b.Send(ctx, hl7.Files(f.Args()...))
+	fmt.Fprint(e.stderr, "\r", strings.Repeat(" ", 40), "\r")
+	for _, fault := range r.Faults {
+		fmt.Fprintln(e.stderr, fault)
+	}
+	fmt.Fprintf(e.stdout, "AA %d  AE %d  AR %d  unanswered %d  unreadable %d\n", r.AA, r.AE, r.AR, r.Unanswered, r.Unreadable)
+	fmt.Fprintf(e.stdout, "%.0f messages/s  p50 %v  p99 %v\n", r.Rate(), r.Percentile(50).Round(10*time.Microsecond), r.Percentile(99).Round(10*time.Microsecond))
+	if err != nil {
+		return err
+	}
+	if r.AE+r.AR+r.Unanswered+r.Unreadable > 0 {
+		return errSaid
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+// Package demo is Firebreak with everything around it on one machine: the
+// gateway as serve runs it, an OpenID provider, and a synthetic hospital whose
+// messages travel through the real MLLP adapter. Only what surrounds the
+// gateway is invented.
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"firebreak/adapters/hl7"
+	"firebreak/auth/demoidp"
+	"firebreak/gateway"
+	"firebreak/hospital"
+	"firebreak/policy"
+	"firebreak/registry"
+	"firebreak/viewer"
+)
+
+// Options are the flags of firebreak demo.
+type Options struct {
+	Listen   string // "127.0.0.1:8080"; port 0 is any
+	MLLP     string // "127.0.0.1:2575"
+	Data     string // folder; everything is kept there
+	Empty    bool   // load no sample hospital
+	Start    time.Time
+	Config   string // a configuration file whose policy, feeds, session and texts count
+	Version  string
+	Progress io.Writer
+	Log      *slog.Logger
+	Patients int // of the sample hospital; default 40
+}
+
+// Info is demo.json: all that a script needs to use the demo.
+type Info struct {
+	Base    string           `json:"base"`
+	FHIR    string           `json:"fhir"`
+	MLLP    string           `json:"mllp"`
+	Metrics string           `json:"metrics"`
+	Issuer  string           `json:"issuer"`
+	People  []demoidp.Person `json:"people"`
+	Clients []demoidp.Client `json:"clients"`
+}
+
+// Demo is a demo, ready to run.
+type Demo struct {
+	Info    Info
+	Gateway *gateway.Gateway
+	options Options
+	now     func() time.Time
+}
+
+// seed of the sample hospital: its people and results are the same in every demo.
+const seed = 20261122
+
+// New prepares the demo; its listeners are open when it returns.
+func New(ctx context.Context, o Options) (*Demo, error) {
+	d := &Demo{options: o, now: time.Now}
+	if !o.Start.IsZero() {
+		began := time.Now()
+		d.now = func() time.Time { return o.Start.Add(time.Since(began)) }
+	}
+	if d.options.Patients == 0 {
+		d.options.Patients = 40
+	}
+	listen, err := settle(o.Listen)
+	if err != nil {
+		return nil, err
+	}
+	base := "http://" + listen
+	cfg, err := d.config(base, listen)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Data, "idp"), 0o700); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	people, err := registry.Demo()
+	if err != nil {
+		return nil, err
+	}
+	idp, err := provider(cfg, people)
+	if err != nil {
+		return nil, err
+	}
+	var rules []byte
+	if cfg.Policy == "" {
+		rules = policy.Demo()
+	}
+	d.Gateway, err = gateway.New(ctx, cfg, gateway.Options{Version: o.Version, Now: d.now, Log: o.Log, Seed: &people, Policy: rules,
+		ClientSecret: idp.Client(demoidp.Gateway).Secret})
+	if err != nil {
+		return nil, err
+	}
+	d.Gateway.Router.PathPrefix("/idp/").Handler(idp)
+	d.Info = Info{
+		Base: base, FHIR: base + "/fhir", MLLP: d.Gateway.Feeds[0], Metrics: "http://" + d.Gateway.MetricsAddress + "/metrics",
+		Issuer: idp.Issuer(), People: idp.People(), Clients: idp.Clients(),
+	}
+	return d, nil
+}
+
+// settle turns port 0 into a free port, since the base address must be known
+// before anything listens.
+func settle(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("demo: %w", err)
+	}
+	if port != "0" {
+		return address, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", fmt.Errorf("demo: %w", err)
+	}
+	defer l.Close()
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return net.JoinHostPort(host, port), nil
+}
+
+// config is what serve would read from a file. A file given with --config
+// supplies the rest; what makes the demo the demo stays.
+func (d *Demo) config(base, listen string) (*gateway.Config, error) {
+	data, err := filepath.Abs(d.options.Data)
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	cfg := &gateway.Config{}
+	if d.options.Config != "" {
+		if cfg, err = gateway.ReadPartial(d.options.Config); err != nil {
+			return nil, err
+		}
+	}
+	cfg.Listen, cfg.Base, cfg.Data = listen, base, data
+	cfg.Metrics = "127.0.0.1:0"
+	cfg.SignIn = gateway.SignIn{Issuer: base + "/idp", ClientID: demoidp.Gateway}
+	cfg.Registry = "-"
+	if cfg.Zone == "" {
+		cfg.Zone = hospital.Zone
+	}
+	if cfg.HelpLine == "" {
+		cfg.HelpLine = "604-555-0100, weekdays 8 to 17"
+	}
+	if len(cfg.Feeds) == 0 {
+		cfg.Feeds = []gateway.Feed{{Name: "general-hospital", Display: "General Hospital", Zone: hospital.Zone}}
+	}
+	cfg.Feeds[0].Listen = d.options.MLLP
+	return cfg, cfg.Finish()
+}
+
+func provider(cfg *gateway.Config, seed registry.Seed) (*demoidp.Provider, error) {
+	var people []demoidp.Person
+	for _, p := range seed.People {
+		m, w := seed.Usual(p)
+		people = append(people, demoidp.Person{Username: p.Subject, Name: p.Name, Role: string(m.Role), Worksite: w.Name, WorksiteID: w.ID})
+	}
+	return demoidp.New(demoidp.Config{
+		Base: cfg.Base, Audience: cfg.Base + "/fhir", Redirect: cfg.Base + viewer.Callback, SignedOut: cfg.Base + viewer.SignedOut,
+		People: people, Dir: filepath.Join(cfg.Data, "idp"),
+	})
+}
+
+// Run runs the gateway, has the hospital send, writes demo.json and calls
+// ready; it returns when ctx ends and everything has stopped in order.
+func (d *Demo) Run(ctx context.Context, ready func()) error {
+	file := filepath.Join(d.Gateway.Config.Data, "demo.json")
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("demo: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.Gateway.Run(ctx) })
+	group.Go(func() error {
+		if !d.options.Empty {
+			if err := d.load(ctx); err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := writeInfo(file, d.Info); err != nil {
+			return err
+		}
+		ready()
+		return nil
+	})
+	return group.Wait()
+}
+
+// load has the sample hospital send its messages over MLLP and waits until
+// they can be seen. A demo that is started again sends them again, and the
+// gateway knows each one.
+func (d *Demo) load(ctx context.Context) error {
+	h := hospital.New(seed, d.options.Patients, d.Gateway.FirstStart())
+	messages := h.Messages()
+	bulk := hl7.Bulk{
+		Client: func() *hl7.Client { return &hl7.Client{Addr: d.Info.MLLP} }, Connections: 8,
+		Progress: func(c hl7.Counts) {
+			if c.Done()%50 == 0 || c.Done() == len(messages) {
+				fmt.Fprintf(d.options.Progress, "\rGeneral Hospital sends: %d of %d messages", c.Done(), len(messages))
+			}
+		},
+	}
+	result, err := bulk.Send(ctx, func(yield func(hl7.FilePart, error) bool) {
+		for _, m := range messages {
+			if !yield(hl7.FilePart{Name: "hospital", Part: hl7.Part{Kind: hl7.MessagePart, Bytes: m.Body, Line: 1}}, nil) {
+				return
+			}
+		}
+	})
+	fmt.Fprintln(d.options.Progress)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	if result.AA != len(messages) {
+		return fmt.Errorf("demo: of %d messages %d were accepted", len(messages), result.AA)
+	}
+	return d.Gateway.Idle(ctx)
+}
+
+func writeInfo(path string, info Info) error {
+	b, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	return os.Rename(path+".new", path) // readers see all of it or nothing
+}

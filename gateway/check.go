@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"firebreak/auth"
+	"firebreak/internal/sqldb"
+	"firebreak/registry"
+)
+
+// Explain says what the configuration means and tries each connection it
+// names; it changes nothing. It tells whether everything is well.
+func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	well := true
+	say := func(what, is string, err error) {
+		if err != nil {
+			well = false
+			fmt.Fprintf(w, "FAIL  %-16s %s\n      %v\n", what, is, err)
+			return
+		}
+		fmt.Fprintf(w, "ok    %-16s %s\n", what, is)
+	}
+	say("data", cfg.Data+" (databases and audit log)", folder(cfg.Data))
+	say("database", describe(cfg.Database.Value), reach(ctx, cfg.Database.Value))
+	say("accounts", describe(cfg.Accounts.Value), reach(ctx, cfg.Accounts.Value))
+	key := "of the configuration"
+	if cfg.Key.Value == "" {
+		key = filepath.Join(cfg.Data, "key") + "; keep it with the database's backup"
+	}
+	say("key of ids", key, nil)
+
+	g := &Gateway{Config: cfg}
+	p, err := g.policy(Options{})
+	name := cfg.Policy
+	if name == "" {
+		name = "the shipped policy"
+	}
+	if err == nil {
+		name += ", version " + p.Version()
+	}
+	say("policy", name, err)
+	seed, err := readSeed(cfg.Registry)
+	say("registry", fmt.Sprintf("%s: %d worksites, %d people, %d clients", cfg.Registry, len(seed.Worksites), len(seed.People), len(seed.Clients)), err)
+
+	say("sign-in", cfg.SignIn.Issuer+" as "+cfg.SignIn.ClientID, discover(ctx, cfg.SignIn.Issuer, cfg.SignIn.Algorithms))
+	say("tokens", "of "+cfg.Tokens.Issuer+" for "+cfg.Tokens.Audience, discover(ctx, cfg.Tokens.Issuer, cfg.Tokens.Algorithms))
+	say("session", fmt.Sprintf("%v idle, %v in all", time.Duration(cfg.Session.Idle), time.Duration(cfg.Session.Absolute)), nil)
+
+	say("listen", cfg.Listen+" as "+cfg.Base, errors.Join(free(cfg.Listen), certificate(cfg.TLS)))
+	if cfg.Metrics != "off" {
+		say("metrics", "http://"+cfg.Metrics+"/metrics", free(cfg.Metrics))
+	}
+	for _, f := range cfg.Feeds {
+		from := "any facility"
+		if len(f.Facilities) > 0 {
+			from = strings.Join(f.Facilities, ", ")
+		}
+		secure := "without TLS"
+		if f.TLS != nil {
+			secure = "with TLS"
+			if f.TLS.ClientCA != "" {
+				secure += " and client certificates"
+			}
+		}
+		say("feed "+f.Name, fmt.Sprintf("MLLP at %s %s, from %s, times in %s", f.Listen, secure, from, f.Zone), errors.Join(free(f.Listen), certificate(f.TLS)))
+	}
+	return well
+}
+
+// folder tells whether the data folder can be used, or made.
+func folder(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(path))
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return errors.New("is no folder")
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("others on this machine may look into it: mode %04o, should be 0700", info.Mode().Perm())
+	}
+	return nil
+}
+
+// describe names a database without what may be secret in its address.
+func describe(dsn string) string {
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		return "PostgreSQL"
+	}
+	return "SQLite file " + strings.TrimPrefix(dsn, "sqlite:")
+}
+
+func reach(ctx context.Context, dsn string) error {
+	if path, ok := strings.CutPrefix(describe(dsn), "SQLite file "); ok {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return nil // made at the first start
+		}
+	}
+	return sqldb.Ping(ctx, dsn)
+}
+
+func readSeed(path string) (registry.Seed, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return registry.Seed{}, fmt.Errorf("gateway: registry: %w", err)
+	}
+	return registry.ParseSeed(path, b)
+}
+
+func discover(ctx context.Context, issuer string, algorithms []string) error {
+	p, err := auth.NewProvider(auth.ProviderConfig{Issuer: issuer, Algorithms: algorithms})
+	if err != nil {
+		return err
+	}
+	_, err = p.Metadata(ctx)
+	return err
+}
+
+func free(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+func certificate(t *TLS) error {
+	if t == nil {
+		return nil
+	}
+	_, err := t.server()
+	return err
+}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"firebreak/adapters"
+)
+
+// openFeeds makes an MLLP server for each feed and listens.
+func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
+	for _, f := range g.Config.Feeds {
+		a := &adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log}
+		s := a.Server()
+		s.Logger = g.log
+		if f.TLS != nil {
+			var err error
+			if s.TLS, err = f.TLS.server(); err != nil {
+				return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
+			}
+		}
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.Listen)
+		if err != nil {
+			return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
+		}
+		g.onClose(closeQuietly(l))
+		g.mllp, g.mllpListeners = append(g.mllp, s), append(g.mllpListeners, l)
+		g.Feeds = append(g.Feeds, l.Addr().String())
+		g.metrics.feed(f.Name, s)
+	}
+	return nil
+}
+
+// listen opens the main and the metrics address.
+func (g *Gateway) listen(ctx context.Context, _ Options) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", g.Config.Listen)
+	if err != nil {
+		return fmt.Errorf("gateway: listen: %w", err)
+	}
+	g.onClose(closeQuietly(l))
+	g.Address = l.Addr().String()
+	if g.Config.TLS != nil {
+		c, err := g.Config.TLS.server()
+		if err != nil {
+			return fmt.Errorf("gateway: tls: %w", err)
+		}
+		c.NextProtos = []string{"h2", "http/1.1"}
+		l = tls.NewListener(l, c)
+	}
+	g.listener = l
+	if g.Config.Metrics == "off" {
+		return nil
+	}
+	m, err := (&net.ListenConfig{}).Listen(ctx, "tcp", g.Config.Metrics)
+	if err != nil {
+		return fmt.Errorf("gateway: metrics: %w", err)
+	}
+	g.onClose(closeQuietly(m))
+	g.metricsListener, g.MetricsAddress = m, m.Addr().String()
+	return nil
+}
+
+// closeQuietly closes a listener that its server may have closed already.
+func closeQuietly(l net.Listener) func() error {
+	return func() error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// server is the TLS configuration of a listener: TLS 1.2 or later, and client
+// certificates required where a CA for them is named.
+func (t *TLS) server() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	c := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if t.ClientCA != "" {
+		b, err := os.ReadFile(t.ClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+		c.ClientCAs = x509.NewCertPool()
+		if !c.ClientCAs.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("tls: no certificate in %s", t.ClientCA)
+		}
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return c, nil
+}

@@ -1,0 +1,376 @@
+// Package gateway puts the house together: configuration, databases, feeds,
+// pipeline, doors and pages. It decides nothing about data.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gorilla/mux"
+	"golang.org/x/sync/errgroup"
+
+	"firebreak/adapters"
+	"firebreak/adapters/hl7"
+	"firebreak/audit"
+	"firebreak/auth"
+	"firebreak/fhirapi"
+	"firebreak/label"
+	"firebreak/mapping"
+	"firebreak/pipeline"
+	"firebreak/policy"
+	"firebreak/record"
+	"firebreak/registry"
+	"firebreak/viewer"
+	"firebreak/web"
+)
+
+// Options are what a configuration file cannot say.
+type Options struct {
+	Version string
+	Now     func() time.Time // the clock of everything but proofs of identity; nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default
+	Seed    *registry.Seed   // instead of Config.Registry
+	Policy  []byte           // instead of Config.Policy
+
+	ClientSecret string // instead of Config.SignIn.ClientSecret
+}
+
+// Gateway is the whole program, ready to run. Its parts live as long as it does.
+type Gateway struct {
+	Config         *Config
+	Router         *mux.Router // of the main listener; add to it before Run
+	Address        string      // of the main listener, once New returned
+	Feeds          []string    // addresses of the feeds, in the order of Config.Feeds
+	MetricsAddress string      // empty when off
+
+	now      func() time.Time
+	log      *slog.Logger
+	audit    *audit.Log
+	rules    *label.Rules
+	record   *record.Record
+	pipeline *pipeline.Pipeline
+	registry *registry.Registry
+	desk     *registry.Desk
+	sessions *auth.Sessions
+	key      []byte
+	first    time.Time
+	guard    *web.Guard
+	metrics  *metrics
+
+	listener        net.Listener
+	metricsListener net.Listener
+	mllp            []*hl7.Server
+	mllpListeners   []net.Listener
+	closers         []func() error // run last to first
+}
+
+// New opens and checks everything, and listens; nothing is taken or answered
+// before Run. On an error all that was opened is closed.
+func New(ctx context.Context, cfg *Config, o Options) (g *Gateway, err error) {
+	g = &Gateway{Config: cfg, Router: mux.NewRouter(), now: o.Now, log: o.Log}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.Default()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+			g = nil
+		}
+	}()
+	for _, step := range []func(context.Context, Options) error{
+		g.openStores, g.openAccounts, g.openDoors, g.openFeeds, g.listen,
+	} {
+		if err := step(ctx, o); err != nil {
+			return g, err
+		}
+	}
+	return g, nil
+}
+
+func (g *Gateway) onClose(f func() error) { g.closers = append(g.closers, f) }
+
+func (g *Gateway) close() error {
+	var errs []error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	g.closers = nil
+	return errors.Join(errs...)
+}
+
+// Stores are the audit log and the record, opened: what replay and check need too.
+func (g *Gateway) openStores(ctx context.Context, o Options) error {
+	if err := os.MkdirAll(g.Config.Data, 0o700); err != nil {
+		return fmt.Errorf("gateway: data folder: %w", err)
+	}
+	var err error
+	if err = g.markStart(); err != nil {
+		return err
+	}
+	if g.key, err = g.Config.key(); err != nil {
+		return err
+	}
+	if g.audit, err = audit.Open(filepath.Join(g.Config.Data, "audit"), g.now); err != nil {
+		return err
+	}
+	g.onClose(g.audit.Close)
+	if g.rules, err = label.Default(); err != nil {
+		return err
+	}
+	g.record, err = record.Open(ctx, record.Config{
+		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.onClose(g.record.Close)
+	feeds, err := g.Config.mappingFeeds()
+	if err != nil {
+		return err
+	}
+	g.metrics = newMetrics(g.record)
+	g.pipeline = pipeline.New(g.record, mapping.NewKeys(g.key, feeds...), g.rules, pipeline.Config{Logger: g.log})
+	return nil
+}
+
+func (g *Gateway) openAccounts(ctx context.Context, o Options) error {
+	var err error
+	if g.registry, err = registry.Open(ctx, g.Config.Accounts.Value, g.now); err != nil {
+		return err
+	}
+	g.onClose(g.registry.Close)
+	seed := o.Seed
+	if seed == nil {
+		s, err := readSeed(g.Config.Registry)
+		if err != nil {
+			return err
+		}
+		seed = &s
+	}
+	if err := g.registry.Apply(ctx, *seed, g.Config.SignIn.Issuer, g.Config.Tokens.Issuer); err != nil {
+		return err
+	}
+	if g.desk, err = registry.NewDesk(ctx, g.registry.DB(), g.now); err != nil {
+		return err
+	}
+	g.sessions, err = auth.NewSessions(ctx, g.registry.DB(), auth.SessionConfig{
+		Idle: time.Duration(g.Config.Session.Idle), Absolute: time.Duration(g.Config.Session.Absolute),
+		Secure: g.Config.secure(), Now: g.now, Logger: g.log,
+	})
+	return err
+}
+
+// policy reads the policy file, or the shipped one.
+func (g *Gateway) policy(o Options) (*policy.Policy, error) {
+	b := o.Policy
+	if b == nil && g.Config.Policy != "" {
+		var err error
+		if b, err = os.ReadFile(g.Config.Policy); err != nil {
+			return nil, fmt.Errorf("gateway: policy: %w", err)
+		}
+	}
+	if b == nil {
+		b = policy.Default()
+	}
+	return policy.Load(b)
+}
+
+func (g *Gateway) openDoors(ctx context.Context, o Options) error {
+	if o.ClientSecret != "" {
+		g.Config.SignIn.ClientSecret.Value = o.ClientSecret
+	}
+	rules, err := g.policy(o)
+	if err != nil {
+		return err
+	}
+	issuer, err := auth.NewProvider(auth.ProviderConfig{Issuer: g.Config.SignIn.Issuer, Algorithms: g.Config.SignIn.Algorithms, Logger: g.log})
+	if err != nil {
+		return err
+	}
+	tokens := issuer
+	if g.Config.Tokens.Issuer != g.Config.SignIn.Issuer || len(g.Config.Tokens.Algorithms) > 0 {
+		if tokens, err = auth.NewProvider(auth.ProviderConfig{Issuer: g.Config.Tokens.Issuer, Algorithms: g.Config.Tokens.Algorithms, Logger: g.log}); err != nil {
+			return err
+		}
+	}
+	verifier, err := auth.NewVerifier(tokens, g.Config.Tokens.Audience)
+	if err != nil {
+		return err
+	}
+	var acr []string
+	if g.Config.SignIn.ACR != "" {
+		acr = []string{g.Config.SignIn.ACR}
+	}
+	signIn, err := auth.NewSignIn(issuer, g.sessions, auth.SignInConfig{
+		ClientID: g.Config.SignIn.ClientID, ClientSecret: g.Config.SignIn.ClientSecret.Value,
+		Redirect: g.Config.Base + viewer.Callback, SignedOut: g.Config.Base + viewer.SignedOut, ACR: acr,
+	})
+	if err != nil {
+		return err
+	}
+	accounts := web.Accounts{Sessions: g.sessions, SignIn: signIn}
+	g.guard, err = web.New(web.Config{
+		Sessions: accounts, Tokens: verifier, Door: g.registry, Audit: g.audit.Append,
+		Secure: g.Config.secure(), FormTargets: []string{origin(g.Config.SignIn.Issuer)}, Now: g.now, Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	reader := g.record.Reader(rules)
+	g.Router.HandleFunc("/livez", g.alive)
+	g.Router.HandleFunc("/readyz", g.ready)
+	err = fhirapi.Register(g.Router, "/fhir", fhirapi.Config{
+		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: reader, Audit: g.audit, Smart: tokens.SMARTConfiguration,
+		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now}, Now: g.now, Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(g.Config.Zone)
+	if err != nil {
+		return fmt.Errorf("gateway: zone: %w", err)
+	}
+	names := map[string]string{}
+	for _, f := range g.Config.Feeds {
+		names[f.Name] = f.Display
+	}
+	pages, err := viewer.New(viewer.Config{
+		Guard: g.guard, Reader: reader, Accounts: accounts, Registry: g.registry, Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
+		Zone: zone, Feeds: names, Emergency: g.Config.Emergency, HelpLine: g.Config.HelpLine, Now: g.now,
+	})
+	if err != nil {
+		return err
+	}
+	pages.Routes(g.Router)
+	return nil
+}
+
+// Run takes and answers until ctx ends, then stops in order: no new work, what
+// is in hand finished, everything closed. A second's grace turns into 20 at most.
+func (g *Gateway) Run(ctx context.Context) error {
+	work, stop := context.WithCancel(context.Background())
+	defer stop()
+	group, failed := errgroup.WithContext(ctx)
+	server := web.Server(g.Address, g.guard.Wrap(g.Router))
+	group.Go(func() error { return ignoreClosed(server.Serve(g.listener)) })
+	var metricsServer *http.Server
+	if g.metricsListener != nil {
+		metricsServer = web.Server(g.metricsListener.Addr().String(), g.metrics.handler())
+		group.Go(func() error { return ignoreClosed(metricsServer.Serve(g.metricsListener)) })
+	}
+	for i, s := range g.mllp {
+		group.Go(func() error { return s.Serve(g.mllpListeners[i]) })
+	}
+	group.Go(func() error { return g.pipeline.Run(work) })
+	group.Go(func() error { g.sessions.Run(work); return nil })
+	group.Go(func() error {
+		_, err := g.record.Relabel(failed)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	})
+	group.Go(func() error {
+		<-failed.Done()
+		grace, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		var errs []error
+		for _, s := range g.mllp {
+			errs = append(errs, s.Shutdown(grace))
+		}
+		errs = append(errs, server.Shutdown(grace))
+		if metricsServer != nil {
+			errs = append(errs, metricsServer.Shutdown(grace))
+		}
+		stop() // the pipeline finishes what it has begun; what waits is on disk
+		return errors.Join(errs...)
+	})
+	err := group.Wait()
+	return errors.Join(err, g.close())
+}
+
+// Idle waits until every message taken in so far is applied or held.
+func (g *Gateway) Idle(ctx context.Context) error {
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		s, err := g.record.Stats(ctx)
+		if err != nil || s.Pending == 0 {
+			tick.Stop()
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// FirstStart is when the data folder was first used: what a demo dates its
+// hospital from, so that a second start sends the same messages.
+func (g *Gateway) FirstStart() time.Time { return g.first }
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// key reads the id key, or makes one at the first start.
+func (cfg *Config) key() ([]byte, error) {
+	if cfg.Key.Value != "" {
+		return []byte(cfg.Key.Value), nil
+	}
+	path := filepath.Join(cfg.Data, "key")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		b = []byte(rand.Text() + rand.Text())
+		err = writeNew(path, b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gateway: key: %w", err)
+	}
+	if len(b) < 32 {
+		return nil, errors.New("gateway: key: fewer than 32 bytes in " + path)
+	}
+	return b, nil
+}
+
+// writeNew writes a new file of mode 0600 and flushes it: losing the key would
+// change every id.
+func writeNew(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func (cfg *Config) mappingFeeds() ([]mapping.Feed, error) {
+	var feeds []mapping.Feed
+	for _, f := range cfg.Feeds {
+		zone, err := time.LoadLocation(f.Zone)
+		if err != nil {
+			return nil, fmt.Errorf("gateway: feed %s: %w", f.Name, err)
+		}
+		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems}
+		if f.Authority != "" {
+			m.PatientAuthorities = []string{f.Authority}
+		}
+		feeds = append(feeds, m)
+	}
+	return feeds, nil
+}
