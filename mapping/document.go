@@ -119,6 +119,9 @@ func (l *lab) document(at time.Time, d document) []r4.Attachment {
 	var forms []r4.Attachment
 	for _, c := range d.contents {
 		form := l.binary(at, &self, d.key, c)
+		if form.ContentType == nil && form.Title == nil && form.Url == nil {
+			continue // not even a media type is said
+		}
 		forms = append(forms, form)
 		doc.Content = append(doc.Content, r4.DocumentReferenceContent{Attachment: form})
 	}

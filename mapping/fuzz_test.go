@@ -22,6 +22,13 @@ func FuzzMap(f *testing.F) {
 		}
 	})
 	f.Add(read(f, "adt-a01-full"))
+	for _, found := range []string{
+		"MSH|^!#$|0|0|||1000||ORM^0|0!\nPID|||0^^^0^0||^0||0001|A\nOBR||0||0^0^0\nOBX||NM|0^0^0|$0000000000000",
+		"MSH|^|||||||ADT^A01|  \nPID||0",
+		"MSH|^|||||||MDM^T01\nPID||0\nTXA",
+	} {
+		f.Add([]byte(found))
+	}
 	k := mapping.NewKeys(secret)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		m := message(body)
