@@ -79,9 +79,7 @@ func (l *lab) transcription(txa hl7.Segment, o *order, related []r4.Reference) e
 		d.model.Date = &made.text
 	}
 	d.model.Authenticator = l.authenticator(txa)
-	for _, who := range l.practitioners(txa.Field(5)) {
-		d.related = append(d.related, who)
-	}
+	d.related = append(d.related, l.practitioners(txa.Field(5))...)
 	d.status = documentStatus(txa, d.wrong)
 	if len(d.model.RelatesTo) > 0 { // the first code of a list would count as not said
 		d.status = append(d.status, fhir.Set{Path: "relatesTo[0].code", Value: d.model.RelatesTo[0].Code})
