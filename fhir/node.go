@@ -87,6 +87,19 @@ func (n Node) Get(name string) Node {
 	return Node{}
 }
 
+// First is the first member that has one of the names, and which of them: how
+// a choice element is read, of which one type at most is there. -1: none.
+func (n Node) First(names []string) (which int, v Node) {
+	for c := n.open('{'); c.next(); {
+		for i, name := range names {
+			if c.nameIs(name) {
+				return i, c.value()
+			}
+		}
+	}
+	return -1, Node{}
+}
+
 // Members yields an object's members in their order.
 func (n Node) Members() iter.Seq2[string, Node] {
 	return func(yield func(string, Node) bool) {
@@ -253,12 +266,14 @@ func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\
 
 // skipString returns the offset after the string that begins at i.
 func skipString(b []byte, i int) int {
-	for i++; ; i++ {
-		switch b[i] {
-		case '"':
+	for start := i; ; {
+		i += 1 + bytes.IndexByte(b[i+1:], '"')
+		escapes := 0
+		for j := i - 1; j > start && b[j] == '\\'; j-- {
+			escapes++
+		}
+		if escapes%2 == 0 {
 			return i + 1
-		case '\\':
-			i++
 		}
 	}
 }

@@ -51,7 +51,8 @@ type column struct {
 	raw     []string
 	spans   []span
 	amounts []amount
-	ranks   []int32
+	ranks   []int32 // by row
+	order   []int32 // rows in the order of their ranks, ties by row
 	parts   *table
 }
 
@@ -103,7 +104,7 @@ func (t *table) column(p *param, u use) *column {
 func (c *column) compute(t *table, p *param, u use) {
 	switch u {
 	case useRising, useFalling:
-		c.ranks = ranks(t, p, u == useFalling)
+		c.ranks, c.order = ranks(t, p, u == useFalling)
 		return
 	case useParts:
 		c.parts = partsOf(t, p)
@@ -222,10 +223,10 @@ func partsOf(t *table, p *param) *table {
 }
 
 // ranks gives each row its place in an order, equal values the same place,
-// rows without a value the last one in either direction.
-func ranks(t *table, p *param, falling bool) []int32 {
+// rows without a value the last one in either direction; and the rows in order.
+func ranks(t *table, p *param, falling bool) (ranks, order []int32) {
 	keys := sortKeys(t, p, falling)
-	order := make([]int32, 0, len(keys))
+	order = make([]int32, 0, len(keys))
 	for i := range keys {
 		if keys[i].there {
 			order = append(order, int32(i))
@@ -239,16 +240,21 @@ func ranks(t *table, p *param, falling bool) []int32 {
 		return c
 	}
 	slices.SortStableFunc(order, compare)
-	out := make([]int32, len(keys))
-	for i := range out {
-		out[i] = int32(len(keys))
+	ranks = make([]int32, len(keys))
+	for i := range ranks {
+		ranks[i] = int32(len(keys))
 	}
 	rank := int32(0)
 	for i, row := range order {
 		if i > 0 && compare(order[i-1], row) != 0 {
 			rank = int32(i)
 		}
-		out[row] = rank
+		ranks[row] = rank
 	}
-	return out
+	for i := range keys {
+		if !keys[i].there {
+			order = append(order, int32(i))
+		}
+	}
+	return ranks, order
 }

@@ -106,6 +106,24 @@ func (x *Index[T]) Matches(q Query) []T {
 	return out
 }
 
+// Page gives the matches from one place to before another, and how many there
+// are in all. It copies no more than the page.
+func (x *Index[T]) Page(q Query, from, to int) (page []T, total int) {
+	t := x.core.types[q.Type]
+	if t == nil {
+		return nil, 0
+	}
+	found := x.core.find(t, q)
+	total = len(found)
+	from = min(max(from, 0), total)
+	to = min(max(to, from), total)
+	page = make([]T, 0, to-from)
+	for _, row := range found[from:to] {
+		page = append(page, x.items[t.base+row])
+	}
+	return page, total
+}
+
 // Count is the number of matches.
 func (x *Index[T]) Count(q Query) int {
 	t := x.core.types[q.Type]
@@ -117,29 +135,25 @@ func (x *Index[T]) Count(q Query) int {
 
 // find gives the rows that q finds, in q's order.
 func (c *core) find(t *table, q Query) []int32 {
-	rows := c.narrow(t, q).list(t)
-	if len(q.sorts) == 0 || len(rows) < 2 {
-		return rows
+	in := c.narrow(t, q)
+	if len(q.sorts) == 0 || in.count(t) < 2 {
+		return in.list(t)
 	}
-	ranks := make([][]int32, len(q.sorts))
+	columns := make([]*column, len(q.sorts))
 	for i, s := range q.sorts {
 		u := useRising
 		if s.falling {
 			u = useFalling
 		}
-		ranks[i] = t.column(s.param, u).ranks
+		columns[i] = t.column(s.param, u)
 	}
-	rows = slices.Clone(rows)
-	if len(ranks) == 1 {
-		first := ranks[0]
-		slices.SortFunc(rows, func(a, b int32) int {
-			return cmp.Or(int(first[a]-first[b]), int(a-b))
-		})
-		return rows
+	if len(columns) == 1 {
+		return in.ordered(columns[0], t)
 	}
+	rows := slices.Clone(in.list(t))
 	slices.SortFunc(rows, func(a, b int32) int {
-		for _, r := range ranks {
-			if d := r[a] - r[b]; d != 0 {
+		for _, c := range columns {
+			if d := c.ranks[a] - c.ranks[b]; d != 0 {
 				return int(d)
 			}
 		}

@@ -141,7 +141,9 @@ func (n *naive) values(o object, param string) (kind string, v naiveValues) {
 		}
 		return "date", v
 	case "Observation.subject":
-		v.refs = []string{str(o, "subject", "reference")}
+		for _, s := range get(o, "subject", "reference") {
+			v.refs = append(v.refs, s.(string))
+		}
 		return "reference", v
 	case "Observation.patient":
 		if s := str(o, "subject", "reference"); strings.HasPrefix(s, "Patient/") {
@@ -511,7 +513,7 @@ func TestRunAgreesWithTheNaiveEvaluator(t *testing.T) {
 				func() (string, string) { return "_id:not", "1" },
 			},
 		}
-		for range 4 {
+		for range 10 {
 			typ := pick("type", []string{"Observation", "Patient"})
 			v := url.Values{}
 			for range rapid.IntRange(0, 3).Draw(t, "filters") {

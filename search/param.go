@@ -128,6 +128,7 @@ func newParam(def r4def.SearchParam, typ string, byID map[string]r4def.SearchPar
 	if p.kind == kindReference {
 		p.targets = targetsOf(def, p.paths)
 	}
+	p.paths = merged(p.paths)
 	return p, ""
 }
 
@@ -159,6 +160,7 @@ func newPart(c r4def.Component, bases []path, byID map[string]r4def.SearchParam)
 	if p.kind == kindReference {
 		p.targets = targetsOf(def, p.paths)
 	}
+	p.paths = merged(p.paths)
 	return p, ""
 }
 

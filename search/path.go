@@ -16,6 +16,11 @@ import (
 type path struct {
 	steps []step
 	leaf  leaf
+
+	// A choice that a parameter takes in several types is read at once: the
+	// members of the last step, and what each of them holds.
+	names  []string
+	leaves []leaf
 }
 
 // leaf is what is known of a path's values without looking.
@@ -59,7 +64,13 @@ func (p *path) each(n fhir.Node, f func(fhir.Node, *leaf)) {
 
 func (p *path) walk(n fhir.Node, at int, f func(fhir.Node, *leaf)) {
 	if at == len(p.steps) {
-		f(n, &p.leaf)
+		if p.leaves == nil {
+			f(n, &p.leaf)
+		} else if i, v := n.First(p.names); i >= 0 {
+			for item := range v.Items() {
+				f(item, &p.leaves[i])
+			}
+		}
 		return
 	}
 	s := &p.steps[at]
@@ -349,6 +360,32 @@ func child(paths []path, name string) ([]path, error) {
 		return nil, fmt.Errorf("there is no element %s", name)
 	}
 	return out, nil
+}
+
+// merged joins paths that differ only in the type of one choice element.
+func merged(paths []path) []path {
+	var out []path
+	for _, x := range paths {
+		n := len(x.steps) - 1
+		if n < 0 || x.leaf.element == nil || !x.leaf.element.Choice || x.steps[n].index >= 0 || x.steps[n].conds != nil {
+			out = append(out, x)
+			continue
+		}
+		stem := x.steps[:n]
+		i := slices.IndexFunc(out, func(y path) bool {
+			return y.leaves != nil && y.leaf.element == x.leaf.element &&
+				slices.EqualFunc(y.steps, stem, func(a, b step) bool {
+					return a.name == b.name && a.index == b.index && slices.Equal(a.conds, b.conds)
+				})
+		})
+		if i < 0 {
+			i = len(out)
+			out = append(out, path{steps: stem, leaf: x.leaf, leaves: []leaf{}})
+		}
+		out[i].names = append(out[i].names, x.steps[n].name)
+		out[i].leaves = append(out[i].leaves, x.leaf)
+	}
+	return out
 }
 
 // last changes the last step of each path.

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 )
@@ -116,6 +117,32 @@ func (s set) where(t *table, test func(row int32) bool) set {
 		return s
 	}
 	return set{rows: out}
+}
+
+// ordered gives the rows in a column's order: few are sorted, of many the
+// column's own order is read.
+func (s set) ordered(c *column, t *table) []int32 {
+	if s.all {
+		return c.order
+	}
+	if len(s.rows) < len(t.nodes)/16 {
+		rows := slices.Clone(s.rows)
+		slices.SortFunc(rows, func(a, b int32) int {
+			return cmp.Or(int(c.ranks[a]-c.ranks[b]), int(a-b))
+		})
+		return rows
+	}
+	member := make(bits, len(t.nodes)/64+1)
+	for _, row := range s.rows {
+		member.set(row)
+	}
+	rows := make([]int32, 0, len(s.rows))
+	for _, row := range c.order {
+		if member.has(row) {
+			rows = append(rows, row)
+		}
+	}
+	return rows
 }
 
 // union joins rising lists.
