@@ -102,13 +102,15 @@ func (c *codes) kind(system string) string {
 	return ""
 }
 
-// shape guesses the system of a code sent without one, from its form and place.
-func shape(code string, in where) string {
+// shape guesses the system of a code from its form and place, when none was
+// sent or a local one. A LOINC form is believed only without any system:
+// 2106-3 is a pregnancy test there and a race in another.
+func shape(code, system string, in where) string {
 	t := tidy(code)
 	switch {
-	case in&(inTest|inValue|inOther) != 0 && loincForm(code):
+	case system == "" && in&(inTest|inValue) != 0 && loincForm(code):
 		return "loinc"
-	case in&inDiagnosis != 0 && len(t) >= 3 && len(t) <= 7 && t[0] >= 'A' && t[0] <= 'Z' && digit(t[1]) && (digit(t[2]) || t[2] == 'A' || t[2] == 'B'):
+	case in&(inDiagnosis|inAllergy) != 0 && len(t) >= 3 && len(t) <= 7 && t[0] >= 'A' && t[0] <= 'Z' && digit(t[1]) && (digit(t[2]) || t[2] == 'A' || t[2] == 'B'):
 		return "icd-10"
 	case len(code) == 6 && code[4] == '/' && digit(code[0]) && digit(code[1]) && digit(code[2]) && digit(code[3]) && digit(code[5]):
 		return "icd-o"

@@ -24,6 +24,7 @@ func (j *judge) concept(name string, v fhir.Node, in where) {
 	if len(j.path) == 1 && isAbout(j.typ, name) {
 		j.named = true
 		j.known = j.known || found.harmless
+		j.neutral = j.neutral || found.neutral
 		if !found.harmless && j.words == "" {
 			j.words = nameOf(v)
 		}
@@ -60,6 +61,7 @@ func (r *Rules) concept(v fhir.Node, in where) verdict {
 		t := r.match.judge(text, in)
 		add(&out, t, ".text")
 		out.harmless = out.harmless || t.harmless
+		out.neutral = out.neutral || t.neutral
 		out.words = out.words || t.words
 	}
 	codings := v.Get("coding")
@@ -83,7 +85,7 @@ func (r *Rules) coding(c fhir.Node, in where, below string, out *verdict, words 
 	kind := r.codes.kind(system)
 	guessed := ""
 	if kind == "" {
-		guessed = shape(code, in)
+		guessed = shape(code, system, in)
 	}
 	if k := kind + guessed; k != "" && code != "" {
 		for _, h := range r.codes.judge(k, code) {
@@ -94,8 +96,9 @@ func (r *Rules) coding(c fhir.Node, in where, below string, out *verdict, words 
 		d := r.match.judge(display, in)
 		add(out, d, below+".display")
 		words = words || d.words
-		if kind == "" && d.harmless {
-			out.harmless = true
+		if kind == "" {
+			out.harmless = out.harmless || d.harmless
+			out.neutral = out.neutral || d.neutral
 		}
 	}
 	switch kind {
@@ -106,13 +109,14 @@ func (r *Rules) coding(c fhir.Node, in where, below string, out *verdict, words 
 			out.harmless = true // public names say what they mean
 		}
 	default:
-		if guessed == "icd-10" && in == inDiagnosis {
+		if guessed == "icd-10" {
 			out.harmless = true
 		}
 		if code != "" && !loincForm(code) {
 			w := r.match.judge(code, in)
 			add(out, w, below+".code")
 			out.harmless = out.harmless || w.harmless && len(display) == 0
+			out.neutral = out.neutral || w.neutral && len(display) == 0
 		}
 	}
 }

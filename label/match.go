@@ -66,6 +66,8 @@ type matcher struct {
 	rules    []rule
 	byPhrase [][]int32 // by phrase: rules of which it is the phrase
 	harmless []bool    // by phrase
+	lone     []bool    // by phrase: harmless only when the text holds nothing else
+	neutral  []bool    // by phrase: says nothing
 	org      []bool    // by phrase: says that a name is an organization's
 	pool     sync.Pool
 }
@@ -90,6 +92,7 @@ type hit struct {
 type verdict struct {
 	hits     []hit
 	harmless bool // holds a word known to be harmless
+	neutral  bool // holds a word that says nothing
 	words    bool // holds a word at all
 }
 
@@ -165,6 +168,8 @@ func (m *matcher) phrase(text string) (int32, bool) {
 	m.all = append(m.all, p)
 	m.byPhrase = append(m.byPhrase, nil)
 	m.harmless = append(m.harmless, false)
+	m.lone = append(m.lone, false)
+	m.neutral = append(m.neutral, false)
 	m.org = append(m.org, false)
 	m.starts[p.words[0]] = append(m.starts[p.words[0]], n)
 	return n, true
@@ -176,7 +181,7 @@ func patternWords(text string) []string {
 	for field := range strings.FieldsSeq(text) {
 		head, tail := strings.HasPrefix(field, "*"), strings.HasSuffix(field, "*")
 		var w words
-		w.cut(strings.Trim(field, "*"))
+		w.cut(strings.Trim(field, "*"), false)
 		for i, x := range w.list {
 			s := string(w.text(x))
 			if head && i == 0 {
@@ -257,9 +262,13 @@ func (m *matcher) resembled(word []byte) string {
 func (m *matcher) judge(text string, in where) verdict {
 	s := m.pool.Get().(*scratch)
 	defer m.pool.Put(s)
-	s.words.cut(text)
+	s.words.cut(text, false)
 	var v verdict
 	m.find(s, &s.words, in, &v)
+	if s.words.camel {
+		s.joined.cut(text, true)
+		m.find(s, &s.joined, in, &v)
+	}
 	if s.words.lines {
 		s.joined.join(&s.words)
 		m.find(s, &s.joined, in, &v)
@@ -290,10 +299,11 @@ func (m *matcher) find(s *scratch, w *words, in where, v *verdict) {
 	for _, f := range s.found {
 		person = person && !m.org[f.phrase]
 	}
-	for _, f := range s.found {
-		if m.harmless[f.phrase] {
+	for i, f := range s.found {
+		if m.harmless[f.phrase] && !(m.lone[f.phrase] && int(f.to-f.from) != len(w.list)) {
 			v.harmless = true
 		}
+		v.neutral = v.neutral || m.neutral[f.phrase]
 	rules:
 		for _, n := range m.byPhrase[f.phrase] {
 			r := &m.rules[n]
@@ -303,10 +313,10 @@ func (m *matcher) find(s *scratch, w *words, in where, v *verdict) {
 			if r.in&in == 0 || r.upper && !w.list[f.from].upper || r.alone && int(f.to-f.from) != len(w.list) {
 				continue
 			}
-			if len(r.except) > 0 && same(s.found, f, r.except) {
+			if len(r.except) > 0 && same(s.found, i, r.except) {
 				continue
 			}
-			if len(r.with) > 0 && !beside(s.found, f, r.with) || len(r.without) > 0 && beside(s.found, f, r.without) {
+			if len(r.with) > 0 && !beside(s.found, i, r.with) || len(r.without) > 0 && beside(s.found, i, r.without) {
 				continue
 			}
 			for _, h := range v.hits {
@@ -335,24 +345,43 @@ next:
 	return true
 }
 
-// beside tells whether one of the phrases was found near f and is more than
-// a part of f itself.
-func beside(all []found, f found, phrases []int32) bool {
-	for _, g := range all {
-		if g.to < f.from-reach || g.from > f.to+reach || g.from >= f.from && g.to <= f.to {
-			continue
+// beside tells whether one of the phrases was found near all[at] and is more
+// than a part of it. all is in the order of where phrases begin.
+func beside(all []found, at int, phrases []int32) bool {
+	f := all[at]
+	near := func(g found) bool {
+		return !(g.from >= f.from && g.to <= f.to) && slices.Contains(phrases, g.phrase)
+	}
+	for i := at - 1; i >= 0 && all[i].from >= f.from-reach-longest; i-- {
+		if all[i].to >= f.from-reach && near(all[i]) {
+			return true
 		}
-		if slices.Contains(phrases, g.phrase) {
+	}
+	for _, g := range all[at+1:] {
+		if g.from > f.to+reach {
+			break
+		}
+		if near(g) {
 			return true
 		}
 	}
 	return false
 }
 
-// same tells whether one of the phrases covers exactly what f does.
-func same(all []found, f found, phrases []int32) bool {
-	for _, g := range all {
-		if g.from == f.from && g.to == f.to && slices.Contains(phrases, g.phrase) {
+// longest is more words than any phrase has.
+const longest = 8
+
+// same tells whether one of the phrases covers exactly what all[at] does.
+func same(all []found, at int, phrases []int32) bool {
+	f := all[at]
+	is := func(g found) bool { return g.to == f.to && slices.Contains(phrases, g.phrase) }
+	for i := at; i >= 0 && all[i].from == f.from; i-- {
+		if is(all[i]) {
+			return true
+		}
+	}
+	for i := at + 1; i < len(all) && all[i].from == f.from; i++ {
+		if is(all[i]) {
 			return true
 		}
 	}

@@ -12,14 +12,17 @@ import (
 // merely brought along (see Labeled.Context).
 func (r *Rules) Label(message []fhir.Resource) []Labeled {
 	out := make([]Labeled, len(message))
-	sensitive := false
+	neutral := map[fhir.Ref]int{}
 	for i, res := range message {
-		out[i] = r.one(res)
-		sensitive = sensitive || len(out[i].labels) > 0
+		var says bool
+		if out[i], says = r.one(res); !says {
+			neutral[res.Ref()] = i
+		}
 	}
 	if len(message) > 1 {
 		r.broken(out)
 		out = Propagate(out)
+		unclear(out, neutral)
 		bring(out)
 		for i := range out {
 			out[i].links = nil // a message is no chart
@@ -28,16 +31,36 @@ func (r *Rules) Label(message []fhir.Resource) []Labeled {
 	return out
 }
 
-// one judges a resource by itself.
-func (r *Rules) one(res fhir.Resource) Labeled {
+// one judges a resource by itself. says is false when it is only harmless
+// because its name says nothing ("RESULT").
+func (r *Rules) one(res fhir.Resource) (l Labeled, says bool) {
 	j := judge{rules: r}
 	j.run(res)
-	if _, ok := about[j.typ]; ok && len(j.labels) == 0 && !j.known {
+	if _, ok := about[j.typ]; ok && len(j.labels) == 0 && !j.known && !j.neutral {
 		j.path = append(j.path[:0], step{about[j.typ][0], -1})
 		j.give(Unclassified, "nobody knows this code", "", j.words)
 	}
 	slices.Sort(j.labels)
-	return Labeled{res: res, labels: j.labels, reasons: j.reasons, rules: r.version}
+	return Labeled{res: res, labels: j.labels, reasons: j.reasons, rules: r.version}, j.known || !j.neutral
+}
+
+// unclear makes results whose names say nothing unclassified when the panel they
+// stand in is.
+func unclear(all []Labeled, neutral map[fhir.Ref]int) {
+	if len(neutral) == 0 {
+		return
+	}
+	for i := range all {
+		if !all[i].Has(Unclassified) {
+			continue
+		}
+		for _, link := range all[i].links.all {
+			if k, ok := neutral[link.To]; ok && (link.Element == "result" || link.Element == "hasMember") && len(all[k].labels) == 0 {
+				all[k].labels = []Label{Unclassified}
+				all[k].reasons = append(all[k].reasons, Reason{Unclassified, "its name says nothing, nor does its panel's", "Observation.code", all[i].res.Ref().String()})
+			}
+		}
+	}
 }
 
 // broken reads texts that were broken over two results, one after the other:

@@ -27,8 +27,9 @@ var shipped embed.FS
 //	alone          only when the text holds nothing else
 //
 // harmless.txt has no label: its words make a local code's name known to be
-// harmless, unless a rule says otherwise; its words under [organization] tell an
-// organization's name from a person's. "#" begins a comment.
+// harmless, unless a rule says otherwise; those under [neutral] say nothing and
+// are as harmless as the panel; those under [organization] tell an organization's
+// name from a person's. "#" begins a comment.
 const pattern = "rules/*.txt"
 
 // load compiles all rule files of a folder.
@@ -89,6 +90,12 @@ func (r *Rules) read(file, text string) error {
 			if err := r.match.line(file, give, line); err != nil {
 				return bad(err.Error())
 			}
+		case "neutral":
+			n, ok := r.match.phrase(line)
+			if !ok {
+				return bad("no words")
+			}
+			r.match.neutral[n] = true
 		case "organization":
 			n, ok := r.match.phrase(line)
 			if !ok {
@@ -121,6 +128,7 @@ func (m *matcher) line(file string, give Label, line string) error {
 	}
 	if give == "" {
 		m.harmless[n] = true
+		m.lone[n] = len(parts) > 1 && strings.TrimSpace(parts[1]) == "alone"
 		return nil
 	}
 	r := rule{label: give, name: file + ": " + strings.TrimSpace(line), in: everywhere &^ inVaccine}

@@ -57,7 +57,7 @@ type flow struct {
 // flowOf is the flow along a reference of holder's element to target.
 func flowOf(holder, element, target string) flow {
 	switch {
-	case target == "Patient" || target == "Encounter" || persons[holder]:
+	case target == "Patient" || target == "Encounter" || holder == "Provenance" || persons[holder]:
 		return flow{}
 	case target == "Binary":
 		return flow{down: true, up: true, all: true, document: true, rule: "with its file"}
@@ -78,7 +78,7 @@ func flowOf(holder, element, target string) flow {
 		return flow{down: true, all: true, rule: "derived from it"}
 	case element == "focus":
 		return flow{down: true, matter: true, rule: "with its focus"}
-	case actors[target] && holder != "Provenance":
+	case actors[target]:
 		return flow{down: true, all: true, rule: "by its name"}
 	}
 	return flow{}

@@ -18,6 +18,7 @@ type judge struct {
 	reasons []Reason
 	named   bool // has the code that says what it is about
 	known   bool // that code, or its name, is one we can judge
+	neutral bool // its name says nothing
 	words   string
 }
 
@@ -189,22 +190,25 @@ func (j *judge) str(name string, v fhir.Node, in where) {
 }
 
 // wordy tells whether a JSON string holds two letters in a row, or anything
-// beyond ASCII: otherwise it is a number, date or time.
+// beyond ASCII: otherwise it is a number, date or time. Numbers in hexadecimal,
+// such as UUIDs, are no words either.
 func wordy(raw []byte) bool {
-	run := 0
-	for _, c := range raw {
+	run, hex, words := 0, true, false
+	for _, c := range raw[1 : len(raw)-1] {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {
+			hex = hex && hexDigit(c) >= 0
 			if run++; run > 1 {
-				return true
+				words = true
 			}
 			continue
 		}
 		if c >= 0x80 || c == '\\' {
 			return true
 		}
+		hex = hex && (c == '-' || digit(c))
 		run = 0
 	}
-	return false
+	return words && !(hex && len(raw) > 20)
 }
 
 func (j *judge) read(text string, in where) verdict {
@@ -312,7 +316,7 @@ func (j *judge) reference(v fhir.Node, in where) {
 // only when it has words.
 func (j *judge) identifier(v fhir.Node, in where) {
 	if !persons[j.typ] {
-		if value := v.Get("value"); value.Kind() == '"' && wordy(value.Raw()) {
+		if value := v.Get("value"); value.Kind() == '"' && wordy(value.Raw()) && !strings.HasPrefix(value.Text(), "urn:") {
 			j.read(value.Text(), inOther)
 		}
 	}

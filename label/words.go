@@ -17,6 +17,7 @@ type words struct {
 	list  []word
 	lower bool // a lower-case letter was seen
 	lines bool // a word ends one line and another begins the next
+	camel bool // a capital follows a small letter inside a word
 }
 
 type word struct {
@@ -31,9 +32,10 @@ const hole = 0x1a
 
 func (w *words) text(x word) []byte { return w.buf[x.from:x.to] }
 
-// cut splits s. What s held before is forgotten.
-func (w *words) cut(s string) {
-	w.buf, w.list, w.lower, w.lines = w.buf[:0], w.list[:0], false, false
+// cut splits s. What s held before is forgotten. With camel, a capital after a
+// small letter begins a word: "UrineOutput".
+func (w *words) cut(s string, camel bool) {
+	w.buf, w.list, w.lower, w.lines, w.camel = w.buf[:0], w.list[:0], false, false, false
 	if !ascii(s) {
 		s = plain(s)
 	}
@@ -56,6 +58,11 @@ func (w *words) cut(s string) {
 		case c >= 'a' && c <= 'z':
 			w.lower, capital = true, false
 		case c >= 'A' && c <= 'Z':
+			if kind == 'a' && s[i-1] >= 'a' && s[i-1] <= 'z' {
+				if w.camel = true; camel {
+					end()
+				}
+			}
 			c += 'a' - 'A'
 		case c == hole:
 		case c >= '0' && c <= '9':
@@ -94,7 +101,7 @@ func (w *words) cut(s string) {
 // join is w with words that stand at two ends of a line break made one, for a
 // text whose words were broken over lines or segments.
 func (w *words) join(from *words) {
-	w.buf, w.list, w.lower, w.lines = w.buf[:0], w.list[:0], from.lower, false
+	w.buf, w.list, w.lower, w.lines, w.camel = w.buf[:0], w.list[:0], from.lower, false, false
 	for _, x := range from.list {
 		start := int32(len(w.buf))
 		w.buf = append(w.buf, from.text(x)...)
