@@ -35,6 +35,7 @@ func main() {
 	flag.IntVar(&b.connections, "connections", 16, "connections of each load")
 	flag.StringVar(&b.dir, "dir", "", "folder for the stores, kept between runs; default a temporary one")
 	flag.StringVar(&b.stream, "stream", filepath.Join(corpus.Shared(), "corpus", "hl7v2", "simhospital", "stream.hl7.gz"), "HL7 v2 messages to send")
+	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of the server; they slow it a little")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -47,6 +48,7 @@ type bench struct {
 	each         time.Duration
 	connections  int
 	dir, stream  string
+	profiles     string
 	base         figures // of the small store
 	rows         []row
 	peak         int64 // resident memory of the server, bytes

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ const constantPath = "/constant"
 func serve(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
 	data := f.String("data", "", "")
+	profile := f.String("profile", "", "")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -44,6 +46,17 @@ func serve(ctx context.Context, args []string) error {
 		w.Header().Set("Content-Length", "2048")
 		_, _ = w.Write(body)
 	})
+	if *profile != "" {
+		out, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer out.Close()
+		if err := pprof.StartCPUProfile(out); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	return d.Run(ctx, func() {})
 }
 
@@ -69,7 +82,11 @@ func (b *bench) start(ctx context.Context, name string) (*server, error) {
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	s.cmd = exec.CommandContext(ctx, self, "serve", "--data", s.dir)
+	args := []string{"serve", "--data", s.dir}
+	if b.profiles != "" {
+		args = append(args, "--profile", filepath.Join(b.profiles, name+".pprof"))
+	}
+	s.cmd = exec.CommandContext(ctx, self, args...)
 	s.cmd.Stderr = os.Stderr
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
 	if err := s.cmd.Start(); err != nil {

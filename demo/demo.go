@@ -153,7 +153,8 @@ func (d *Demo) config(base, listen string) (*gateway.Config, error) {
 		cfg.HelpLine = "604-555-0100, weekdays 8 to 17"
 	}
 	if len(cfg.Feeds) == 0 {
-		cfg.Feeds = []gateway.Feed{{Name: "general-hospital", Display: "General Hospital", Zone: hospital.Zone}}
+		cfg.Feeds = []gateway.Feed{{Name: "general-hospital", Display: "General Hospital",
+			Systems: map[string]string{"BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id"}}}
 	}
 	cfg.Feeds[0].Listen = d.options.MLLP
 	return cfg, cfg.Finish()

@@ -270,7 +270,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		group.Go(func() error { return ignoreClosed(metricsServer.Serve(g.metricsListener)) })
 	}
 	for i, s := range g.mllp {
-		group.Go(func() error { return s.Serve(g.mllpListeners[i]) })
+		group.Go(func() error { return ignoreClosed(s.Serve(g.mllpListeners[i])) })
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })
@@ -322,7 +322,7 @@ func (g *Gateway) Idle(ctx context.Context) error {
 func (g *Gateway) FirstStart() time.Time { return g.first }
 
 func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, hl7.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err

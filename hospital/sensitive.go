@@ -9,7 +9,7 @@ import (
 // form a laboratory writes them: by code, by panel, by words, in a PDF, and as
 // an appointment's reason; the canary words stand nowhere else.
 func (w *writer) sensitive() {
-	at := w.h.now.AddDate(0, 0, -26)
+	at := w.hour(w.h.now.AddDate(0, 0, -26), 9, 3)
 	doctor := doctors[w.index%len(doctors)]
 	next := func(prefix string) string {
 		w.order++

@@ -73,6 +73,7 @@ func (w *writer) register() {
 
 // stay is an admission with a transfer and, when it is over, a discharge.
 func (w *writer) stay(at time.Time) {
+	at = w.hour(at, 0, 24)
 	visit := fmt.Sprintf("V%05d%s", w.index, at.Format("060102"))
 	doctor, ward := pick(w.r, doctors), pick(w.r, wards)
 	why := pick(w.r, reasons)
@@ -81,7 +82,7 @@ func (w *writer) stay(at time.Time) {
 	moved := at.Add(5 * time.Hour)
 	w.send(moved, hospitalID, "ADT^A02", "ADT_A02", "EVN|A02|"+stamp(moved), w.pid(), w.pv1("I", ward, doctor, visit, at, time.Time{}))
 	w.measure(moved.Add(time.Hour), hospitalID, vitals, 1, "F", doctor)
-	left := at.AddDate(0, 0, 2+w.r.IntN(5))
+	left := w.hour(at.AddDate(0, 0, 2+w.r.IntN(5)), 10, 6)
 	if left.Before(w.h.now) {
 		w.send(left, hospitalID, "ADT^A03", "ADT_A03", "EVN|A03|"+stamp(left), w.pid(), w.pv1("I", ward, doctor, visit, at, left), dg1)
 		w.note(left.Add(time.Hour), "DS^Discharge summary", doctor, visit,
@@ -89,9 +90,14 @@ func (w *writer) stay(at time.Time) {
 	}
 }
 
+// hour moves at to a time of its day between from and from+span o'clock.
+func (w *writer) hour(at time.Time, from, span int) time.Time {
+	return time.Date(at.Year(), at.Month(), at.Day(), from+w.r.IntN(span), w.r.IntN(60), 0, 0, w.h.zone)
+}
+
 // bloods is one visit to the laboratory; round 1 is the oldest.
 func (w *writer) bloods(at time.Time, round int) {
-	at = time.Date(at.Year(), at.Month(), at.Day(), 7+w.r.IntN(4), w.r.IntN(60), 0, 0, w.h.zone)
+	at = w.hour(at, 7, 4)
 	doctor := doctors[w.index%len(doctors)]
 	for i, p := range panels {
 		if i > 1 && round%2 == i%2 {
@@ -151,11 +157,11 @@ func obx(n int, a analyte, value float64, status string, at time.Time) string {
 		interval = ">=" + strconv.FormatFloat(a.low, 'f', a.digits, 64)
 	}
 	switch {
-	case a.high > 0 && value > a.high*1.2:
+	case a.high > 0 && value > a.high*1.2 && a.critical:
 		flag = "HH"
 	case a.high > 0 && value > a.high:
 		flag = "H"
-	case a.low > 0 && value < a.low*0.8:
+	case a.low > 0 && value < a.low*0.8 && a.critical:
 		flag = "LL"
 	case a.low > 0 && value < a.low:
 		flag = "L"
@@ -164,6 +170,7 @@ func obx(n int, a analyte, value float64, status string, at time.Time) string {
 }
 
 func (w *writer) imaging(at time.Time) {
+	at = w.hour(at, 8, 9)
 	w.order++
 	number := fmt.Sprintf("R%05d%04d", w.index, w.order)
 	doctor := pick(w.r, doctors)
@@ -188,6 +195,7 @@ func (w *writer) note(at time.Time, kind, doctor, visit string, lines ...string)
 
 // letter is a report that comes as a PDF inside OBX-5.
 func (w *writer) letter(at time.Time) {
+	at = w.hour(at, 8, 9)
 	w.order++
 	number := fmt.Sprintf("L%05d%04d", w.index, w.order)
 	w.send(at, hospitalID, "ORU^R01", "ORU_R01", w.pid(), "ORC|RE|"+number+"|"+number+"F",
@@ -204,6 +212,6 @@ func (w *writer) appointments() {
 		event, status := "SIU^S12", "Booked"
 		w.send(booked, hospitalID, event, "SIU_S12",
 			"SCH|"+id+"^EHR|"+id+"F^EHR|||||ROUTINE^Routine^HL70276|FOLLOWUP^Follow-up visit^HL70277|30|min^^UCUM|^^30^"+minute(start)+"^"+minute(start.Add(30*time.Minute))+"|||||"+doctors[w.index%len(doctors)]+"||||"+doctors[w.index%len(doctors)]+"|||||"+status,
-			w.pid(), "RGS|1", "AIG|1||"+doctors[w.index%len(doctors)], "AIL|1||"+strings.ToUpper(clinic)+"^^^General Hospital|"+"CLI^"+clinic+"^L")
+			w.pid(), "RGS|1", "AIP|1||"+doctors[w.index%len(doctors)], "AIL|1||"+strings.ToUpper(clinic)+"^^^General Hospital|"+"CLI^"+clinic+"^L")
 	}
 }
