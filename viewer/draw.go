@@ -61,8 +61,8 @@ func (f *frame) Refresh() template.HTML {
 	return template.HTML(fmt.Sprintf(`<meta http-equiv="refresh" content="%d;url=%s">`, f.Left+1, SignedOut))
 }
 
-// Current marks the tab of the page one is on.
-func (f *frame) Current(pages ...string) template.HTMLAttr {
+// OnTab marks the tab of the page one is on.
+func (f *frame) OnTab(pages ...string) template.HTMLAttr {
 	if slices.Contains(pages, f.Tab) {
 		return ` aria-current="page"`
 	}

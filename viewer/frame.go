@@ -99,6 +99,7 @@ type frame struct {
 	Feeds  []feed
 	Broken bool // the feeds could not be asked
 	Paper  bool
+	paper  string // address of this page's print view, when it has its own
 }
 
 // feed is one line of "data up to".

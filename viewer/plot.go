@@ -150,7 +150,11 @@ func (g *scale) axes(b *strings.Builder) {
 	fmt.Fprintf(b, `<path class="a" d="M%d %dH%d"/>`, g.left, bottom, g.width-g.right)
 	for _, t := range dates(g.from, g.to, g.ticksX) {
 		x := g.x(t.at)
-		fmt.Fprintf(b, `<path class="a" d="M%s %dv4"/><text class="x" x="%s" y="%d">%s</text>`, px(x), bottom, px(x), bottom+17, t.text)
+		fmt.Fprintf(b, `<path class="a" d="M%s %dv4"/>`, px(x), bottom)
+		half := float64(len(t.text)) * 3.4 // about half as wide as the text is drawn
+		if x-half > 0 && x+half < float64(g.width) {
+			fmt.Fprintf(b, `<text x="%s" y="%d">%s</text>`, px(x), bottom+17, t.text)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package viewer
 import (
 	"html/template"
 	"net/http"
+	"slices"
 
 	"github.com/gorilla/mux"
 
@@ -17,6 +18,7 @@ type trendModel struct {
 	Period string
 	Charts []chartView
 	Words  []*clinical.Result
+	Common []string // what holds for every result: specimen, method, laboratory
 	Rows   []trendRow
 	Empty  bool // nothing to draw in the period
 }
@@ -26,6 +28,7 @@ type chartView struct {
 	Unit, Method string
 	Wide, Narrow template.HTML
 	Label        string
+	Span         string // "14-Nov-2026 to 15-Nov-2026"
 }
 
 // trendRow is one line of the table: a result, or a value it had before.
@@ -66,6 +69,7 @@ func (f *frame) trend(t *clinical.Test, period string) *trendModel {
 		m.Charts = append(m.Charts, chartView{
 			Unit: s.Unit, Method: s.Method,
 			Wide: f.plot(s, wide), Narrow: f.plot(s, narrow), Label: f.plotLabel(t, s),
+			Span: f.v.words.say("trend.span", s.Points[0].When.Date(), s.Points[len(s.Points)-1].When.Date()),
 		})
 	}
 	for _, r := range t.Words() {
@@ -74,6 +78,7 @@ func (f *frame) trend(t *clinical.Test, period string) *trendModel {
 		}
 	}
 	m.Empty = len(m.Charts) == 0 && len(m.Words) == 0
+	m.Common = f.common(t.Results)
 	for _, r := range t.Results {
 		m.Rows = append(m.Rows, trendRow{r, false})
 		for _, old := range f.Chart.Earlier(r) {
@@ -81,6 +86,40 @@ func (f *frame) trend(t *clinical.Test, period string) *trendModel {
 		}
 	}
 	return m
+}
+
+// details are the circumstances of a result, in words.
+func (f *frame) details(r *clinical.Result) []string {
+	var all []string
+	say := func(key, value string) {
+		if value != "" {
+			all = append(all, f.v.words.say(key, value))
+		}
+	}
+	say("specimen", r.Specimen)
+	say("body", r.BodySite)
+	say("method", r.Method)
+	say("performer", r.Performer)
+	return all
+}
+
+// common are the details that every result of a test shares.
+func (f *frame) common(all []*clinical.Result) []string {
+	if len(all) == 0 {
+		return nil
+	}
+	shared := f.details(all[0])
+	for _, r := range all[1:] {
+		has := f.details(r)
+		shared = slices.DeleteFunc(shared, func(d string) bool { return !slices.Contains(has, d) })
+	}
+	return shared
+}
+
+// Details are what a row of the table says beside its notes: what it does not
+// share with all others.
+func (m *trendModel) Details(r *clinical.Result) []string {
+	return slices.DeleteFunc(m.details(r), func(d string) bool { return slices.Contains(m.Common, d) })
 }
 
 // Message is the id of the message that brought a result, as its source

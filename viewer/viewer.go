@@ -23,7 +23,6 @@ import (
 	"firebreak/policy"
 	"firebreak/record"
 	"firebreak/registry"
-	"firebreak/viewer/clinical"
 	"firebreak/web"
 )
 
@@ -152,20 +151,20 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get("/account", p.Page(v.account))
 	post("/account", p.Page(v.saveAccount))
 
-	get("/p/{h}", p.Page(v.chartPage("summary", audit.Open, v.summary)))
-	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Open, v.results)))
-	get("/p/{h}/results/{code}", p.Page(v.chartPage("trend", audit.Open, v.trend)))
-	get("/p/{h}/reports", p.Page(v.chartPage("reports", audit.Open, v.reports)))
-	get("/p/{h}/reports/{id}", p.Page(v.chartPage("report", audit.Open, v.report)))
-	get("/p/{h}/reports/{id}/{n:[0-9]+}", p.Page(v.chartPage("report-file", audit.Open, v.reportFile)))
-	get("/p/{h}/documents", p.Page(v.chartPage("documents", audit.Open, v.documents)))
-	get("/p/{h}/documents/{id}", p.Page(v.chartPage("document", audit.Open, v.document)))
-	get("/p/{h}/documents/{id}/{n:[0-9]+}", p.Page(v.chartPage("document-file", audit.Open, v.documentFile)))
-	get("/p/{h}/visits", p.Page(v.chartPage("visits", audit.Open, v.visits)))
-	get("/p/{h}/appointments", p.Page(v.chartPage("appointments", audit.Open, v.appointments)))
-	get("/p/{h}/medications", p.Page(v.chartPage("medications", audit.Open, v.medications)))
-	get("/p/{h}/people", p.Page(v.chartPage("people", audit.Open, v.people)))
-	get("/p/{h}/timeline", p.Page(v.chartPage("timeline", audit.Open, v.timeline)))
+	get("/p/{h}", p.Page(v.chartPage("summary", audit.Page, v.summary)))
+	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Page, v.results)))
+	get("/p/{h}/results/{code}", p.Page(v.chartPage("trend", audit.Page, v.trend)))
+	get("/p/{h}/reports", p.Page(v.chartPage("reports", audit.Page, v.reports)))
+	get("/p/{h}/reports/{id}", p.Page(v.chartPage("report", audit.Page, v.report)))
+	get("/p/{h}/reports/{id}/{n:[0-9]+}", p.Page(v.chartPage("report-file", audit.Page, v.reportFile)))
+	get("/p/{h}/documents", p.Page(v.chartPage("documents", audit.Page, v.documents)))
+	get("/p/{h}/documents/{id}", p.Page(v.chartPage("document", audit.Page, v.document)))
+	get("/p/{h}/documents/{id}/{n:[0-9]+}", p.Page(v.chartPage("document-file", audit.Page, v.documentFile)))
+	get("/p/{h}/visits", p.Page(v.chartPage("visits", audit.Page, v.visits)))
+	get("/p/{h}/appointments", p.Page(v.chartPage("appointments", audit.Page, v.appointments)))
+	get("/p/{h}/medications", p.Page(v.chartPage("medications", audit.Page, v.medications)))
+	get("/p/{h}/people", p.Page(v.chartPage("people", audit.Page, v.people)))
+	get("/p/{h}/timeline", p.Page(v.chartPage("timeline", audit.Page, v.timeline)))
 	get("/p/{h}/print", p.Page(v.chartPage("print", audit.Print, v.print)))
 }
 

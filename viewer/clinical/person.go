@@ -216,7 +216,7 @@ func (c *Chart) readCarers() {
 		if role != "" && !containsFold(k.Roles, role) {
 			k.Roles = append(k.Roles, role)
 		}
-		if when.At.After(k.Last.At) {
+		if when.At.After(k.Last.At) && !when.At.After(c.now) {
 			k.Last = when
 		}
 	}

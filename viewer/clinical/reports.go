@@ -64,7 +64,7 @@ func (c *Chart) readReports() {
 		code := concept(x.Resource().Get("code"))
 		for i, id := range report.results {
 			if _, known := c.reported[id]; !known {
-				c.reported[id] = place{"report|" + testKey(code), code.Name(), report.Kind, i}
+				c.reported[id] = place{"report|" + testKey(code), code.Name(), report.Kind, i, ""}
 			}
 		}
 	}

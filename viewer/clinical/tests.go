@@ -2,6 +2,7 @@ package clinical
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ type Test struct {
 	Panel   *Panel
 	Results []*Result // newest first; withdrawn and cancelled ones included
 
-	order int // place within its panel
+	order  int // place within its panel, then
+	beside string
 }
 
 // Panel is a group of tests that belong together: those of one kind of report,
@@ -190,10 +192,11 @@ func kindOf(categories []Concept) string {
 
 // place is where a result stands: the report or panel that holds it.
 type place struct {
-	panel string // key
-	name  string
-	kind  string
-	order int
+	panel  string // key
+	name   string
+	kind   string
+	order  int
+	beside string // sorts before the name: parts of one result stay together
 }
 
 // OtherTests is the name of the panel of tests that belong to no other.
@@ -207,7 +210,7 @@ func (c *Chart) readTests() {
 		read[i] = readObservation(x.Resource())
 		n := 0
 		for m := range read[i].members.Items() {
-			inPanel[ref(m)] = place{"panel|" + testKey(read[i].code), read[i].code.Name(), kindOf(read[i].category), n}
+			inPanel[ref(m)] = place{"panel|" + testKey(read[i].code), read[i].code.Name(), kindOf(read[i].category), n, ""}
 			n++
 		}
 	}
@@ -226,10 +229,11 @@ func (c *Chart) readTests() {
 			if r.component >= 0 {
 				code = componentCode(o, r.component)
 				if !reported {
-					at = place{"panel|" + testKey(o.code), o.code.Name(), kind, r.component}
+					at = place{panel: "kind|" + kind, name: cmp.Or(kind, OtherTests), kind: kind}
 				}
+				at.beside = fmt.Sprintf("%s %02d", strings.ToLower(o.code.Name()), r.component)
 			} else if !reported {
-				at = place{"kind|" + kind, cmp.Or(kind, OtherTests), kind, 0}
+				at = place{panel: "kind|" + kind, name: cmp.Or(kind, OtherTests), kind: kind}
 			}
 			key := testKey(code)
 			t := tests[key]
@@ -302,7 +306,7 @@ func (c *Chart) group(places map[*Result]place) {
 			panels[at.panel] = p
 			c.Panels = append(c.Panels, p)
 		}
-		t.Panel, t.order = p, at.order
+		t.Panel, t.order, t.beside = p, at.order, cmp.Or(at.beside, strings.ToLower(t.Name))
 		p.Tests = append(p.Tests, t)
 		if when := t.Results[0].When.At; when.After(newest[p]) {
 			newest[p] = when
@@ -310,7 +314,7 @@ func (c *Chart) group(places map[*Result]place) {
 	}
 	for _, p := range c.Panels {
 		slices.SortFunc(p.Tests, func(a, b *Test) int {
-			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.Key, b.Key))
+			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.beside, b.beside), cmp.Compare(a.Key, b.Key))
 		})
 	}
 	slices.SortFunc(c.Panels, func(a, b *Panel) int {

@@ -51,7 +51,7 @@ func (c *Chart) Timeline() []Event {
 		}
 	}
 	for _, v := range c.Visits {
-		add(v.Origin, v.Period.Start, VisitEvent, strings.TrimPrefix(v.Class+", "+v.Kind, ", "), v.Place)
+		add(v.Origin, v.Period.Start, VisitEvent, strings.Trim(v.Class+", "+v.Kind, ", "), v.Place)
 	}
 	for _, a := range c.Appointments {
 		if !a.Status.Withdrawn() {
