@@ -27,6 +27,7 @@ type entry struct {
 	Entry
 	key     resource
 	version string // of the first run of this content
+	context label.Label
 	labels  string
 	reasons string // JSON, empty when there are none
 	body    int64  // where the content lies
@@ -35,14 +36,24 @@ type entry struct {
 // resource names one resource in one chart.
 type resource struct{ chart, typ, id string }
 
+// layer names the line of one resource's runs that a fact belongs to. What a
+// wholly sensitive message brought along (label.Labeled.Context) has lines of
+// its own, so that the lines others see are the same as if it had never come.
+type layer struct {
+	resource
+	context label.Label
+}
+
 func (r *Record) prepare(s Stored, c Change) *committing {
 	x := &committing{id: s.ID, source: s.Source, received: micros(s.Received), links: c.Links}
 	for _, e := range c.Resources {
 		res := e.Resource()
+		context := e.Context()
 		y := &entry{
 			Entry:   e,
 			key:     resource{e.Chart, res.Type(), res.ID()},
-			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, res.JSON()),
+			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, context, res.JSON()),
+			context: context,
 			labels:  joinLabels(e.Labels()),
 		}
 		if reasons := e.Reasons(); len(reasons) > 0 {
@@ -110,12 +121,13 @@ type batch struct {
 	w       *writer
 	tx      *sqldb.Tx
 	commits []*write // those not refused
-	lines   map[resource]*line
+	asked   map[resource]bool
+	lines   map[layer]*line
 	bumps   map[string]int64 // charts that changed: latest time received
 	stmts   []sqldb.Stmt
 }
 
-// line is the runs of one resource, and the labels of each content.
+// line is the runs of one resource in one layer, and the labels of each content.
 type line struct {
 	runs   []run
 	bodies map[int64]*marking
@@ -127,7 +139,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	if len(commits) == 0 {
 		return nil
 	}
-	b := &batch{w: w, tx: tx, commits: commits, lines: map[resource]*line{}, bumps: map[string]int64{}}
+	b := &batch{w: w, tx: tx, commits: commits, asked: map[resource]bool{}, lines: map[layer]*line{}, bumps: map[string]int64{}}
 	for _, step := range []func(context.Context) error{b.locate, b.hold, b.read, b.check, b.bodies, b.settle, b.link} {
 		if err := step(ctx); err != nil {
 			return err
@@ -175,18 +187,21 @@ func (b *batch) locate(ctx context.Context) error {
 	if err := b.tx.Batch(ctx, stmts); err != nil {
 		return err
 	}
-	given := map[fhir.Ref]string{}
+	type place struct{ chart, source string }
+	given := map[fhir.Ref]place{} // by messages before, in this group
 	for _, x := range slices.Clone(b.commits) {
 		for _, e := range x.commit.entries {
 			if !e.Alias {
 				continue
 			}
 			ref := fhir.Ref{Type: e.key.typ, ID: e.key.id}
-			chart := known[e]
+			chart, before := known[e], given[ref]
 			if chart == "" {
-				chart = given[ref] // from a message before it in this group
+				chart = before.chart
 			}
 			switch {
+			case before.source != "" && before.source != x.commit.source:
+				b.refuse(x, foreignID(ref.Type))
 			case e.Deleted:
 				e.key.chart = chart
 			case chart != "" && chart != e.Chart:
@@ -199,7 +214,7 @@ func (b *batch) locate(ctx context.Context) error {
 		x.commit.entries = slices.DeleteFunc(x.commit.entries, func(e *entry) bool { return e.Deleted && e.key.chart == "" })
 		for _, e := range x.commit.entries {
 			if e.Alias && !e.Deleted {
-				given[fhir.Ref{Type: e.key.typ, ID: e.key.id}] = e.Chart
+				given[fhir.Ref{Type: e.key.typ, ID: e.key.id}] = place{e.Chart, x.commit.source}
 			}
 		}
 	}
@@ -243,13 +258,13 @@ func (b *batch) read(ctx context.Context) error {
 	var stmts []sqldb.Stmt
 	for _, x := range b.commits {
 		for _, e := range x.commit.entries {
-			if b.lines[e.key] != nil {
+			if b.asked[e.key] {
 				continue
 			}
-			l := &line{bodies: map[int64]*marking{}}
-			b.lines[e.key] = l
+			b.asked[e.key] = true
 			stmts = append(stmts, sqldb.Stmt{SQL: findRuns, Args: []any{e.key.chart, e.key.typ, e.key.id}, Row: func(scan func(...any) error) error {
 				r, err := scanRun(scan)
+				l := b.line(layer{e.key, contextOf(r.labels)})
 				l.runs = append(l.runs, r.run)
 				l.bodies[r.body] = &marking{r.rules, r.labels}
 				return err
@@ -265,6 +280,27 @@ func (b *batch) read(ctx context.Context) error {
 	return nil
 }
 
+func (b *batch) line(at layer) *line {
+	l := b.lines[at]
+	if l == nil {
+		l = &line{bodies: map[int64]*marking{}}
+		b.lines[at] = l
+	}
+	return l
+}
+
+// of is the line that an entry belongs to.
+func (b *batch) of(e *entry) *line { return b.line(layer{e.key, e.context}) }
+
+func contextOf(labels string) label.Label {
+	for _, l := range splitLabels(labels) {
+		if l.Internal() {
+			return l
+		}
+	}
+	return ""
+}
+
 func scanRun(scan func(...any) error) (j judged, err error) {
 	var deleted int64
 	err = scan(&j.version, &j.first.at, &j.first.seq, &j.last.at, &j.last.seq, &j.recorded, &j.source, &deleted, &j.body, &j.rules, &j.labels)
@@ -277,13 +313,25 @@ func scanRun(scan func(...any) error) (j judged, err error) {
 func (b *batch) check(context.Context) error {
 	for _, x := range slices.Clone(b.commits) {
 		for _, e := range x.commit.entries {
-			if runs := b.lines[e.key].runs; e.Alias && len(runs) > 0 && runs[0].source != x.commit.source {
-				b.refuse(x, e.key.typ+": the id belongs to another source's resource")
+			if e.Alias && b.foreign(e, x.commit.source) {
+				b.refuse(x, foreignID(e.key.typ))
 				break
 			}
 		}
 	}
 	return nil
+}
+
+func foreignID(typ string) string { return typ + ": the id belongs to another source's resource" }
+
+// foreign tells whether the resource came from another source first.
+func (b *batch) foreign(e *entry, source string) bool {
+	for at, l := range b.lines {
+		if at.resource == e.key && len(l.runs) > 0 && l.runs[0].source != source {
+			return true
+		}
+	}
+	return false
 }
 
 // bodies stores contents that are new.
@@ -302,8 +350,9 @@ func (b *batch) bodies(ctx context.Context) error {
 			}
 			id := new(int64)
 			ids[c] = id
-			if i := slices.IndexFunc(b.lines[e.key].runs, func(r run) bool { return r.version == e.version }); i >= 0 {
-				*id = b.lines[e.key].runs[i].body
+			runs := b.of(e).runs
+			if i := slices.IndexFunc(runs, func(r run) bool { return r.version == e.version }); i >= 0 {
+				*id = runs[i].body
 				continue
 			}
 			stmts = append(stmts, sqldb.Stmt{
@@ -329,7 +378,7 @@ func (b *batch) bodies(ctx context.Context) error {
 func (b *batch) settle(context.Context) error {
 	for _, x := range b.commits {
 		for _, e := range x.commit.entries {
-			l := b.lines[e.key]
+			l := b.of(e)
 			f := fact{
 				mark:     mark{micros(e.At), int64(x.commit.id)},
 				recorded: x.commit.received,
@@ -346,7 +395,7 @@ func (b *batch) settle(context.Context) error {
 					b.index(e)
 				}
 			}
-			if relabeled || changed && e.reasons != "" {
+			if (relabeled || changed) && e.reasons != "" {
 				b.add(addReason, e.key.chart, e.body, e.reasons)
 			}
 			if relabeled {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"firebreak/internal/sqldb"
+	"firebreak/label"
 )
 
 // keys are made from one secret, each for one purpose.
@@ -51,9 +52,9 @@ var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(b
 
 // versionID names a content of a resource. It is opaque, so that it tells
 // neither how many versions there are nor what they hold.
-func (k keys) versionID(typ, id string, deleted bool, json []byte) string {
+func (k keys) versionID(typ, id string, deleted bool, context label.Label, json []byte) string {
 	h := hmac.New(sha256.New, k.version)
-	h.Write([]byte(typ + "/" + id + " " + strconv.FormatBool(deleted) + " "))
+	h.Write([]byte(typ + "/" + id + " " + strconv.FormatBool(deleted) + " " + string(context) + " "))
 	h.Write(json)
 	return lower.EncodeToString(h.Sum(nil)[:10])
 }

@@ -214,7 +214,8 @@ func stampOf(ctx context.Context, tx *sqldb.Tx, key string) (version int64, root
 // histories puts versions into the chart's form and settles their labels.
 func (r *Record) histories(all []row) []chart.History {
 	slices.SortStableFunc(all, func(a, b row) int {
-		return cmp.Or(cmp.Compare(a.res.Type(), b.res.Type()), cmp.Compare(a.res.ID(), b.res.ID()), b.order(a.run))
+		return cmp.Or(cmp.Compare(a.res.Type(), b.res.Type()), cmp.Compare(a.res.ID(), b.res.ID()),
+			b.last.compare(a.last), cmp.Compare(b.body, a.body), b.first.compare(a.first))
 	})
 	labeled := make([]label.Labeled, len(all))
 	for i, x := range all {

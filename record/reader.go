@@ -8,14 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"firebreak/access"
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
 	"firebreak/policy"
-	"firebreak/search"
 )
 
 // Reader is the only way to clinical content. Every method writes the audit
@@ -37,7 +35,6 @@ type view struct {
 	stamps  []stamp // what it was made from; the first is the surviving record
 	patient fhir.Ref
 	bytes   int64
-	index   func() *search.Index[policy.Released]
 }
 
 // member tells whether the patient's record is part of the chart.
@@ -98,9 +95,7 @@ func (r *Reader) make(ctx context.Context, c access.Caller, chart string) (*view
 	if !ok || err != nil {
 		return nil, err
 	}
-	v := r.p.View(c, l.chart)
-	return &view{View: v, stamps: l.stamps, patient: l.chart.Patient, bytes: l.bytes,
-		index: sync.OnceValue(func() *search.Index[policy.Released] { return search.NewIndex(v.All()) })}, nil
+	return &view{View: r.p.View(c, l.chart), stamps: l.stamps, patient: l.chart.Patient, bytes: l.bytes}, nil
 }
 
 const chartVersion = `SELECT version FROM chart WHERE chart = $1`

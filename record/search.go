@@ -237,7 +237,7 @@ func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []fou
 		return nil, nil, err
 	}
 	var out []found
-	for _, m := range v.index().Run(s.q).Matches {
+	for _, m := range v.Index().Run(s.q).Matches {
 		if s.elsewhere(m, v) {
 			continue
 		}
@@ -378,7 +378,7 @@ func (s *seeking) fill(page Page, matches []found, more bool) (Page, error) {
 		have[m.Resource().Ref()] = true
 	}
 	for _, v := range order {
-		for _, inc := range v.index().Include(s.q, by[v]) {
+		for _, inc := range v.Index().Include(s.q, by[v]) {
 			ref := inc.Resource().Ref()
 			if !have[ref] && v.reaches(s.caller, auth.Read, ref.Type) {
 				have[ref] = true

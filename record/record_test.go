@@ -1,0 +1,592 @@
+package record_test
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"firebreak/access"
+	"firebreak/access/accesstest"
+	"firebreak/audit"
+	"firebreak/fhir"
+	"firebreak/inbox"
+	"firebreak/label"
+	"firebreak/record"
+)
+
+func TestOpenRefusesToRunWithoutAudit(t *testing.T) {
+	rules, err := label.Default()
+	must(t, err)
+	if _, err := record.Open(ctx, record.Config{DSN: filepath.Join(t.TempDir(), "x.db"), Rules: rules}); err == nil {
+		t.Error("a record without an audit log was opened")
+	}
+}
+
+func TestSameMessageIsStoredOnceHoweverItComes(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		worlds := []*world{w, w.beside()}
+		m := inbox.Message{Source: "ward", Kind: inbox.HL7v2, ControlID: "7", Received: noon, Body: []byte("the same")}
+		var mu sync.Mutex
+		firsts, ids := 0, map[inbox.ID]bool{}
+		var wg sync.WaitGroup
+		for i := range 32 {
+			wg.Go(func() {
+				r, err := worlds[i%2].Put(ctx, m)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				ids[r.ID] = true
+				if !r.Duplicate {
+					firsts++
+				}
+				if r.Flagged {
+					t.Error("the same content was flagged")
+				}
+			})
+		}
+		wg.Wait()
+		if firsts != 1 || len(ids) != 1 {
+			t.Errorf("stored %d times under %d numbers", firsts, len(ids))
+		}
+		for name, c := range map[string]struct {
+			change             func(*inbox.Message)
+			duplicate, flagged bool
+		}{
+			"later, from elsewhere":        {func(m *inbox.Message) { m.Received, m.Peer = noon.Add(time.Hour), "p" }, true, false},
+			"another source":               {func(m *inbox.Message) { m.Source = "lab" }, false, false},
+			"the same id, other content":   {func(m *inbox.Message) { m.Body = []byte("other") }, false, true},
+			"no id, the same content":      {func(m *inbox.Message) { m.ControlID = "" }, false, false},
+			"another id, the same content": {func(m *inbox.Message) { m.ControlID = "8" }, false, false},
+		} {
+			m := m
+			c.change(&m)
+			r, err := w.Put(ctx, m)
+			must(t, err)
+			if r.Duplicate != c.duplicate || r.Flagged != c.flagged {
+				t.Errorf("%s: duplicate %v, flagged %v", name, r.Duplicate, r.Flagged)
+			}
+			again, err := w.Put(ctx, m)
+			must(t, err)
+			if !again.Duplicate || again.ID != r.ID || again.Flagged != r.Flagged {
+				t.Errorf("%s, again: %+v after %+v", name, again, r)
+			}
+		}
+	})
+}
+
+func TestQueueKeepsMessagesWholeAndInOrder(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		var all []record.Stored
+		for range 5 {
+			all = append(all, w.put(said{}))
+		}
+		q := w.Queue()
+		must(t, w.commit(all[0], said{Resources: []fhir.Resource{patient(t, "a", "Ash", "1980-01-02", "1")}}))
+		must(t, q.Hold(ctx, all[1].ID, "PID-3 in segment 2: no identifier"))
+		pending, err := q.Pending(ctx, 0, 10)
+		must(t, err)
+		var ids []inbox.ID
+		for _, p := range pending {
+			ids = append(ids, p.ID)
+		}
+		if want := []inbox.ID{all[2].ID, all[3].ID, all[4].ID}; !slices.Equal(ids, want) {
+			t.Errorf("pending %v, want %v", ids, want)
+		}
+		if p := pending[0]; string(p.Body) != string(all[2].Body) || !p.Received.Equal(all[2].Received) || p.Source != "ward" || p.ControlID != all[2].ControlID {
+			t.Errorf("came back as %+v", p)
+		}
+		for i, want := range []record.State{record.Done, record.OnHold, record.Pending} {
+			got, _, err := w.State(ctx, all[i].ID)
+			must(t, err)
+			if got != want {
+				t.Errorf("message %d is %s, want %s", i, got, want)
+			}
+		}
+		held, err := w.Held(ctx, 0, 10)
+		must(t, err)
+		if len(held) != 1 || held[0].ID != all[1].ID || !strings.HasPrefix(held[0].Reason, "PID-3") {
+			t.Errorf("held %+v", held)
+		}
+		must(t, q.Release(ctx, all[0].ID, all[1].ID, 999))
+		s, err := w.Stats(ctx)
+		must(t, err)
+		if s.Pending != 5 || s.Held != 0 || s.Last != all[4].ID {
+			t.Errorf("%+v", s)
+		}
+		if _, err := q.Message(ctx, 999); err != record.ErrUnknown {
+			t.Errorf("an unknown message: %v", err)
+		}
+		if st, _, _ := w.State(ctx, 999); st != record.Unknown {
+			t.Errorf("an unknown message is %s", st)
+		}
+	})
+}
+
+func TestProviderSeesWhatIsNotWithheld(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), hiv(t, "a", "hiv", "reactive"))
+		me := physician(t)
+		if got := w.value(me, thing("a", "Observation", "na")); got != "140" {
+			t.Errorf("sodium is %s", got)
+		}
+		if got := w.value(me, thing("a", "Observation", "hiv")); got != "absent" {
+			t.Errorf("HIV is %s", got)
+		}
+		if got := w.value(record.Ask{}, thing("a", "Observation", "na")); got != "absent" {
+			t.Errorf("nobody sees %s", got)
+		}
+		v, err := w.reader.Chart(ctx, me, thing("a", "Patient", ""))
+		must(t, err)
+		if len(v.All()) != 2 {
+			t.Errorf("the chart shows %d resources", len(v.All()))
+		}
+		for _, ref := range []fhir.Ref{thing("b", "Patient", ""), thing("a", "Observation", "na")} {
+			if _, err := w.reader.Chart(ctx, me, ref); !absent(err) {
+				t.Errorf("chart of %s: %v", ref.Type, err)
+			}
+		}
+	})
+}
+
+// Absent and withheld are told in the same words.
+func TestAbsentAndWithheldAreTheSame(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), hiv(t, "a", "hiv", "reactive"), sodium(t, "a", "na", "140"))
+		me := physician(t)
+		var texts []string
+		for _, ref := range []fhir.Ref{
+			thing("a", "Observation", "hiv"), thing("a", "Observation", "none"), thing("nobody", "Observation", "x"),
+			{Type: "Observation", ID: "given-id"}, {Type: "Patient", ID: "nobody"}, {Type: "Condition", ID: thing("a", "", "na").ID},
+		} {
+			_, one := w.reader.Get(ctx, me, ref)
+			_, two := w.reader.VRead(ctx, me, ref, "abc")
+			_, three := w.reader.History(ctx, me, ref)
+			for _, err := range []error{one, two, three} {
+				s, b := fhir.Outcome(err)
+				texts = append(texts, fmt.Sprint(s, string(b)))
+			}
+		}
+		slices.Sort(texts)
+		if texts = slices.Compact(texts); len(texts) != 1 || !strings.HasPrefix(texts[0], "404") {
+			t.Errorf("different answers: %v", texts)
+		}
+	})
+}
+
+func TestVersions(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me, ref := physician(t), thing("a", "Observation", "na")
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"))
+		first := w.tell(sodium(t, "a", "na", "140"))
+		get := func() (string, string, time.Time) {
+			got, err := w.reader.Get(ctx, me, ref)
+			must(t, err)
+			return got.Resource().Get("valueString").Text(), got.VersionID(), got.Recorded()
+		}
+		value, v1, recorded := get()
+		if value != "140" || !recorded.Equal(first.Received) {
+			t.Errorf("%s recorded %v", value, recorded)
+		}
+		w.tell(sodium(t, "a", "na", "140"))
+		if _, v, r := get(); v != v1 || !r.Equal(recorded) {
+			t.Error("the same content is a new version")
+		}
+		w.tell(sodium(t, "a", "na", "141"))
+		value, v2, _ := get()
+		if value != "141" || v2 == v1 {
+			t.Errorf("the correction is not current: %s", value)
+		}
+		w.say(said{At: noon.Add(-time.Hour), Resources: []fhir.Resource{sodium(t, "a", "na", "139")}})
+		if value, _, _ := get(); value != "141" {
+			t.Errorf("an older fact is on top: %s", value)
+		}
+		all, err := w.reader.History(ctx, me, ref)
+		must(t, err)
+		var values []string
+		for _, x := range all {
+			values = append(values, x.Resource().Get("valueString").Text())
+			again, err := w.reader.VRead(ctx, me, ref, x.VersionID())
+			must(t, err)
+			if string(again.Resource().JSON()) != string(x.Resource().JSON()) {
+				t.Error("vread differs from history")
+			}
+		}
+		if want := []string{"141", "140", "139"}; !slices.Equal(values, want) {
+			t.Errorf("history %v, want %v", values, want)
+		}
+		back := w.tell(sodium(t, "a", "na", "140"))
+		if value, _, r := get(); value != "140" || !r.Equal(back.Received) {
+			t.Errorf("back to the first content: %s recorded %v", value, r)
+		}
+	})
+}
+
+// Any repetition and any order of a patient's messages ends in the same view.
+func TestAnyOrderEndsInTheSameState(t *testing.T) {
+	w := open(t, filepath.Join(t.TempDir(), "record.db"))
+	me := physician(t)
+	chart := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		var state []string
+		values := rapid.SliceOfN(rapid.SampledFrom([]string{"1", "2", "3"}), 1, 6).Draw(rt, "values")
+		for range 2 {
+			chart++
+			name := fmt.Sprint("c", chart, "x")
+			messages := []said{{Resources: []fhir.Resource{patient(t, name, "Ash", "1980-01-02", name)}}}
+			for _, v := range values {
+				messages = append(messages, said{Resources: []fhir.Resource{patient(t, name, "Ash", "1980-01-02", name), sodium(t, name, "na", v)}})
+			}
+			var stored []record.Stored
+			for _, m := range messages {
+				stored = append(stored, w.put(m))
+			}
+			order := make([]int, len(messages))
+			for i := range order {
+				order[i] = i
+			}
+			if len(state) > 0 {
+				order = append(order, order[:len(order)/2]...)
+				rand.New(rand.NewSource(rapid.Int64().Draw(rt, "seed"))).Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+			}
+			for _, i := range order {
+				must(t, w.commit(stored[i], messages[i]))
+			}
+			state = append(state, w.value(me, thing(name, "Observation", "na")))
+		}
+		if state[0] != state[1] || state[0] != values[len(values)-1] {
+			rt.Errorf("in order %s, shuffled %s, want %s", state[0], state[1], values[len(values)-1])
+		}
+	})
+}
+
+func TestMergeAndUnmerge(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me := physician(t)
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1-1"), sodium(t, "a", "na", "140"))
+		w.tell(patient(t, "b", "Ashe", "1980-01-02", "2"), sodium(t, "b", "na", "150"))
+		w.tell(patient(t, "c", "Elm", "1999-09-09", "3"), sodium(t, "c", "na", "160"))
+		shown := func(chart string) string {
+			v, err := w.reader.Chart(ctx, me, thing(chart, "Patient", ""))
+			must(t, err)
+			p, _ := v.Patient()
+			var values []string
+			for _, o := range v.Of("Observation") {
+				values = append(values, o.Resource().Get("valueString").Text())
+			}
+			slices.Sort(values)
+			return p.Resource().ID()[:1] + " " + strings.Join(values, ",")
+		}
+		expect := func(when string, want ...string) {
+			t.Helper()
+			for i, chart := range []string{"a", "b", "c"} {
+				if got := shown(chart); got != want[i] {
+					t.Errorf("%s: chart %s shows %q, want %q", when, chart, got, want[i])
+				}
+			}
+		}
+		expect("apart", "a 140", "b 150", "c 160")
+		merge := func(from, into string, undo bool) said {
+			return said{Links: []record.Link{{From: key(from), Into: key(into), Undo: undo}}}
+		}
+		w.say(merge("a", "b", false))
+		expect("a into b", "b 140,150", "b 140,150", "c 160")
+		found, err := w.reader.Find(ctx, me, record.Find{Number: "11"})
+		must(t, err)
+		if len(found) != 1 || found[0].Resource().ID() != key("b") {
+			t.Errorf("the merged number finds %d", len(found))
+		}
+		second := w.say(merge("c", "a", false))
+		expect("c into a", "b 140,150,160", "b 140,150,160", "b 140,150,160")
+		w.tell(sodium(t, "a", "late", "141")) // what comes for a merged record is in the chart
+		expect("a later result", "b 140,141,150,160", "b 140,141,150,160", "b 140,141,150,160")
+		w.say(merge("a", "b", true))
+		expect("a apart from b", "a 140,141,160", "b 150", "a 140,141,160")
+		must(t, w.commit(second, merge("c", "a", false))) // a replay of the old word changes nothing
+		expect("replayed", "a 140,141,160", "b 150", "a 140,141,160")
+		w.say(merge("a", "c", false))
+		expect("turned round", "c 140,141,160", "b 150", "c 140,141,160")
+	})
+}
+
+func TestFind(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me := physician(t)
+		w.tell(patient(t, "a", "Müller-Lüdenscheidt", "1980-01-02", "123 456-7"))
+		w.tell(patient(t, "b", "Muller", "1980-01-02", "222"))
+		w.tell(patient(t, "c", "O'Neill", "1981-05-06", "333"))
+		for i := range 12 {
+			w.tell(patient(t, fmt.Sprint("s", i), "Smith", "1970-01-01", fmt.Sprint("s", i)))
+		}
+		for _, c := range []struct {
+			find   record.Find
+			want   string
+			status int
+		}{
+			{find: record.Find{Number: "123 456-7"}, want: "a"},
+			{find: record.Find{Number: "1234567"}, want: "a"},
+			{find: record.Find{Number: "12"}, want: ""},
+			{find: record.Find{Family: "MULLER", Birth: "1980-01-02"}, want: "ab"},
+			{find: record.Find{Family: "müller lüdenscheidt", Birth: "1980-01-02"}, want: "a"},
+			{find: record.Find{Family: "oneill", Birth: "1981-05-06"}, want: "c"},
+			{find: record.Find{Family: "oneill", Birth: "1981-05-07"}, want: ""},
+			{find: record.Find{Family: "Mull", Birth: "1980-01-02"}, want: ""},
+			{find: record.Find{Family: "oneill"}, want: "c"},
+			{find: record.Find{Family: "Smith"}, status: 400},
+			{find: record.Find{Family: "Smith", Birth: "1970-01-01"}, status: 400},
+			{find: record.Find{Family: "S", Birth: "1970-01-01"}, status: 400},
+			{find: record.Find{Family: "%%", Birth: "1970-01-01"}, status: 400},
+			{find: record.Find{}, status: 400},
+		} {
+			found, err := w.reader.Find(ctx, me, c.find)
+			got := ""
+			for _, p := range found {
+				got += p.Resource().ID()[:1]
+			}
+			if got != c.want || status(err) != c.status {
+				t.Errorf("%+v finds %q, %v", c.find, got, err)
+			}
+		}
+	})
+}
+
+// A source gives its own ids: they are found, stay with their patient and
+// their source, and what belongs to no patient is seen from charts that name it.
+func TestGivenIDs(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me := physician(t)
+		p := parse(t, `{"resourceType":"Patient","id":"p-1","name":[{"family":"Oak"}]}`)
+		o := func(value, patient string) fhir.Resource {
+			return parse(t, `{"resourceType":"Observation","id":"o-1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"2951-2","display":"Sodium"}]},"subject":{"reference":"Patient/%s"},"performer":[{"reference":"Practitioner/dr"}],"valueString":%q}`, patient, value)
+		}
+		give := func(source string, rs ...fhir.Resource) error {
+			s := said{Source: source, Given: true, Resources: rs}
+			return w.commit(w.put(s), s)
+		}
+		must(t, give("ehr", p, o("1", "p-1")))
+		ref := fhir.Ref{Type: "Observation", ID: "o-1"}
+		if got := w.value(me, ref); got != "1" {
+			t.Errorf("it is %s", got)
+		}
+		must(t, give("ehr", o("2", "p-1")))
+		if got := w.value(me, ref); got != "2" {
+			t.Errorf("after an update it is %s", got)
+		}
+		for name, err := range map[string]error{
+			"another source":  give("other", o("3", "p-1")),
+			"another patient": give("ehr", o("4", "p-2")),
+		} {
+			held, ok := err.(*inbox.HeldError)
+			if !ok || !strings.HasPrefix(held.Reason, "Observation") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if got := w.value(me, ref); got != "2" {
+			t.Errorf("after what was refused it is %s", got)
+		}
+		// The practitioner comes later, from the same source.
+		v, err := w.reader.Chart(ctx, me, fhir.Ref{Type: "Patient", ID: "p-1"})
+		must(t, err)
+		if len(v.Of("Practitioner")) != 0 {
+			t.Error("a practitioner nobody sent")
+		}
+		must(t, give("ehr", parse(t, `{"resourceType":"Practitioner","id":"dr","name":[{"family":"Good"}]}`)))
+		v, err = w.reader.Chart(ctx, me, fhir.Ref{Type: "Patient", ID: "p-1"})
+		must(t, err)
+		if len(v.Of("Practitioner")) != 1 {
+			t.Error("the chart does not show whom it names")
+		}
+		if _, err := w.reader.Get(ctx, me, fhir.Ref{Type: "Practitioner", ID: "dr"}); err != nil {
+			t.Errorf("the practitioner: %v", err)
+		}
+		// Deleted, and made anew.
+		gone := said{Source: "ehr", Given: true}
+		stub := w.rules.Label([]fhir.Resource{parse(t, `{"resourceType":"Observation","id":"o-1"}`)})[0]
+		stored := w.put(gone)
+		must(t, w.Queue().Commit(ctx, stored, record.Change{Resources: []record.Entry{{Labeled: stub, At: stored.Received, Deleted: true, Alias: true}}}))
+		if got := w.value(me, ref); got != "absent" {
+			t.Errorf("deleted, it is %s", got)
+		}
+		must(t, give("ehr", o("5", "p-1")))
+		if got := w.value(me, ref); got != "5" {
+			t.Errorf("made anew, it is %s", got)
+		}
+	})
+}
+
+// Two processes on one database: what one writes the other shows at once.
+func TestCacheIsDroppedByAnotherProcess(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		other, me, ref := w.beside(), physician(t), thing("a", "Observation", "na")
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
+		for i := range 5 {
+			want := fmt.Sprint(141 + i)
+			for _, r := range []*world{w, other} {
+				r.value(me, ref) // now both hold it ready
+			}
+			writer := []*world{w, other}[i%2]
+			writer.n = 10 + i
+			writer.tell(sodium(t, "a", "na", want))
+			for _, r := range []*world{w, other} {
+				if got := r.value(me, ref); got != want {
+					t.Errorf("shows %s after %s was written", got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestRelabelWithholdsUntilJudged(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me, ref := physician(t), thing("a", "Observation", "na")
+		// Judged by rules of another version.
+		s := said{Resources: []fhir.Resource{patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"), hiv(t, "a", "hiv", "reactive")}}
+		stored := w.put(s)
+		var c record.Change
+		for _, r := range s.Resources {
+			c.Resources = append(c.Resources, record.Entry{Labeled: w.rules.Restore(r, nil, nil, "older rules"), Chart: key("a"), At: stored.Received})
+		}
+		must(t, w.Queue().Commit(ctx, stored, c))
+		if got := w.value(me, ref); got != "absent" {
+			t.Errorf("what older rules judged is %s", got)
+		}
+		n, err := w.Relabel(ctx)
+		must(t, err)
+		if n != 3 {
+			t.Errorf("judged %d", n)
+		}
+		if got := w.value(me, ref); got != "140" {
+			t.Errorf("after relabelling it is %s", got)
+		}
+		if got := w.value(me, thing("a", "Observation", "hiv")); got != "absent" {
+			t.Errorf("HIV is %s", got)
+		}
+		if n, err := w.Relabel(ctx); n != 0 || err != nil {
+			t.Errorf("again: %d, %v", n, err)
+		}
+	})
+}
+
+// What is judged sensitive in one message and not in another is sensitive.
+func TestLabelsOfOneContentAddUp(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me, ref := physician(t), thing("a", "Observation", "na")
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
+		s := said{}
+		stored := w.put(s)
+		l := w.rules.Restore(sodium(t, "a", "na", "140"), []label.Label{label.HIV}, nil, w.rules.Version())
+		must(t, w.Queue().Commit(ctx, stored, record.Change{Resources: []record.Entry{{Labeled: l, Chart: key("a"), At: stored.Received}}}))
+		if got := w.value(me, ref); got != "absent" {
+			t.Errorf("it is %s", got)
+		}
+		w.tell(sodium(t, "a", "na", "140"))
+		if got := w.value(me, ref); got != "absent" {
+			t.Errorf("said again without the label it is %s", got)
+		}
+	})
+}
+
+func TestFreshnessIsPerFeed(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.say(said{Source: "lab"})
+		last := w.say(said{Source: "ward"})
+		feeds, err := w.reader.Freshness(ctx)
+		must(t, err)
+		if len(feeds) != 2 || feeds[0].Source != "lab" || feeds[1].Source != "ward" || !feeds[1].Last.Equal(last.Received) {
+			t.Errorf("%+v", feeds)
+		}
+	})
+}
+
+func TestTokenForOnePatientReachesOnlyThat(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		for _, c := range []string{"a", "b"} {
+			w.tell(patient(t, c, "Ash", "1980-01-02", c+"-1"), sodium(t, c, "na", "140"))
+		}
+		app := ask(accesstest.App(t, access.Physician, "patient/Observation.rs", key("a")))
+		if got := w.value(app, thing("a", "Observation", "na")); got != "140" {
+			t.Errorf("own patient: %s", got)
+		}
+		for _, ref := range []fhir.Ref{thing("b", "Observation", "na"), thing("a", "Patient", "")} {
+			if _, err := w.reader.Get(ctx, app, ref); !absent(err) {
+				t.Errorf("%s: %v", ref.Type, err)
+			}
+		}
+	})
+}
+
+// Every read and every refusal is in the log before the answer, and without
+// the log there is no answer.
+func TestNoAuditNoAnswer(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me, ref := physician(t), thing("a", "Observation", "na")
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "number-12345"), sodium(t, "a", "na", "one hundred forty"))
+		reads := map[string]func() error{
+			"get":     func() error { _, err := w.reader.Get(ctx, me, ref); return err },
+			"vread":   func() error { _, err := w.reader.VRead(ctx, me, ref, "x"); return err },
+			"history": func() error { _, err := w.reader.History(ctx, me, ref); return err },
+			"chart":   func() error { _, err := w.reader.Chart(ctx, me, thing("a", "Patient", "")); return err },
+			"absent":  func() error { _, err := w.reader.Get(ctx, me, thing("z", "Patient", "")); return err },
+			"find":    func() error { _, err := w.reader.Find(ctx, me, record.Find{Number: "number-12345"}); return err },
+			"find2": func() error {
+				_, err := w.reader.Find(ctx, me, record.Find{Family: "Ash", Birth: "1980-01-02"})
+				return err
+			},
+			"search": func() error { _, err := w.search(me, "Observation", "patient="+key("a"), ""); return err },
+			"browse": func() error { _, err := w.search(me, "Observation", "code=x", ""); return err },
+		}
+		for name, read := range reads {
+			before := w.log.Head().N
+			read()
+			if w.log.Head().N != before+1 {
+				t.Errorf("%s wrote %d entries", name, w.log.Head().N-before)
+			}
+		}
+		must(t, w.log.Close())
+		for name, read := range reads {
+			if err := read(); err == nil || status(err) != 0 {
+				t.Errorf("%s without a log: %v", name, err)
+			}
+		}
+		if n, err := audit.Verify(w.dir); n < int64(len(reads)) || err != nil {
+			t.Errorf("%d entries, %v", n, err)
+		}
+		names, _ := filepath.Glob(filepath.Join(w.dir, "audit-*"))
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			must(t, err)
+			for _, secret := range []string{"Ash", "1980-01", "12345", "forty", "code=x"} {
+				if strings.Contains(string(b), secret) {
+					t.Errorf("the log holds %q", secret)
+				}
+			}
+		}
+	})
+}
+
+func TestAuditHeadIsAnchoredInTheDatabase(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"))
+		w.value(physician(t), thing("a", "Patient", ""))
+		head := w.log.Head()
+		must(t, w.Close())
+		anchors, err := w.beside().Anchors(ctx)
+		must(t, err)
+		if len(anchors) != 1 || anchors[0] != head {
+			t.Errorf("anchors %v, head %v", anchors, head)
+		}
+		if _, err := audit.Verify(w.dir, anchors...); err != nil {
+			t.Error(err)
+		}
+	})
+}
