@@ -36,7 +36,7 @@ func (r Resource) WithoutReferences(drop func(Ref) bool) (Resource, error) {
 	p := pruner{editor: editor{r: r}}
 	refSites(r, func(s refSite) {
 		if ref, ok := ParseRef(s.value.Text()); ok && drop(ref) {
-			holders[p.offset(s.holder)] = true
+			holders[s.holder] = true
 		}
 	})
 	if len(holders) == 0 {

@@ -27,45 +27,70 @@ func ParseRef(s string) (Ref, bool) {
 
 // refSite is a string in a resource that may hold a reference.
 type refSite struct {
-	holder Node // the object it stands in: a Reference, an Attachment, ...
+	holder int // where the object begins that it stands in: a Reference, an Attachment, ...
 	value  Node
 }
 
 // refSites calls f for every string that R4 uses as an address of another
 // resource: Reference.reference, the url of whatever is not an extension
 // (Attachment.url names a Binary), and the valueUri and valueUrl of extensions.
-// Contained resources are looked through too.
+// Contained resources are looked through too. It reads r once, without
+// recursion, for it runs over whole charts.
 func refSites(r Resource, f func(refSite)) {
-	var walk func(n Node, extension bool)
-	walk = func(n Node, extension bool) {
-		switch k := n.Kind(); k {
-		case '{':
-			for c := n.open(k); c.next(); {
-				v := c.value()
-				switch v.Kind() {
-				case '"':
-					if refName(&c, extension) {
-						f(refSite{holder: n, value: v})
-					}
-				case '{', '[':
-					walk(v, c.nameIs("extension") || c.nameIs("modifierExtension"))
-				}
-			}
-		case '[':
-			for c := n.open(k); c.next(); {
-				walk(c.value(), extension)
-			}
-		}
+	type level struct {
+		start     int
+		object    bool
+		extension bool // an extension, or an array of them
 	}
-	walk(r.Root(), false)
+	var (
+		b      = r.json
+		levels = make([]level, 0, 16)
+		name   []byte // of the current member, with quotes
+		valued bool   // its colon was read
+	)
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case '{', '[':
+			in := level{start: i, object: b[i] == '{'}
+			if n := len(levels); n > 0 {
+				in.extension = levels[n-1].extension && !levels[n-1].object || levels[n-1].object && isExtension(name)
+			}
+			levels = append(levels, in)
+			valued = false
+		case '}', ']':
+			levels = levels[:len(levels)-1]
+			valued = false
+		case ',':
+			valued = false
+		case ':':
+			valued = true
+		case '"':
+			end := skipString(b, i)
+			switch at := &levels[len(levels)-1]; {
+			case !at.object:
+			case !valued:
+				name = b[i:end]
+			case isAddress(name, at.extension):
+				f(refSite{holder: at.start, value: Node{b[i:end]}})
+			}
+			i = end
+			continue
+		}
+		i++
+	}
 }
 
-// refName tells whether the current member's string is an address.
-func refName(c *cursor, extension bool) bool {
-	switch {
-	case c.nameIs("reference"), c.nameIs("valueUri"), c.nameIs("valueUrl"):
+func isExtension(name []byte) bool {
+	n := Node{name}
+	return n.Is("extension") || n.Is("modifierExtension")
+}
+
+// isAddress tells whether a member's string is an address.
+func isAddress(name []byte, extension bool) bool {
+	switch n := (Node{name}); {
+	case n.Is("reference"), n.Is("valueUri"), n.Is("valueUrl"):
 		return true
-	case c.nameIs("url"):
+	case n.Is("url"):
 		return !extension
 	}
 	return false
