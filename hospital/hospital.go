@@ -136,7 +136,7 @@ func (h *Hospital) History(i int) []Message {
 	}
 	slices.SortStableFunc(w.out, func(a, b Message) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
 	for n := range w.out {
-		w.out[n].Body = bytes.Replace(w.out[n].Body, []byte(controlID), fmt.Appendf(nil, "%d.%d", i+1, n+1), 1)
+		w.out[n].Body = bytes.Replace(w.out[n].Body, []byte(controlID), fmt.Appendf(nil, "%d%08x", i, w.r.Uint32()), 1)
 	}
 	return w.out
 }
