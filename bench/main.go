@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -14,8 +15,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"time"
-
-	"firebreak/internal/corpus"
 )
 
 func main() {
@@ -34,7 +33,7 @@ func main() {
 	flag.DurationVar(&b.each, "each", 8*time.Second, "time for each load")
 	flag.IntVar(&b.connections, "connections", 16, "connections of each load")
 	flag.StringVar(&b.dir, "dir", "", "folder for the stores, kept between runs; default a temporary one")
-	flag.StringVar(&b.stream, "stream", filepath.Join(corpus.Shared(), "corpus", "hl7v2", "simhospital", "stream.hl7.gz"), "HL7 v2 messages to send")
+	flag.StringVar(&b.stream, "stream", filepath.Join(cmp.Or(os.Getenv("FIREBREAK_SHARED"), "../shared"), "corpus", "hl7v2", "simhospital", "stream.hl7.gz"), "HL7 v2 messages to send")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of the server; they slow it a little")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
