@@ -62,10 +62,9 @@ func (r *Record) load(ctx context.Context, key string) (l loaded, ok bool, err e
 				return err
 			}
 		}
-		if err := r.directory(ctx, tx, &l, &all); err != nil {
+		if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all); err != nil {
 			return err
 		}
-		l.chart.Histories = r.histories(all)
 		for _, x := range all {
 			l.bytes += int64(len(x.res.JSON())) + rowBytes
 		}
@@ -158,52 +157,52 @@ func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args .
 	}, text, args...)
 }
 
-// directory adds the resources that the chart points at and that belong to no
-// patient. A chart that points at anything outside itself depends on all
-// directories, for what it names may come later.
-func (r *Record) directory(ctx context.Context, tx *sqldb.Tx, l *loaded, all *[]row) error {
+// complete settles the chart, and adds the resources that it points at and that
+// belong to no patient. A chart that points at such things outside itself depends
+// on all directories, for what it names may come later.
+func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []row) ([]row, []chart.History, error) {
 	have := map[fhir.Ref]bool{}
-	for _, x := range *all {
-		have[x.res.Ref()] = true
-	}
-	var missing []fhir.Ref
-	look := func(rows []row) {
-		for _, x := range rows {
-			for _, ref := range x.res.References() {
-				if !have[ref] && !fhir.IsPatientCompartment(ref.Type) {
-					have[ref] = true
-					missing = append(missing, ref)
+	for first := true; ; first = false {
+		histories := r.histories(all)
+		for _, h := range histories {
+			have[h[0].Resource().Ref()] = true
+		}
+		var missing []fhir.Ref
+		for _, h := range histories {
+			for _, v := range h {
+				for _, link := range v.Links() {
+					if !have[link.To] && !fhir.IsPatientCompartment(link.To.Type) {
+						have[link.To] = true
+						missing = append(missing, link.To)
+					}
 				}
 			}
 		}
-	}
-	look(*all)
-	if len(missing) == 0 {
-		return nil
-	}
-	version, _, err := stampOf(ctx, tx, directories)
-	if err != nil {
-		return err
-	}
-	l.stamps = append(l.stamps, stamp{directories, version})
-	for len(missing) > 0 {
-		ref := missing[len(missing)-1]
-		missing = missing[:len(missing)-1]
-		var home string
-		err := tx.Each(ctx, func(scan func(...any) error) error { return scan(&home) }, findAlias, ref.Type, ref.ID)
-		if err != nil {
-			return err
+		if first && len(missing) > 0 {
+			version, _, err := stampOf(ctx, tx, directories)
+			if err != nil {
+				return nil, nil, err
+			}
+			l.stamps = append(l.stamps, stamp{directories, version})
 		}
-		if home == "" {
-			continue
+		before := len(all)
+		for _, ref := range missing {
+			var home string
+			err := tx.Each(ctx, func(scan func(...any) error) error { return scan(&home) }, findAlias, ref.Type, ref.ID)
+			if err != nil {
+				return nil, nil, err
+			}
+			if home == "" {
+				continue
+			}
+			if err := readRows(ctx, tx, &all, resourceRows, home, ref.Type, ref.ID); err != nil {
+				return nil, nil, err
+			}
 		}
-		before := len(*all)
-		if err := readRows(ctx, tx, all, resourceRows, home, ref.Type, ref.ID); err != nil {
-			return err
+		if len(all) == before {
+			return all, histories, nil
 		}
-		look((*all)[before:])
 	}
-	return nil
 }
 
 func stampOf(ctx context.Context, tx *sqldb.Tx, key string) (version int64, root string, err error) {
