@@ -180,7 +180,7 @@ type codeHit struct {
 func nine(code string) string {
 	code = strings.TrimSpace(code)
 	head, rest, ok := strings.Cut(code, ".")
-	if digit(head[0:1][0]) && (ok || len(head) < 3) {
+	if head != "" && digit(head[0]) && (ok || len(head) < 3) {
 		for len(head) < 3 {
 			head = "0" + head
 		}

@@ -3,6 +3,8 @@ package label
 import (
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"firebreak/fhir"
 )
@@ -77,21 +79,36 @@ func (r *Rules) broken(all []Labeled) {
 			continue
 		}
 		next := v.Text()
-		if before >= 0 && text != "" && next != "" && letter(text[len(text)-1]) && letter(next[0]) {
-			seam := text[max(0, len(text)-80):] + "\n" + next[:min(len(next), 80)]
-			for _, h := range r.match.judge(strings.ToValidUTF8(seam, ""), inNote).hits {
+		if before >= 0 {
+			for _, h := range r.seam(text, next) {
 				rule := &r.match.rules[h.rule]
-				if slices.Contains(all[before].labels, rule.label) || slices.Contains(all[i].labels, rule.label) {
-					continue // one of them says so by itself
-				}
 				for _, k := range []int{before, i} {
-					all[k].labels = sorted(all[k].labels, rule.label)
-					all[k].reasons = append(all[k].reasons, Reason{rule.label, rule.name, "Observation.valueString", clip(h.evidence)})
+					if !slices.Contains(all[k].labels, rule.label) {
+						all[k].labels = sorted(all[k].labels, rule.label)
+						all[k].reasons = append(all[k].reasons, Reason{rule.label, rule.name, "Observation.valueString", clip(h.evidence)})
+					}
 				}
 			}
 		}
 		before, text = i, next
 	}
+}
+
+// seam is what is found where two texts meet, in the word that their ends make
+// together, and in neither end alone.
+func (r *Rules) seam(a, b string) []hit {
+	head, tail := a[strings.LastIndexFunc(strings.TrimRightFunc(a, unicode.IsLetter), unicode.IsSpace)+1:], b
+	if k := strings.IndexFunc(b, func(c rune) bool { return !unicode.IsLetter(c) }); k >= 0 {
+		tail = b[:k]
+	}
+	last, _ := utf8.DecodeLastRuneInString(head)
+	if !unicode.IsLetter(last) || tail == "" || len(head)+len(tail) > 80 {
+		return nil
+	}
+	alone := append(r.match.judge(head, inNote).hits, r.match.judge(tail, inNote).hits...)
+	return slices.DeleteFunc(r.match.judge(head+tail, inNote).hits, func(h hit) bool {
+		return slices.ContainsFunc(alone, func(x hit) bool { return r.match.rules[x.rule].label == r.match.rules[h.rule].label })
+	})
 }
 
 // What a message is about, by type, strongest first. A message with a report is
@@ -192,5 +209,18 @@ func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string) {
 		return nil
 	}
 	slices.Sort(clauses)
-	return clauses
+	// What is hidden with hiv is hidden with hiv or sti: the wider says nothing more.
+	return slices.DeleteFunc(slices.Clone(clauses), func(c string) bool {
+		return slices.ContainsFunc(clauses, func(d string) bool { return c != d && within(d, c) })
+	})
+}
+
+// within tells whether each label of a is one of b.
+func within(a, b string) bool {
+	for name := range strings.SplitSeq(a, "+") {
+		if !slices.Contains(strings.Split(b, "+"), name) {
+			return false
+		}
+	}
+	return true
 }

@@ -50,7 +50,7 @@ func pdfText(b []byte) string {
 		body := rest[:end]
 		rest = rest[end:]
 		rest = bytes.TrimPrefix(rest, []byte("endstream"))
-		if bytes.Contains(dict, []byte("/Image")) && !bytes.Contains(dict, []byte("/Metadata")) {
+		if !bytes.Contains(dict, []byte("/Metadata")) && hasAny(dict, "/Image", "/Length1", "/Type1C", "/CIDFontType0C", "/OpenType", "/XRef") { // pictures, fonts
 			continue
 		}
 		body = unfilter(dict, body, left)
@@ -67,7 +67,7 @@ func pdfText(b []byte) string {
 		case bytes.Contains(body, []byte("<x:xmpmeta")) || bytes.Contains(dict, []byte("/Metadata")):
 			out.WriteString(stripped(readable(body)))
 			out.WriteByte('\n')
-		default:
+		case hasAny(dict, "/ObjStm", "/XFA") || hasAny(body, "Tj", "TJ", ")'", ") '", ">'", `"`):
 			shown = append(shown, body)
 		}
 	}
@@ -84,6 +84,15 @@ func pdfText(b []byte) string {
 		}
 	}
 	return out.String()
+}
+
+func hasAny(b []byte, words ...string) bool {
+	for _, w := range words {
+		if bytes.Contains(b, []byte(w)) {
+			return true
+		}
+	}
+	return false
 }
 
 // unfilter undoes a stream's filters, as many as are known, up to max bytes.
@@ -154,12 +163,23 @@ func hexBytes(b []byte) []byte {
 	return out
 }
 
-// pdfStrings reads every string of a content stream or of a file's objects.
-// Strings of one TJ array belong together; a wide gap or a new operator parts
-// them.
-func pdfStrings(b []byte, tables map[uint32]string) string {
+// pdfStrings reads every string of a content stream or of a file's objects,
+// twice when text is shown in it: once with each string by itself, and once with
+// those of a line run together, for a word is often shown in pieces.
+func pdfStrings(b []byte, table map[uint32]string) string {
+	text := pdfRead(b, table, false)
+	if hasAny(b, "Tj", "TJ") {
+		text += "\n" + pdfRead(b, table, true)
+	}
+	return text
+}
+
+// pdfRead reads the strings of b in order. Strings of one TJ array belong
+// together, but for a wide gap between; a new line parts words.
+func pdfRead(b []byte, table map[uint32]string, together bool) string {
 	var out strings.Builder
 	array := false
+	last := 0 // where the last number begins
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '%':
@@ -169,8 +189,8 @@ func pdfStrings(b []byte, tables map[uint32]string) string {
 		case c == '(':
 			s, next := literal(b, i)
 			i = next - 1
-			out.WriteString(decoded(s, tables))
-			if !array {
+			out.WriteString(decoded(s, table))
+			if !array && !together {
 				out.WriteByte(' ')
 			}
 		case c == '<' && i+1 < len(b) && b[i+1] == '<':
@@ -180,19 +200,27 @@ func pdfStrings(b []byte, tables map[uint32]string) string {
 			if end < 0 {
 				return out.String()
 			}
-			out.WriteString(decoded(hexBytes(b[i+1:i+end]), tables))
+			out.WriteString(decoded(hexBytes(b[i+1:i+end]), table))
 			i += end
-			if !array {
+			if !array && !together {
 				out.WriteByte(' ')
 			}
 		case c == '[':
 			array = true
 		case c == ']':
 			array = false
-			out.WriteByte(' ')
+			if !together {
+				out.WriteByte(' ')
+			}
 		case array && c == '-' && i+3 < len(b) && digit(b[i+1]) && digit(b[i+2]) && digit(b[i+3]): // a gap of 0.1 em or more
 			out.WriteByte(' ')
-		case c == 'T' && i+1 < len(b) && (b[i+1] == '*' || b[i+1] == 'd' || b[i+1] == 'D' || b[i+1] == 'm'):
+		case (digit(c) || c == '-' || c == '.') && i > 0 && b[i-1] == ' ':
+			last = i
+		case c == 'T' && i+1 < len(b) && (b[i+1] == 'd' || b[i+1] == 'D'): // x y Td: to the right, or another line
+			if !together || strings.Trim(string(b[last:i]), "0. \r\n") != "" {
+				out.WriteByte('\n')
+			}
+		case c == 'T' && i+1 < len(b) && (b[i+1] == '*' || b[i+1] == 'm'):
 			out.WriteByte('\n')
 		}
 	}

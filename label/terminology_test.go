@@ -5,9 +5,9 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -189,7 +189,6 @@ func pdfOf(text string) string {
 func TestTerminology(t *testing.T) {
 	r := rules(t)
 	show := os.Getenv("LABEL_MISSES") != ""
-	type score struct{ hit, all int }
 	scores := map[string]*score{}
 	count := func(key string, ok bool) {
 		s := scores[key]
@@ -211,7 +210,7 @@ func TestTerminology(t *testing.T) {
 		if strings.HasPrefix(file, "tricky") {
 			continue
 		}
-		for _, row := range table(t, filepath.Base(path)) {
+		for i, row := range table(t, filepath.Base(path)) {
 			got := r.Label([]fhir.Resource{resource(t, listed(row))})[0]
 			if file == "negative" {
 				bad := len(got.labels) > 0 && got.labels[0] != Unclassified
@@ -225,6 +224,10 @@ func TestTerminology(t *testing.T) {
 			ok := got.Has(Label(row["category"]))
 			count(row["tier"]+" "+file, ok)
 			count(row["tier"], ok)
+			bare := maps.Clone(row)
+			bare["code"] = "" // what the words find: codes that no list holds come with names like these
+			count(row["tier"]+" by name alone", r.Label([]fhir.Resource{resource(t, listed(bare))})[0].Has(Label(row["category"])))
+			count(row["tier"]+[]string{" even rows", " odd rows"}[i%2], ok) // rules that were fitted to rows would tell
 			if show && !ok {
 				fmt.Println("MISS", file, row["tier"], row["system"], row["code"], row["display"], got.labels)
 			}
@@ -259,7 +262,28 @@ func TestTerminology(t *testing.T) {
 	}
 	sort.Strings(keys)
 	for _, k := range keys {
-		t.Logf("%-36s %5d of %5d  %6.2f%%", k, scores[k].hit, scores[k].all, 100*float64(scores[k].hit)/float64(scores[k].all))
+		t.Logf("%-36s %5d of %5d  %6.2f%%", k, scores[k].hit, scores[k].all, scores[k].percent())
 	}
-	_ = slices.Contains[[]string]
+	// What is reached, in percent. The core misses are rows that are no such thing:
+	// ulcers and abscesses listed for drug use, Vincent's infections for STI.
+	for key, floor := range map[string]float64{"core": 99.2, "broad": 99, "tricky positive": 99, "core hiv": 100, "core reproductive": 100, "core cancer": 99.5,
+		"core even rows": 99, "core odd rows": 99, "broad even rows": 98.5, "broad odd rows": 98.5} {
+		if got := scores[key].percent(); got < floor {
+			t.Errorf("%s: %.2f%%, was %.2f%%", key, got, floor)
+		}
+	}
+	for key, ceiling := range map[string]float64{"negative": 0, "negative held for patients": 0, "tricky negative": 0, "tricky negative held for patients": 0} {
+		if got := scores[key].percent(); got > ceiling {
+			t.Errorf("%s: %.2f%%, was %.2f%%", key, got, ceiling)
+		}
+	}
+}
+
+type score struct{ hit, all int }
+
+func (s *score) percent() float64 {
+	if s == nil || s.all == 0 {
+		return 0
+	}
+	return 100 * float64(s.hit) / float64(s.all)
 }

@@ -13,6 +13,7 @@ import (
 type judge struct {
 	rules   *Rules
 	typ     string
+	inside  string // type of the contained resource being read, "" for none
 	path    []step
 	labels  []Label
 	reasons []Reason
@@ -82,30 +83,26 @@ func (j *judge) run(res fhir.Resource) {
 func (j *judge) object(n fhir.Node, in where) {
 	depth := len(j.path)
 	for name, v := range n.Members() {
-		if name[0] == '_' { // extensions of a primitive
+		if strings.HasPrefix(name, "_") { // extensions of a primitive
 			name = name[1:]
-		}
-		if silent[name] {
+		} else if silent[name] {
 			continue
 		}
-		if persons[j.typ] && depth == 0 && (name == "name" || name == "contact" || name == "link" || name == "communication" || name == "maritalStatus") {
+		if persons[j.kind()] && depth <= 1 && (name == "name" || name == "contact" || name == "link" || name == "communication" || name == "maritalStatus") {
 			continue
 		}
 		at := in
 		if p, ok := placeOf[name]; ok && !(in == inVaccine && p != inNote) {
 			at = p
 			if name == "code" {
-				if p, ok := codeIs[j.typ]; ok {
+				if p, ok := codeIs[j.kind()]; ok {
 					at = p
 				}
-				if depth > 0 {
-					at = in
-				}
 			}
-			if (name == "name" || name == "item" || name == "type" || name == "code" || name == "class") && depth > 0 {
+			if (name == "name" || name == "item" || name == "type" || name == "code" || name == "class") && depth > 0 && !(depth == 1 && j.inside != "") {
 				at = in
 			}
-			if name == "name" && depth == 0 && j.typ == "Practitioner" {
+			if name == "name" && j.kind() == "Practitioner" {
 				at = inPerson
 			}
 		}
@@ -127,6 +124,14 @@ func (j *judge) object(n fhir.Node, in where) {
 	}
 }
 
+// kind is the type of the resource being read, contained or not.
+func (j *judge) kind() string {
+	if j.inside != "" {
+		return j.inside
+	}
+	return j.typ
+}
+
 // value walks one value of the member name.
 func (j *judge) value(name string, v fhir.Node, in where) {
 	switch v.Kind() {
@@ -135,9 +140,9 @@ func (j *judge) value(name string, v fhir.Node, in where) {
 	case '{':
 		switch {
 		case name == "contained":
-			inner := judge{rules: j.rules, path: j.path, labels: j.labels, reasons: j.reasons, typ: v.Get("resourceType").Text()}
-			inner.object(v, inOther)
-			j.labels, j.reasons = inner.labels, inner.reasons
+			j.inside = v.Get("resourceType").Text()
+			j.object(v, inOther)
+			j.inside = ""
 		case name == "security" || name == "securityLabel":
 			j.tag(v)
 		case name == "tag" || name == "profile":
