@@ -36,8 +36,7 @@ func (w *writer) transact(ctx context.Context, f func(*Tx) error) (err error) {
 	}
 	defer func() {
 		if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
-			w.conn.Close()
-			w.conn = nil
+			w.release()
 		}
 	}()
 	tx, err := w.conn.BeginTx(ctx, nil)
@@ -80,10 +79,21 @@ func (u uninterrupted) QueryRowContext(ctx context.Context, args ...any) *sql.Ro
 func (w *writer) close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var err error
-	if w.conn != nil {
-		err = w.conn.Close()
-		w.conn = nil
+	return errors.Join(w.release(), w.db.Close())
+}
+
+// release gives the connection back. database/sql leaves the statements that
+// were prepared on a held connection to us; with one of them open, SQLite keeps
+// the file open and never folds the write-ahead log in.
+func (w *writer) release() error {
+	if w.conn == nil {
+		return nil
 	}
-	return errors.Join(err, w.db.Close())
+	var errs []error
+	for _, stmt := range w.prepared {
+		errs = append(errs, stmt.Close())
+	}
+	errs = append(errs, w.conn.Close())
+	w.conn, w.prepared = nil, nil
+	return errors.Join(errs...)
 }
