@@ -16,7 +16,7 @@ import (
 	"firebreak/label"
 )
 
-// file is the policy as it is written. Every key is documented in shipped.json.
+// file is the policy as it is written; shipped.json is one, with its reasons.
 type file struct {
 	About        string              `json:"about"`
 	Version      string              `json:"version"` // the owner's name for it
