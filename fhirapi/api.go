@@ -5,7 +5,7 @@
 // record.Reader: it has no way to anything that is withheld. Absent, withheld
 // and somebody else's are one answer, a 404 with the same bytes.
 //
-// The table in [routes] is the router and the CapabilityStatement both.
+// The table in [interactions] is the router and the CapabilityStatement both.
 package fhirapi
 
 import (
@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -26,7 +27,8 @@ import (
 	"firebreak/web"
 )
 
-// Config is what the API needs. All but Push must be set; without Push it is read-only.
+// Config is what the API needs. All but Push and Log must be set; without Push
+// it is read-only.
 type Config struct {
 	Base    string // address of the API, "https://gw.example.org/fhir"
 	Version string // of the program
@@ -42,13 +44,14 @@ type Config struct {
 type api struct {
 	Config
 	capability []byte
+	writing    sync.RWMutex // held by every write, alone by those that depend on a version
 }
 
-// interaction is a row of the route table: a FHIR interaction, how it is
-// spelled over HTTP, and what a token must allow.
+// interaction is a row of the table: a FHIR interaction, how it is spelled over
+// HTTP, and what a token must allow.
 type interaction struct {
 	name    string // R4 TypeRestfulInteraction or SystemRestfulInteraction; "" is none of them
-	methods []string
+	method  string // GET stands for HEAD too
 	path    string // below the base
 	needs   auth.Interaction
 	handler func(*api, http.ResponseWriter, *http.Request, access.Caller) error
@@ -60,20 +63,22 @@ const (
 	versionPath = idPath + `/_history/{version:[A-Za-z0-9\-.]{1,64}}`
 )
 
-var get = []string{http.MethodGet, http.MethodHead}
+// interactions are all that a token opens. What is not here is not served:
+// 404, or 405 where the address is known by another method.
+var interactions = []interaction{
+	{"read", http.MethodGet, idPath, auth.Read, (*api).read},
+	{"vread", http.MethodGet, versionPath, auth.Read, (*api).vread},
+	{"history-instance", http.MethodGet, idPath + `/_history`, auth.Read, (*api).history},
+	{"search-type", http.MethodGet, typePath, auth.Search, (*api).search},
+	{"", http.MethodPost, typePath + `/_search`, auth.Search, (*api).search},
+	{"create", http.MethodPost, typePath, auth.Create, (*api).create},
+	{"update", http.MethodPut, idPath, auth.Update, (*api).update},
+	{"delete", http.MethodDelete, idPath, auth.Delete, (*api).delete},
+	{"transaction", http.MethodPost, "", 0, (*api).bundle},
+}
 
-// routes are all that a token opens. What is not here is not served: 404, or
-// 405 where the address is known by another method.
-var routes = []interaction{
-	{"read", get, idPath, auth.Read, (*api).read},
-	{"vread", get, versionPath, auth.Read, (*api).vread},
-	{"history-instance", get, idPath + `/_history`, auth.Read, (*api).history},
-	{"search-type", get, typePath, auth.Search, (*api).search},
-	{"", []string{http.MethodPost}, typePath + `/_search`, auth.Search, (*api).search},
-	{"create", []string{http.MethodPost}, typePath, auth.Create, (*api).create},
-	{"update", []string{http.MethodPut}, idPath, auth.Update, (*api).update},
-	{"delete", []string{http.MethodDelete}, idPath, auth.Delete, (*api).delete},
-	{"transaction", []string{http.MethodPost}, "", 0, (*api).bundle},
+func (i interaction) writes() bool {
+	return i.needs == 0 || i.needs&(auth.Create|auth.Update|auth.Delete) != 0
 }
 
 // Register adds the API to a router, below prefix ("/fhir"). The router is
@@ -87,74 +92,125 @@ func Register(r *mux.Router, prefix string, c Config) error {
 	if a.capability, err = capability(c); err != nil {
 		return err
 	}
-	handle := func(path string, h http.Handler, methods ...string) {
-		r.Handle(prefix+path, h).Methods(methods...)
+	preflight := c.Guard.OpenAPI(a.preflight)
+	r.Path(prefix).Methods(http.MethodOptions).Handler(preflight)
+	r.PathPrefix(prefix + "/").Methods(http.MethodOptions).Handler(preflight)
+	r.Handle(prefix+"/metadata", c.Guard.OpenAPI(a.open(a.metadata)))
+	r.Handle(prefix+"/.well-known/smart-configuration", c.Guard.OpenAPI(a.open(a.smart)))
+	var paths []string
+	byPath := map[string][]interaction{}
+	for _, i := range interactions {
+		if byPath[i.path] == nil {
+			paths = append(paths, i.path)
+		}
+		byPath[i.path] = append(byPath[i.path], i)
+	}
+	for _, path := range paths {
+		h := c.Guard.API(a.address(byPath[path]))
+		r.Handle(prefix+path, h)
 		if path == "" {
-			r.Handle(prefix+"/", h).Methods(methods...)
+			r.Handle(prefix+"/", h)
 		}
 	}
-	handle("/metadata", c.Guard.OpenAPI(a.metadata), get...)
-	handle("/.well-known/smart-configuration", c.Guard.OpenAPI(a.smart), get...)
-	for _, i := range routes {
-		handle(i.path, c.Guard.API(a.allowed(i)), i.methods...)
-	}
-	known := map[string]bool{}
-	for _, i := range routes { // a known address by another method
-		if !known[i.path] {
-			known[i.path] = true
-			handle(i.path, c.Guard.API(func(http.ResponseWriter, *http.Request, access.Caller) error { return notAllowed() }))
-		}
-	}
-	r.PathPrefix(prefix).Handler(c.Guard.API(func(http.ResponseWriter, *http.Request, access.Caller) error { return fhir.NotFound() }))
+	r.PathPrefix(prefix + "/").Handler(c.Guard.API(func(http.ResponseWriter, *http.Request, access.Caller) error { return fhir.NotFound() }))
 	return nil
 }
 
-// allowed stands before every handler: the type must be one of R4's, and the
-// token must allow the interaction. Neither depends on any record.
-func (a *api) allowed(i interaction) web.Handler {
+// address serves one path: the type must be one of R4's, the method one that
+// the caller may use there, and the token must allow the interaction. None of
+// this depends on any record.
+func (a *api) address(all []interaction) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-		if err := acceptable(r); err != nil {
-			return err
+		if !isForm(r) { // a form may say it inside, see search
+			if err := acceptable(r, r.URL.Query()["_format"]); err != nil {
+				return err
+			}
 		}
 		typ := mux.Vars(r)["type"]
 		if typ != "" && !fhir.IsType(typ) {
 			return &fhir.Error{Status: http.StatusNotFound, Code: "not-supported", Text: "FHIR R4 has no resource type of this name."}
 		}
-		if writes(i.needs) && (a.Push == nil || c.Client().Source == "") {
-			return notAllowed()
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
 		}
-		if i.needs != 0 && c.May(i.needs, typ) == auth.Nothing {
-			return a.refuse(r, c, typ, i.name)
+		var allow []string
+		for _, i := range all {
+			switch {
+			case i.writes() && !a.pushes(c):
+				if i.method == method {
+					if err := a.note(r, c, audit.Write, i.name+" "+typ+": not a source"); err != nil {
+						return err
+					}
+				}
+			case i.method != method:
+				allow = append(allow, i.method)
+			case i.needs != 0 && c.May(i.needs, typ) == auth.Nothing:
+				return a.beyond(w, r, c, i.name, typ)
+			default:
+				return i.handler(a, w, r, c)
+			}
 		}
-		return i.handler(a, w, r, c)
+		return notAllowed(w, allow...)
 	}
 }
 
-func writes(in auth.Interaction) bool {
-	return in == 0 || in&(auth.Create|auth.Update|auth.Delete) != 0
-}
+// pushes tells whether the caller is a source that may send.
+func (a *api) pushes(c access.Caller) bool { return a.Push != nil && c.Client().Source != "" }
 
-func notAllowed() error {
+// notAllowed says which methods the address takes.
+func notAllowed(w http.ResponseWriter, methods ...string) error {
+	allow := http.MethodOptions
+	for _, m := range methods {
+		allow += ", " + m
+		if m == http.MethodGet {
+			allow += ", " + http.MethodHead
+		}
+	}
+	w.Header().Set("Allow", allow)
 	return &fhir.Error{Status: http.StatusMethodNotAllowed, Code: "not-supported", Text: "This address does not take that method from you."}
 }
 
-// refuse writes the refusal down, then says it.
-func (a *api) refuse(r *http.Request, c access.Caller, typ, what string) error {
-	err := a.Audit.Append(r.Context(), audit.Event{
-		Time: a.Now(), Action: audit.Action(what), Refused: true, Caller: c, Detail: typ + ": outside the token's scopes",
-		Address: web.Address(r), Request: web.RequestID(r),
-	})
-	if err != nil {
+// beyond refuses what the token's scopes do not reach, and writes it down first.
+//
+// Source: RFC 6750 section 3.1.
+func (a *api) beyond(w http.ResponseWriter, r *http.Request, c access.Caller, what, typ string) error {
+	if err := a.note(r, c, audit.Action(what), typ+": outside the token's scopes"); err != nil {
 		return err
 	}
+	w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope"`)
+	return outOfScope(typ)
+}
+
+func outOfScope(typ string) *fhir.Error {
 	return &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "The token's scopes do not allow this on " + typ + "."}
+}
+
+// note writes a refusal down.
+func (a *api) note(r *http.Request, c access.Caller, what audit.Action, detail string) error {
+	return a.Audit.Append(r.Context(), audit.Event{
+		Time: a.Now(), Action: what, Refused: true, Caller: c, Detail: detail, Address: web.Address(r), Request: web.RequestID(r),
+	})
 }
 
 func (a *api) ask(r *http.Request, c access.Caller, detail string) record.Ask {
 	return record.Ask{Caller: c, Detail: detail, Address: web.Address(r), Request: web.RequestID(r)}
 }
 
+// open serves what needs no token.
+func (a *api) open(get web.Opener) web.Opener {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return notAllowed(w, http.MethodGet)
+		}
+		return get(w, r)
+	}
+}
+
 func (a *api) metadata(w http.ResponseWriter, r *http.Request) error {
+	if err := acceptable(r, r.URL.Query()["_format"]); err != nil {
+		return err
+	}
 	return web.Write(w, r, http.StatusOK, mediaType, a.capability)
 }
 
@@ -164,4 +220,18 @@ func (a *api) smart(w http.ResponseWriter, r *http.Request) error {
 		return &fhir.Error{Status: http.StatusServiceUnavailable, Code: "transient", Text: "The sign-in service does not answer. Try again.", Err: err}
 	}
 	return web.Write(w, r, http.StatusOK, "application/json", b)
+}
+
+// preflight tells a browser what an app of any origin may send here. It says
+// the same of every address, so it tells nothing of what lies there.
+//
+// Source: Fetch standard, CORS-preflight fetch.
+func (a *api) preflight(w http.ResponseWriter, _ *http.Request) error {
+	h := w.Header()
+	h.Set("Allow", "OPTIONS, GET, HEAD, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, Prefer")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }

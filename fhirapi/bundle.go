@@ -75,32 +75,39 @@ func (b *bundle) found(base string, r fhir.Resource, mode string) {
 	b.b.WriteString(`,"search":{"mode":"` + mode + `"}}`)
 }
 
-func (b *bundle) history(base string, v policy.Released, verb, status string) {
+// outcome adds what is to be said about a search.
+func (b *bundle) outcome(o []byte) {
+	b.entry("")
+	b.b.WriteString(`"resource":`)
+	b.b.Write(o)
+	b.b.WriteString(`,"search":{"mode":"outcome"}}`)
+}
+
+// history adds a version; the first that there was came to be by a POST, as far
+// as the caller can tell.
+func (b *bundle) history(base string, v policy.Released, first bool) {
 	r := v.Resource()
 	b.entry(base + "/" + r.Type() + "/" + r.ID())
 	b.b.WriteString(`,"resource":`)
 	b.b.Write(r.JSON())
-	path := r.Ref().String()
-	if verb == "POST" {
-		path = r.Type()
+	method, address, status := "PUT", r.Ref().String(), "200"
+	if first {
+		method, address, status = "POST", r.Type(), "201"
 	}
-	b.b.WriteString(`,"request":{"method":"` + verb + `","url":"` + path + `"},"response":{"status":"` + status + `","etag":"W/\"` + v.VersionID() + `\"","lastModified":"` + instant(v.Recorded()) + `"}}`)
+	b.b.WriteString(`,"request":{"method":"` + method + `","url":"` + address + `"},"response":{"status":"` + status +
+		`","etag":"W/\"` + v.VersionID() + `\"","lastModified":"` + instant(v.Recorded()) + `"}}`)
 }
 
-// response adds an answer to one entry of a transaction or batch.
-func (b *bundle) response(status, location, etag string, modified time.Time, outcome []byte) {
+// response adds the answer to one entry of a transaction or batch. of is what
+// the entry made; the zero Released when there is nothing to tell of it.
+func (b *bundle) response(status int, location string, of policy.Released, outcome []byte) {
 	b.entry("")
-	b.b.WriteString(`"response":{"status":"` + status + `"`)
+	b.b.WriteString(`"response":{"status":"` + strconv.Itoa(status) + `"`)
 	if location != "" {
-		b.b.WriteString(`,"location":`)
-		b.text(location)
+		b.b.WriteString(`,"location":"` + location + `"`)
 	}
-	if etag != "" {
-		b.b.WriteString(`,"etag":`)
-		b.text(`W/"` + etag + `"`)
-	}
-	if !modified.IsZero() {
-		b.b.WriteString(`,"lastModified":"` + instant(modified) + `"`)
+	if !of.IsZero() {
+		b.b.WriteString(`,"etag":"W/\"` + of.VersionID() + `\"","lastModified":"` + instant(of.Recorded()) + `"`)
 	}
 	if outcome != nil {
 		b.b.WriteString(`,"outcome":`)
@@ -118,3 +125,10 @@ func (b *bundle) bytes() []byte {
 }
 
 func instant(t time.Time) string { return t.UTC().Format(fhir.InstantFormat) }
+
+// informed is an OperationOutcome that is no error. text is our own.
+func informed(severity, code, text string) []byte {
+	b := []byte(`{"resourceType":"OperationOutcome","issue":[{"severity":"` + severity + `","code":"` + code + `","diagnostics":`)
+	b, _ = jsontext.AppendQuote(b, text)
+	return append(b, "}]}"...)
+}

@@ -19,9 +19,9 @@ type object = map[string]any
 // parameters that the evaluator compiles, said in FHIR.
 func capability(c Config) ([]byte, error) {
 	var typeLevel, systemLevel []object
-	for _, i := range routes {
+	for _, i := range interactions {
 		switch {
-		case i.name == "" || writes(i.needs) && c.Push == nil:
+		case i.name == "" || i.writes() && c.Push == nil:
 		case i.name == "transaction":
 			systemLevel = append(systemLevel, object{"code": "transaction"}, object{"code": "batch"})
 		default:

@@ -11,54 +11,64 @@ import (
 const mediaType = "application/fhir+json; charset=utf-8"
 
 // acceptable refuses what asks for anything but JSON (R4 http.html#mime-type).
-// _format wins over Accept.
-func acceptable(r *http.Request) error {
-	if f := r.URL.Query().Get("_format"); f != "" {
-		if jsonType(f) {
-			return nil
-		}
-		return notAcceptable()
+// _format wins over Accept; formats are its values, from the address or the
+// form of a _search.
+func acceptable(r *http.Request, formats []string) error {
+	if len(formats) > 0 {
+		return jsonAmong(formats)
 	}
-	accept := r.Header.Values("Accept")
-	if len(accept) == 0 {
-		return nil
-	}
-	for _, line := range accept {
+	return jsonAmong(r.Header.Values("Accept"))
+}
+
+// jsonAmong takes a list that is empty or names JSON.
+func jsonAmong(all []string) error {
+	for _, line := range all {
 		for part := range strings.SplitSeq(line, ",") {
-			if jsonType(strings.TrimSpace(part)) {
+			if isJSON(part) {
 				return nil
 			}
 		}
 	}
-	return notAcceptable()
+	if len(all) == 0 {
+		return nil
+	}
+	return &fhir.Error{Status: http.StatusNotAcceptable, Code: "not-supported", Text: "Answers are application/fhir+json, FHIR 4.0.1, only."}
 }
 
-func jsonType(s string) bool {
-	name, params, err := mime.ParseMediaType(strings.ReplaceAll(s, " ", "+")) // "+" arrives as a blank in a query
+// isJSON tells whether a media range, or one of FHIR's short names, allows
+// FHIR R4 in JSON.
+func isJSON(s string) bool {
+	s = strings.ReplaceAll(strings.TrimSpace(s), "fhir json", "fhir+json") // a "+" that the query turned into a blank
+	name, params, err := mime.ParseMediaType(s)
 	if err != nil {
-		name = s
+		return false
 	}
 	if v := params["fhirversion"]; v != "" && v != "4.0" && v != "4.0.1" {
 		return false
 	}
+	if q := params["q"]; q != "" && strings.Trim(q, "0.") == "" {
+		return false
+	}
 	switch name {
 	case "json", "application/json", "application/fhir+json", "text/json", "*/*", "application/*":
-		return params["q"] != "0"
+		return true
 	}
 	return false
 }
 
-func notAcceptable() error {
-	return &fhir.Error{Status: http.StatusNotAcceptable, Code: "not-supported", Text: "Answers are application/fhir+json, FHIR 4.0.1, only."}
+func isForm(r *http.Request) bool {
+	name, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && name == "application/x-www-form-urlencoded"
 }
 
-// preference is one word of the Prefer header (RFC 7240), such as "handling".
+// preference is the value of one word of the Prefer header (RFC 7240), such as
+// "handling"; empty when it was not sent.
 func preference(r *http.Request, name string) string {
 	for _, line := range r.Header.Values("Prefer") {
 		for part := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ',' || c == ';' }) {
-			k, v, _ := strings.Cut(strings.TrimSpace(part), "=")
-			if strings.EqualFold(k, name) {
-				return strings.Trim(v, `"`)
+			k, v, _ := strings.Cut(part, "=")
+			if strings.EqualFold(strings.TrimSpace(k), name) {
+				return strings.Trim(strings.TrimSpace(v), `"`)
 			}
 		}
 	}

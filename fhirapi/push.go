@@ -1,12 +1,12 @@
 package fhirapi
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"firebreak/access"
@@ -20,13 +20,210 @@ import (
 	"firebreak/web"
 )
 
+// A source changes only what it sent. What it can see and did not send it is
+// told so (403); an id that is taken by something it cannot see gets the answer
+// that any bad push gets (422), in the same words whatever took it.
+
 // maxProblems bounds the issues of one OperationOutcome.
 const maxProblems = 50
 
+// request is one thing that a source asks to be changed: a request of its own
+// or an entry of a Bundle.
+type request struct {
+	method string
+	ref    fhir.Ref      // its target; for a POST the id it is given
+	res    fhir.Resource // zero for DELETE
+	at     string        // "Bundle.entry[3]"; "" outside of Bundles
+}
+
+// interaction is the request as a message.
+func (q request) interaction() rest.Interaction {
+	i := rest.Interaction{Method: q.method, Path: q.ref.String()}
+	if q.method == http.MethodPost {
+		i.Path, i.Assigned = q.ref.Type, []string{q.ref.ID}
+	}
+	if !q.res.IsZero() {
+		i.Resource = q.res.JSON()
+	}
+	return i
+}
+
+func (a *api) create(w http.ResponseWriter, r *http.Request, c access.Caller) error {
+	res, err := body(r)
+	if err != nil {
+		return err
+	}
+	q := request{method: http.MethodPost, ref: fhir.Ref{Type: target(r).Type, ID: newID()}, res: res}
+	if err := named(res, q.ref.Type, ""); err != nil {
+		return err
+	}
+	if len(r.Header.Values("If-None-Exist")) > 0 {
+		return &fhir.Error{Status: http.StatusBadRequest, Code: "not-supported", Text: "Conditional create is not supported.", Expression: "http.If-None-Exist"}
+	}
+	return a.change(w, r, c, q)
+}
+
+func (a *api) update(w http.ResponseWriter, r *http.Request, c access.Caller) error {
+	res, err := body(r)
+	if err != nil {
+		return err
+	}
+	q := request{method: http.MethodPut, ref: target(r), res: res}
+	if err := named(res, q.ref.Type, q.ref.ID); err != nil {
+		return err
+	}
+	return a.change(w, r, c, q)
+}
+
+// delete ends a resource; what is not there, or not for the caller to know of,
+// is ended already.
+func (a *api) delete(w http.ResponseWriter, r *http.Request, c access.Caller) error {
+	return a.change(w, r, c, request{method: http.MethodDelete, ref: target(r)})
+}
+
+// change carries out a request of its own and answers it.
+func (a *api) change(w http.ResponseWriter, r *http.Request, c access.Caller, q request) error {
+	status, got, err := a.apply(r, c, q, r.Header)
+	if err != nil {
+		return err
+	}
+	if q.method != http.MethodDelete {
+		w.Header().Set("Location", a.Base+"/"+location(q.ref, got))
+	}
+	if status == http.StatusNoContent || got.IsZero() {
+		w.WriteHeader(status)
+		return nil
+	}
+	validators(w, got)
+	switch preference(r, "return") {
+	case "minimal":
+		w.WriteHeader(status)
+		return nil
+	case "OperationOutcome":
+		return web.Write(w, r, status, mediaType, informed("information", "informational", "Stored."))
+	}
+	if c.May(auth.Read, q.ref.Type) == auth.Nothing {
+		w.WriteHeader(status)
+		return nil
+	}
+	return web.Write(w, r, status, mediaType, got.Resource().JSON())
+}
+
+// location is the version's address below the base.
+func location(ref fhir.Ref, got policy.Released) string {
+	if got.IsZero() {
+		return ref.String()
+	}
+	return ref.String() + "/_history/" + got.VersionID()
+}
+
+// apply carries out one request; h holds its conditions. got is what the
+// source then has under the id, zero when that is nothing or not known.
+//
+// Conditions are checked and the change made while no other write of this
+// process goes on. Between processes that share a database there is a gap.
+func (a *api) apply(r *http.Request, c access.Caller, q request, h http.Header) (status int, got policy.Released, err error) {
+	if len(h.Values("If-Match"))+len(h.Values("If-None-Match")) > 0 && q.method != http.MethodPost {
+		a.writing.Lock()
+		defer a.writing.Unlock()
+	} else {
+		a.writing.RLock()
+		defer a.writing.RUnlock()
+	}
+	status = http.StatusCreated
+	if q.method != http.MethodPost {
+		before, err := a.standing(r, c, q)
+		if err != nil {
+			return 0, got, err
+		}
+		if err := conditions(h, before[0]); err != nil {
+			return 0, got, err
+		}
+		if !before[0].IsZero() {
+			status = http.StatusOK
+		}
+	}
+	if err := a.push(r, c, q.interaction(), q); err != nil {
+		return 0, got, err
+	}
+	if q.method == http.MethodDelete {
+		return http.StatusNoContent, got, nil
+	}
+	after, err := a.standing(r, c, q)
+	if err != nil {
+		return 0, got, err
+	}
+	return status, after[0], nil
+}
+
+// conditions holds a write to the version that its sender knows (R4
+// http.html#concurrency).
+func conditions(h http.Header, before policy.Released) error {
+	match, none := h.Values("If-Match"), h.Values("If-None-Match")
+	if len(match) > 0 && (before.IsZero() || !names(match, before)) || len(none) > 0 && !before.IsZero() && names(none, before) {
+		return &fhir.Error{Status: http.StatusPreconditionFailed, Code: "conflict", Text: "There is another version than the request expects."}
+	}
+	return nil
+}
+
+// standing is what the source has, or sees, under the ids of requests. It
+// refuses ids under which the source sees what it did not send.
+func (a *api) standing(r *http.Request, c access.Caller, all ...request) ([]policy.Released, error) {
+	refs := make([]fhir.Ref, len(all))
+	for i, q := range all {
+		refs[i] = q.ref
+	}
+	got, err := a.Reader.Standing(r.Context(), a.ask(r, c, "push"), refs)
+	if err != nil {
+		return nil, err
+	}
+	for i, g := range got {
+		if !g.IsZero() && g.Source() != c.Client().Source {
+			if err := a.note(r, c, audit.Write, refs[i].Type+": another source's"); err != nil {
+				return nil, err
+			}
+			return nil, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "A source changes only what it sent.", Expression: all[i].at}
+		}
+	}
+	return got, nil
+}
+
+// push writes down who pushes what, then hands the interaction to the adapter.
+func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, all ...request) error {
+	i.Request, i.Base = web.RequestID(r), a.Base
+	e := audit.Event{Time: a.Now(), Action: audit.Write, Caller: c, Detail: i.Method, Address: web.Address(r), Request: i.Request}
+	for _, q := range all {
+		e.Entities = append(e.Entities, q.ref)
+	}
+	if err := a.Audit.Append(r.Context(), e); err != nil {
+		return err
+	}
+	err := a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i)
+	if held, ok := errors.AsType[*inbox.HeldError](err); ok {
+		return refused(held)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &fhir.Error{Status: http.StatusServiceUnavailable, Code: "timeout", Text: "This took too long. It may be applied later: ask before sending it again.", Err: err}
+	}
+	return err
+}
+
+// refused says why a push is held. Its reason names a place of the Bundle, if
+// any: "mapping: Bundle.entry[3].resource: not a valid resource".
+func refused(held *inbox.HeldError) error {
+	e := &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "processing", Text: strings.TrimPrefix(held.Reason, "mapping: "), Err: held}
+	if place, why, ok := strings.Cut(e.Text, ": "); ok && strings.HasPrefix(place, "Bundle") {
+		e.Expression, e.Text = place, why
+	}
+	return e
+}
+
 // body reads the one resource of a request, exactly.
 func body(r *http.Request) (fhir.Resource, error) {
-	if name, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || name != "application/fhir+json" && name != "application/json" {
-		return fhir.Resource{}, &fhir.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid", Text: "Send application/fhir+json."}
+	name, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	utf8 := params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8")
+	if err != nil || name != "application/fhir+json" && name != "application/json" || !utf8 || !plain(r) {
+		return fhir.Resource{}, &fhir.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid", Text: "Send application/fhir+json, in UTF-8, not compressed."}
 	}
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -35,245 +232,33 @@ func body(r *http.Request) (fhir.Resource, error) {
 	return fhir.Parse(b)
 }
 
-// sound refuses what is not structurally R4, naming each place.
-func sound(r fhir.Resource) error {
-	problems := r4def.Check(r)
-	if len(problems) == 0 {
-		return nil
-	}
-	e := &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "structure", Text: problems[0].Text, Expression: problems[0].Path}
-	for _, p := range problems[1:min(len(problems), maxProblems)] {
-		e.More = append(e.More, fhir.Issue{Code: "structure", Text: p.Text, Expression: p.Path})
-	}
-	return e
+// plain tells whether the body is sent as it is.
+func plain(r *http.Request) bool {
+	coding := r.Header.Get("Content-Encoding")
+	return coding == "" || strings.EqualFold(coding, "identity")
 }
 
-func (a *api) create(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	res, err := body(r)
-	if err != nil {
-		return err
-	}
-	ref := fhir.Ref{Type: target(r).Type, ID: newID()}
-	if err := named(res, ref.Type, ""); err != nil {
-		return err
-	}
-	i := rest.Interaction{Method: http.MethodPost, Path: ref.Type, Assigned: []string{ref.ID}, Resource: res.JSON()}
-	if err := a.push(r, c, i, ref); err != nil {
-		return err
-	}
-	return a.wrote(w, r, c, ref, http.StatusCreated)
-}
-
-func (a *api) update(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	res, err := body(r)
-	if err != nil {
-		return err
-	}
-	ref := target(r)
-	if err := named(res, ref.Type, ref.ID); err != nil {
-		return err
-	}
-	_, err = a.Reader.Get(r.Context(), a.ask(r, c, ref.Type), ref)
-	status := http.StatusOK
-	if known := (*fhir.Error)(nil); errors.As(err, &known) && known.Status == http.StatusNotFound {
-		status = http.StatusCreated
-	} else if err != nil {
-		return err
-	}
-	i := rest.Interaction{Method: http.MethodPut, Path: ref.String(), Resource: res.JSON()}
-	if err := a.push(r, c, i, ref); err != nil {
-		return err
-	}
-	return a.wrote(w, r, c, ref, status)
-}
-
-func (a *api) delete(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	ref := target(r)
-	if err := a.push(r, c, rest.Interaction{Method: http.MethodDelete, Path: ref.String()}, ref); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// named refuses a body that is not what the address says.
+// named refuses a body that is not what the address says, or not R4. Slight
+// departures are taken as they come: refusing them would lose data, and the
+// specification's own examples have them.
 func named(res fhir.Resource, typ, id string) error {
 	switch {
 	case res.Type() != typ:
-		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The resource is not of the address's type.", Expression: "resourceType"}
+		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The resource is not of the address's type.", Expression: res.Type()}
 	case id != "" && res.ID() != id:
 		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The resource's id is not the address's.", Expression: res.Type() + ".id"}
 	}
-	return sound(res)
-}
-
-// push writes down who pushes what, then hands the interaction to the adapter.
-func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, refs ...fhir.Ref) error {
-	i.Request = web.RequestID(r)
-	err := a.Audit.Append(r.Context(), audit.Event{
-		Time: a.Now(), Action: audit.Write, Caller: c, Entities: refs, Detail: i.Method, Address: web.Address(r), Request: i.Request,
-	})
-	if err != nil {
-		return err
+	var bad []fhir.Issue
+	for _, p := range r4def.Check(res) {
+		if !p.Slight && len(bad) < maxProblems {
+			bad = append(bad, fhir.Issue{Code: "structure", Text: p.Text, Expression: p.Path})
+		}
 	}
-	err = a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i)
-	if held := (*inbox.HeldError)(nil); errors.As(err, &held) {
-		return &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "processing", Text: held.Reason, Err: err}
-	}
-	return err
-}
-
-// wrote answers a create or update with the resource as it now stands for the caller.
-func (a *api) wrote(w http.ResponseWriter, r *http.Request, c access.Caller, ref fhir.Ref, status int) error {
-	got, err := a.Reader.Get(r.Context(), a.ask(r, c, ref.Type), ref)
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Location", a.Base+"/"+ref.String()+"/_history/"+got.VersionID())
-	h.Set("ETag", `W/"`+got.VersionID()+`"`)
-	h.Set("Last-Modified", got.Recorded().UTC().Format(http.TimeFormat))
-	if preference(r, "return") == "minimal" {
-		w.WriteHeader(status)
+	if len(bad) == 0 {
 		return nil
 	}
-	return web.Write(w, r, status, mediaType, got.Resource().JSON())
+	return &fhir.Error{Status: http.StatusUnprocessableEntity, Code: bad[0].Code, Text: bad[0].Text, Expression: bad[0].Expression, More: bad[1:]}
 }
 
 // newID is a fresh logical id, 130 bits, unguessable.
 func newID() string { return strings.ToLower(rand.Text()) }
-
-// request is one entry of a transaction or batch.
-type request struct {
-	method string
-	ref    fhir.Ref      // its target; for a POST the id it is given
-	res    fhir.Resource // zero for DELETE
-	at     string        // "Bundle.entry[3]"
-}
-
-// bundle takes a transaction or a batch (R4 http.html#transaction).
-func (a *api) bundle(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	b, err := body(r)
-	if err != nil {
-		return err
-	}
-	if b.Type() != "Bundle" {
-		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The base address takes a Bundle.", Expression: "resourceType"}
-	}
-	kind := b.Get("type").Text()
-	if kind != "transaction" && kind != "batch" {
-		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The Bundle must be a transaction or a batch.", Expression: "Bundle.type"}
-	}
-	var all []request
-	var errs []error
-	for e := range b.All("entry") {
-		q, err := a.request(c, e, "Bundle.entry["+strconv.Itoa(len(all))+"]")
-		all, errs = append(all, q), append(errs, err)
-		if err != nil && kind == "transaction" {
-			return err
-		}
-	}
-	out := newBundle(kind+"-response", len(all))
-	if kind == "transaction" {
-		i := rest.Interaction{Method: http.MethodPost, Resource: b.JSON()}
-		var refs []fhir.Ref
-		for _, q := range all {
-			id := ""
-			if q.method == http.MethodPost {
-				id = q.ref.ID
-			}
-			i.Assigned, refs = append(i.Assigned, id), append(refs, q.ref)
-		}
-		if err := a.push(r, c, i, refs...); err != nil {
-			return err
-		}
-	}
-	for n, q := range all {
-		err := errs[n]
-		if kind == "batch" && err == nil {
-			err = a.single(r, c, q)
-		}
-		a.respond(r, c, out, q, err)
-	}
-	return web.Write(w, r, http.StatusOK, mediaType, out.bytes())
-}
-
-// single applies one entry of a batch on its own.
-func (a *api) single(r *http.Request, c access.Caller, q request) error {
-	i := rest.Interaction{Method: q.method, Path: q.ref.String()}
-	if q.method == http.MethodPost {
-		i.Path, i.Assigned = q.ref.Type, []string{q.ref.ID}
-	}
-	if !q.res.IsZero() {
-		i.Resource = q.res.JSON()
-	}
-	return a.push(r, c, i, q.ref)
-}
-
-func (a *api) respond(r *http.Request, c access.Caller, out *bundle, q request, err error) {
-	var got policy.Released
-	if err == nil && q.method != http.MethodDelete {
-		got, err = a.Reader.Get(r.Context(), a.ask(r, c, q.ref.Type), q.ref)
-	}
-	switch {
-	case err != nil:
-		status, outcome := fhir.Outcome(err)
-		out.response(strconv.Itoa(status), "", "", got.Recorded(), outcome)
-	case q.method == http.MethodDelete:
-		out.response("204", "", "", got.Recorded(), nil)
-	default:
-		status := "200"
-		if q.method == http.MethodPost {
-			status = "201"
-		}
-		out.response(status, q.ref.String()+"/_history/"+got.VersionID(), got.VersionID(), got.Recorded(), nil)
-	}
-}
-
-// request reads and checks one entry. Errors name the entry.
-func (a *api) request(c access.Caller, e fhir.Node, at string) (request, error) {
-	q := request{method: e.At("request.method").Text(), at: at}
-	bad := func(code, text, where string) (request, error) {
-		return q, &fhir.Error{Status: http.StatusBadRequest, Code: code, Text: text, Expression: at + where}
-	}
-	typ, id, _ := strings.Cut(e.At("request.url").Text(), "/")
-	q.ref = fhir.Ref{Type: typ, ID: id}
-	var needs auth.Interaction
-	switch q.method {
-	case http.MethodPost:
-		needs, q.ref.ID = auth.Create, newID()
-		if id != "" {
-			return bad("not-supported", "A POST creates at a type's address; operations are not supported.", ".request.url")
-		}
-	case http.MethodPut:
-		needs = auth.Update
-	case http.MethodDelete:
-		needs = auth.Delete
-	default:
-		return bad("not-supported", "Entries may be POST, PUT or DELETE.", ".request.method")
-	}
-	if !fhir.IsType(typ) || id != "" && !fhir.ValidID(id) || q.method != http.MethodPost && id == "" {
-		return bad("not-supported", "The address must be Type or Type/id; conditional addresses are not supported.", ".request.url")
-	}
-	if !e.At("request.ifNoneExist").IsZero() || !e.At("request.ifMatch").IsZero() {
-		return bad("not-supported", "Conditional entries are not supported.", ".request")
-	}
-	if c.May(needs, typ) == auth.Nothing {
-		return q, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "The token's scopes do not allow this on " + typ + ".", Expression: at}
-	}
-	if q.method == http.MethodDelete {
-		return q, nil
-	}
-	res, err := fhir.Parse(e.Get("resource").Raw())
-	if err != nil {
-		return bad("invalid", "There is no valid resource here.", ".resource")
-	}
-	q.res = res
-	if err := named(res, typ, id); err != nil {
-		if known := (*fhir.Error)(nil); errors.As(err, &known) {
-			known.Expression = at + ".resource: " + known.Expression
-		}
-		return q, err
-	}
-	return q, nil
-}

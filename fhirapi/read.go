@@ -9,8 +9,6 @@ import (
 	"github.com/gorilla/mux"
 
 	"firebreak/access"
-	"firebreak/audit"
-	"firebreak/auth"
 	"firebreak/fhir"
 	"firebreak/policy"
 	"firebreak/search"
@@ -22,81 +20,64 @@ func target(r *http.Request) fhir.Ref {
 	return fhir.Ref{Type: v["type"], ID: v["id"]}
 }
 
-// confined gives the one chart that a patient-level token may read, whole.
-// There is nothing outside it for the handler to find.
-func (a *api) confined(r *http.Request, c access.Caller, what audit.Action, typ string) (*policy.View, bool, error) {
-	if c.May(auth.Read, typ) != auth.OnePatient {
-		return nil, false, nil
-	}
-	ask := a.ask(r, c, typ)
-	ask.Action = what
-	view, err := a.Reader.Chart(r.Context(), ask, fhir.Ref{Type: "Patient", ID: c.Identity().Patient()})
-	return view, true, err
-}
-
 func (a *api) read(w http.ResponseWriter, r *http.Request, c access.Caller) error {
 	ref := target(r)
-	q, err := projection(ref.Type, r.URL.Query())
+	q, err := projection(ref.Type, r)
 	if err != nil {
 		return err
 	}
-	view, one, err := a.confined(r, c, audit.Read, ref.Type)
+	got, err := a.Reader.Get(r.Context(), a.ask(r, c, ref.Type), ref)
 	if err != nil {
-		return err
-	}
-	var got policy.Released
-	if one {
-		var ok bool
-		if got, ok = view.Get(ref); !ok {
-			return fhir.NotFound()
-		}
-	} else if got, err = a.Reader.Get(r.Context(), a.ask(r, c, ref.Type), ref); err != nil {
 		return err
 	}
 	return a.show(w, r, got, q)
 }
 
 func (a *api) vread(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	ref, version := target(r), mux.Vars(r)["version"]
-	q, err := projection(ref.Type, r.URL.Query())
+	ref := target(r)
+	q, err := projection(ref.Type, r)
 	if err != nil {
 		return err
 	}
-	view, one, err := a.confined(r, c, audit.VRead, ref.Type)
+	got, err := a.Reader.VRead(r.Context(), a.ask(r, c, ref.Type), ref, mux.Vars(r)["version"])
 	if err != nil {
-		return err
-	}
-	var got policy.Released
-	if one {
-		var ok bool
-		if got, ok = view.Version(ref, version); !ok {
-			return fhir.NotFound()
-		}
-	} else if got, err = a.Reader.VRead(r.Context(), a.ask(r, c, ref.Type), ref, version); err != nil {
 		return err
 	}
 	return a.show(w, r, got, q)
 }
 
 // projection reads _summary and _elements of a read; other parameters are none of its.
-func projection(typ string, v url.Values) (search.Query, error) {
-	kept := url.Values{}
-	for name, values := range v {
+func projection(typ string, r *http.Request) (search.Query, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return search.Query{}, badQuery()
+	}
+	for name, v := range values {
 		switch name {
-		case "_summary", "_elements":
-			kept[name] = values
-		case "_format", "_pretty":
+		case "_summary":
+			if v[0] == "count" {
+				return search.Query{}, &fhir.Error{Status: http.StatusBadRequest, Code: "value", Text: "Parameter _summary: count is for searches."}
+			}
+		case "_elements", "_format", "_pretty":
 		default:
-			return search.Query{}, &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "A read takes no parameter of this name.", Expression: "http." + printable(name)}
+			if preference(r, "handling") != "lenient" {
+				return search.Query{}, unknown(name)
+			}
+			delete(values, name)
 		}
 	}
-	return search.ParseQuery(typ, kept)
+	return search.ParseQuery(typ, values)
+}
+
+// unknown refuses a parameter that an interaction does not have.
+func unknown(name string) error {
+	return &fhir.Error{Status: http.StatusBadRequest, Code: "not-supported", Text: "There is no such parameter here.", Expression: "http." + printable(name)}
 }
 
 // printable keeps what a caller typed from being more than a name in an answer.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c > ' ' && c < 0x7f && !strings.ContainsRune(`"\<>&`, c) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-.:", c) {
 			return c
 		}
 		return -1
@@ -109,11 +90,9 @@ func (a *api) show(w http.ResponseWriter, r *http.Request, got policy.Released, 
 	if err != nil {
 		return err
 	}
-	h := w.Header()
 	whole := q.Summary == search.SummaryNone && len(q.Elements) == 0
 	if whole {
-		h.Set("ETag", `W/"`+got.VersionID()+`"`)
-		h.Set("Last-Modified", got.Recorded().UTC().Format(http.TimeFormat))
+		validators(w, got)
 		if unchanged(r, got) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
@@ -122,45 +101,33 @@ func (a *api) show(w http.ResponseWriter, r *http.Request, got policy.Released, 
 	return web.Write(w, r, http.StatusOK, mediaType, body.JSON())
 }
 
+// validators are the headers that a later conditional request sends back.
+func validators(w http.ResponseWriter, got policy.Released) {
+	w.Header().Set("ETag", etag(got))
+	w.Header().Set("Last-Modified", got.Recorded().UTC().Format(http.TimeFormat))
+}
+
+func etag(got policy.Released) string { return `W/"` + got.VersionID() + `"` }
+
 // unchanged follows RFC 9110 section 13.2.2: If-None-Match first, and
 // If-Modified-Since only without it.
 func unchanged(r *http.Request, got policy.Released) bool {
-	if match := r.Header.Get("If-None-Match"); match != "" {
-		for part := range strings.SplitSeq(match, ",") {
-			part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
-			if part == "*" || part == `"`+got.VersionID()+`"` {
-				return true
-			}
-		}
-		return false
+	if match := r.Header.Values("If-None-Match"); len(match) > 0 {
+		return names(match, got)
 	}
 	since, err := http.ParseTime(r.Header.Get("If-Modified-Since"))
 	return err == nil && !got.Recorded().Truncate(time.Second).After(since)
 }
 
-func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	ref := target(r)
-	view, one, err := a.confined(r, c, audit.HistoryA, ref.Type)
-	if err != nil {
-		return err
-	}
-	var versions []policy.Released
-	if one {
-		if versions = view.History(ref); len(versions) == 0 {
-			return fhir.NotFound()
+// names tells whether a list of entity tags names the version, compared weakly.
+func names(list []string, got policy.Released) bool {
+	for _, line := range list {
+		for part := range strings.SplitSeq(line, ",") {
+			part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
+			if part == "*" || part == `"`+got.VersionID()+`"` {
+				return true
+			}
 		}
-	} else if versions, err = a.Reader.History(r.Context(), a.ask(r, c, ref.Type), ref); err != nil {
-		return err
 	}
-	b := newBundle("history", len(versions))
-	b.total(len(versions))
-	b.link("self", a.Base+"/"+ref.String()+"/_history")
-	for i, v := range versions {
-		verb, status := "PUT", "200"
-		if i == len(versions)-1 {
-			verb, status = "POST", "201"
-		}
-		b.history(a.Base, v, verb, status)
-	}
-	return web.Write(w, r, http.StatusOK, mediaType, b.bytes())
+	return false
 }

@@ -1,9 +1,10 @@
 package fhirapi
 
 import (
-	"mime"
+	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/gorilla/mux"
 
@@ -15,7 +16,7 @@ import (
 	"firebreak/web"
 )
 
-// cursorParam carries the sealed cursor of a next page.
+// cursorParam carries where the page before ended, sealed by the record.
 const cursorParam = "_cursor"
 
 func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) error {
@@ -24,12 +25,12 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err != nil {
 		return err
 	}
+	if err := acceptable(r, values["_format"]); err != nil {
+		return err
+	}
 	cursor := values.Get(cursorParam)
 	for _, own := range []string{cursorParam, "_format", "_pretty"} {
 		values.Del(own)
-	}
-	if c.May(auth.Search, typ) == auth.OnePatient {
-		confine(typ, values, c.Identity().Patient())
 	}
 	options := []search.Option{search.Base(a.Base), search.At(a.Now())}
 	if preference(r, "handling") == "lenient" {
@@ -39,7 +40,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err != nil {
 		return err
 	}
-	page, err := a.Reader.Search(r.Context(), a.ask(r, c, typ), q, cursor)
+	page, err := a.Reader.Search(r.Context(), a.ask(r, c, ""), q, cursor)
 	if err != nil {
 		return err
 	}
@@ -56,26 +57,32 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if q.Summary == search.SummaryCount {
 		return web.Write(w, r, http.StatusOK, mediaType, b.bytes())
 	}
-	add := func(all []policy.Released, mode string) error {
-		for _, item := range all {
-			if mode == "include" && c.May(auth.Read, item.Resource().Type()) == auth.Nothing {
-				continue
-			}
-			shown, err := q.Project(item.Resource())
-			if err != nil {
-				return err
-			}
-			b.found(a.Base, shown, mode)
+	for _, item := range page.Matches {
+		if err := a.found(b, q, item, "match"); err != nil {
+			return err
 		}
-		return nil
 	}
-	if err := add(page.Matches, "match"); err != nil {
-		return err
+	for _, item := range page.Includes {
+		if c.May(auth.Read, item.Resource().Type()) == auth.Nothing {
+			continue
+		}
+		if err := a.found(b, q, item, "include"); err != nil {
+			return err
+		}
 	}
-	if err := add(page.Includes, "include"); err != nil {
-		return err
+	if len(q.Ignored) > 0 {
+		b.outcome(informed("warning", "not-supported", "Not understood and left out: "+strings.Join(q.Ignored, ", ")+"."))
 	}
 	return web.Write(w, r, http.StatusOK, mediaType, b.bytes())
+}
+
+func (a *api) found(b *bundle, q search.Query, item policy.Released, mode string) error {
+	shown, err := q.Project(item.Resource())
+	if err != nil {
+		return err
+	}
+	b.found(a.Base, shown, mode)
+	return nil
 }
 
 // parameters are those of the address, and of the form when there is one (R4
@@ -88,11 +95,11 @@ func parameters(r *http.Request) (url.Values, error) {
 	if r.Method != http.MethodPost {
 		return values, nil
 	}
-	if name, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || name != "application/x-www-form-urlencoded" {
+	if !isForm(r) || !plain(r) {
 		return nil, &fhir.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid", Text: "_search takes application/x-www-form-urlencoded."}
 	}
 	if err := r.ParseForm(); err != nil {
-		if tooLong, ok := err.(*http.MaxBytesError); ok {
+		if tooLong, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, tooLong
 		}
 		return nil, badQuery()
@@ -107,15 +114,7 @@ func badQuery() error {
 	return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The parameters are not a valid query string."}
 }
 
-// confine limits a search to the token's patient, whatever else it asks.
-func confine(typ string, v url.Values, patient string) {
-	if typ == "Patient" {
-		v.Add("_id", patient)
-		return
-	}
-	v.Add("patient", "Patient/"+patient)
-}
-
+// join is an address with its parameters, the cursor last.
 func join(address string, v url.Values, cursor string) string {
 	q := v.Encode()
 	if cursor != "" {

@@ -27,6 +27,7 @@ type Resource struct {
 	Chart   string    // key of the chart it belongs to; empty: Result.Patient's
 	Deleted bool      // the source deleted it; Resource is a stub, Chart is empty
 	Given   bool      // its id was given with it and does not tell its chart
+	Stays   bool      // when its id is known it stays where it lies; Chart is for a new one
 }
 
 // Link says that what is known of From belongs to Into, or with Undo that it

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"firebreak/adapters/rest"
@@ -11,37 +12,61 @@ import (
 )
 
 // push maps a FHIR interaction. Its resources keep their bytes and, but for
-// what is created, their ids; they belong to the chart of the patient they name.
-// What names none goes with the one patient of its Bundle, or else into the
-// source's directory, which is a chart without a Patient.
+// what is created, their ids. Inside a transaction, references to an entry's
+// fullUrl become references to that entry (R4 http.html#trules); references
+// that begin with the API's own address lose it; nothing else of a resource
+// changes.
 //
-// Inside a transaction, references to an entry's fullUrl become references to
-// that entry (R4 http.html#trules); nothing else of a resource changes. The
-// error is an *Error whose Segment is the FHIRPath of the place.
+// A resource that names one patient lies in that patient's chart. One that
+// names several lies in no patient's chart, so that no record tells of another.
+// One that names none goes with the one patient of its Bundle, or lies in the
+// source's directory; a type of the Patient compartment, which may yet be about
+// somebody, in a chart of its own, apart from what the directory shows freely.
+//
+// Ids and patients of the form that this package gives are the gateway's and
+// not to be pushed, whether they exist or not: trying tells nothing. The error
+// is an *Error whose Segment is the FHIRPath of the place.
 func push(k *Keys, m inbox.Message) (Result, error) {
 	i, err := rest.Decode(m.Body)
 	if err != nil {
 		return Result{}, misplaced("Interaction", "not a FHIR interaction")
 	}
-	p := pushed{Result{At: m.Received}}
+	p := pushed{out: Result{At: m.Received}, base: i.Base}
 	if i.Method == http.MethodPost && i.Path == "" {
 		err = p.transaction(i)
 	} else {
 		err = p.single(i)
 	}
+	if err == nil {
+		err = p.settle(k.digest(chartBytes, m.Source, "directory"), k.digest(chartBytes, m.Source, "nobody"))
+	}
 	if err != nil {
 		return Result{}, err
 	}
-	p.settle(k.directory(m.Source))
 	return p.out, nil
 }
 
-// directory is the chart of what a source pushes that belongs to no patient.
-func (k *Keys) directory(source string) string { return k.digest(chartBytes, source, "directory") }
-
 func misplaced(path, reason string) *Error { return &Error{Segment: path, Reason: reason} }
 
-type pushed struct{ out Result }
+// ours are the ids that this package makes: of a Patient, and of others.
+var (
+	ourPatient = regexp.MustCompile(`^[a-z2-7]{16}$`)
+	ourOther   = regexp.MustCompile(`^[a-z2-7]{16}-[a-z2-7]{20}$`)
+)
+
+func ours(ref fhir.Ref) bool {
+	if ref.Type == "Patient" {
+		return ourPatient.MatchString(ref.ID)
+	}
+	return ourOther.MatchString(ref.ID)
+}
+
+type pushed struct {
+	base string
+	out  Result
+	at   []string // of each of out.Resources
+	made []bool   // whether its id was made for it
+}
 
 func (p *pushed) single(i rest.Interaction) error {
 	typ, id, _ := strings.Cut(i.Path, "/")
@@ -51,36 +76,67 @@ func (p *pushed) single(i rest.Interaction) error {
 		}
 		id = i.Assigned[0]
 	}
-	return p.take(i.Method, fhir.Ref{Type: typ, ID: id}, i.Resource, typ, nil)
+	return p.take(change{i.Method, fhir.Ref{Type: typ, ID: id}, i.Resource, typ}, p.local)
 }
 
-// take adds one created, updated or deleted resource.
-func (p *pushed) take(method string, ref fhir.Ref, body []byte, at string, resolve func(string) string) error {
-	if !fhir.IsType(ref.Type) || !fhir.ValidID(ref.ID) {
-		return misplaced(at, "the address is not Type/id")
-	}
-	if method == http.MethodDelete {
-		stub, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":%q,"id":%q}`, ref.Type, ref.ID))
-		if err != nil {
-			return misplaced(at, "the address is not Type/id")
+// change is one resource created, updated or deleted.
+type change struct {
+	method string
+	ref    fhir.Ref
+	body   []byte
+	at     string
+}
+
+// local takes the API's own address off a reference.
+func (p *pushed) local(s string) string {
+	if rest, ok := strings.CutPrefix(s, p.base+"/"); ok && p.base != "" {
+		if _, ok := fhir.ParseRef(rest); ok {
+			return rest
 		}
-		p.out.Resources = append(p.out.Resources, Resource{Resource: stub, At: p.out.At, Deleted: true, Given: true})
-		return nil
 	}
-	res, err := fhir.Parse(body)
-	if err == nil && res.ID() != ref.ID {
-		res, err = res.WithID(ref.ID)
+	return s
+}
+
+// take adds one change. The address by which a resource itself is known, such
+// as a Questionnaire's url, is no reference.
+func (p *pushed) take(c change, resolve func(string) string) error {
+	if !fhir.IsType(c.ref.Type) || !fhir.ValidID(c.ref.ID) {
+		return misplaced(c.at, "the address is not Type/id")
 	}
-	if err == nil && resolve != nil {
-		res, err = res.RewriteReferences(resolve)
+	r := Resource{At: p.out.At, Given: true}
+	var err error
+	switch c.method {
+	case http.MethodDelete:
+		r.Deleted = true
+		r.Resource, err = fhir.Parse(fmt.Appendf(nil, `{"resourceType":%q,"id":%q}`, c.ref.Type, c.ref.ID))
+	case http.MethodPost, http.MethodPut:
+		if c.method == http.MethodPut && ours(c.ref) {
+			return misplaced(c.at, "this id cannot be used")
+		}
+		if r.Resource, err = fhir.Parse(c.body); err == nil && r.Type() != c.ref.Type {
+			return misplaced(c.at, "not the type of the address")
+		}
+		if err == nil && r.ID() != c.ref.ID {
+			r.Resource, err = r.WithID(c.ref.ID)
+		}
+		if err == nil {
+			own := r.Get("url").Text()
+			r.Resource, err = r.RewriteReferences(func(s string) string {
+				if s == own {
+					return s
+				}
+				return resolve(s)
+			})
+		}
+	default:
+		return misplaced(c.at, "not POST, PUT or DELETE")
 	}
 	if err != nil {
-		return misplaced(at, "not a valid resource")
+		return misplaced(c.at, "not a valid resource")
 	}
-	if res.Type() != ref.Type {
-		return misplaced(at+".resourceType", "not the type of the address")
-	}
-	p.out.Resources = append(p.out.Resources, Resource{Resource: res, At: p.out.At, Given: true})
+	p.out.Resources = append(p.out.Resources, r)
+	p.at = append(p.at, c.at)
+	p.made = append(p.made, c.method == http.MethodPost)
 	return nil
 }
 
@@ -91,49 +147,47 @@ func (p *pushed) transaction(i rest.Interaction) error {
 	if err != nil || b.Type() != "Bundle" {
 		return misplaced("Bundle", "not a Bundle")
 	}
-	type entry struct {
-		method string
-		ref    fhir.Ref
-		body   []byte
-		at     string
-	}
-	var entries []entry
+	var all []change
 	became := map[string]string{}
 	for e := range b.All("entry") {
-		n := len(entries)
-		x := entry{method: e.At("request.method").Text(), body: e.Get("resource").Raw(), at: fmt.Sprintf("Bundle.entry[%d]", n)}
-		x.ref.Type, x.ref.ID, _ = strings.Cut(e.At("request.url").Text(), "/")
-		if x.method == http.MethodPost {
+		n := len(all)
+		c := change{method: e.At("request.method").Text(), body: e.Get("resource").Raw(), at: fmt.Sprintf("Bundle.entry[%d]", n)}
+		c.ref.Type, c.ref.ID, _ = strings.Cut(e.At("request.url").Text(), "/")
+		if c.method == http.MethodPost {
 			if n >= len(i.Assigned) || i.Assigned[n] == "" {
-				return misplaced(x.at, "there is no id for what is created")
+				return misplaced(c.at, "there is no id for what is created")
 			}
-			x.ref.ID = i.Assigned[n]
+			c.ref.ID = i.Assigned[n]
 		}
 		if full := e.Get("fullUrl").Text(); full != "" {
-			became[full] = x.ref.String()
-			if old := e.At("resource.id").Text(); old != "" && x.method == http.MethodPost {
-				became[x.ref.Type+"/"+old] = x.ref.String()
+			if became[full] != "" {
+				return misplaced(c.at+".fullUrl", "an entry before it has the same")
+			}
+			became[full] = c.ref.String()
+			if old := e.At("resource.id").Text(); old != "" && c.method == http.MethodPost && strings.HasSuffix(full, "/"+c.ref.Type+"/"+old) {
+				became[c.ref.Type+"/"+old] = c.ref.String()
 			}
 		}
-		entries = append(entries, x)
+		all = append(all, c)
 	}
-	for _, x := range entries {
-		var conditional bool
-		resolve := func(s string) string {
-			if now, ok := became[s]; ok {
+	for _, c := range all {
+		lost := false
+		err := p.take(c, func(s string) string {
+			if now := became[s]; now != "" {
 				return now
 			}
-			if full, fragment, ok := strings.Cut(s, "#"); ok && full != "" && became[full] != "" {
+			if full, fragment, ok := strings.Cut(s, "#"); ok && became[full] != "" {
 				return became[full] + "#" + fragment
 			}
-			conditional = conditional || strings.Contains(s, "?") && !strings.Contains(s, "://") || strings.HasPrefix(s, "urn:uuid:")
-			return s
-		}
-		if err := p.take(x.method, x.ref, x.body, x.at, resolve); err != nil {
+			head, _, query := strings.Cut(s, "?")
+			lost = lost || query && fhir.IsType(head) || strings.HasPrefix(s, "urn:uuid:")
+			return p.local(s)
+		})
+		if err != nil {
 			return err
 		}
-		if conditional {
-			return misplaced(x.at+".resource", "a reference names nothing in this Bundle; conditional references are not supported")
+		if lost {
+			return misplaced(c.at+".resource", "a reference names nothing in this Bundle; conditional references are not supported")
 		}
 	}
 	return nil
@@ -141,38 +195,58 @@ func (p *pushed) transaction(i rest.Interaction) error {
 
 // settle gives each resource its chart. A deletion keeps none: the record
 // knows where the resource lies.
-func (p *pushed) settle(directory string) {
-	var patients []string
+func (p *pushed) settle(directory, nobody string) error {
+	charts := map[string]bool{}
 	for n := range p.out.Resources {
 		r := &p.out.Resources[n]
 		if r.Deleted {
 			continue
 		}
-		if r.Type() == "Patient" {
-			r.Chart = r.ID()
-		} else if patient, ok := fhir.PatientOf(r.Resource); ok {
-			r.Chart = patient.ID
+		patients := fhir.Patients(r.Resource)
+		for _, patient := range patients {
+			if ours(patient) && !(r.Type() == "Patient" && p.made[n]) {
+				return misplaced(p.at[n], "the patient is not of this source")
+			}
+			charts[patient.ID] = true
 		}
-		if r.Chart != "" && (len(patients) == 0 || patients[0] != r.Chart) {
-			patients = append(patients, r.Chart)
+		switch len(patients) {
+		case 0:
+		case 1:
+			r.Chart = patients[0].ID
+		default:
+			r.Chart = nobody
 		}
 	}
-	home := directory
-	if len(patients) == 1 {
-		home = patients[0]
-		p.out.Patient = fhir.Ref{Type: "Patient", ID: home}
+	one := ""
+	if len(charts) == 1 {
+		for one = range charts {
+		}
 	}
 	for n := range p.out.Resources {
-		if r := &p.out.Resources[n]; r.Chart == "" && !r.Deleted {
-			r.Chart = home
+		r := &p.out.Resources[n]
+		if r.Chart != "" || r.Deleted {
+			continue
+		}
+		r.Stays = true
+		compartment := fhir.IsPatientCompartment(r.Type())
+		switch {
+		case one != "" && (compartment || p.made[n]):
+			r.Chart = one
+		case compartment:
+			r.Chart = nobody
+		default:
+			r.Chart = directory
 		}
 	}
-	if p.out.Patient.IsZero() {
-		p.out.Patient = fhir.Ref{Type: "Patient", ID: directory}
+	if one == "" {
+		one = directory
 	}
+	p.out.Patient = fhir.Ref{Type: "Patient", ID: one}
+	return nil
 }
 
-// pushKey is the chart that orders a pushed interaction: the first patient it names.
+// pushKey is the chart that orders a pushed interaction: that of the one
+// patient it names, or else the source's directory.
 func pushKey(k *Keys, m inbox.Message) (string, error) {
 	r, err := push(k, m)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firebreak/fhir"
@@ -25,6 +26,7 @@ type committing struct {
 // entry is one resource of a message.
 type entry struct {
 	Entry
+	n       int // its place in the message, from 1
 	key     resource
 	version string // of the first run of this content
 	context label.Label
@@ -46,11 +48,12 @@ type layer struct {
 
 func (r *Record) prepare(s Stored, c Change) *committing {
 	x := &committing{id: s.ID, source: s.Source, received: micros(s.Received), links: c.Links}
-	for _, e := range c.Resources {
+	for i, e := range c.Resources {
 		res := e.Resource()
 		context := e.Context()
 		y := &entry{
 			Entry:   e,
+			n:       i + 1,
 			key:     resource{e.Chart, res.Type(), res.ID()},
 			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, context, res.JSON()),
 			context: context,
@@ -71,6 +74,12 @@ func (r *Record) prepare(s Stored, c Change) *committing {
 // directories is a chart without content whose version counts the changes of
 // what belongs to no patient: charts that point at such resources depend on it.
 const directories = "~"
+
+// notTheirs refuses a push to what is another source's or another patient's. It
+// does not tell which, nor whose.
+func (e *entry) notTheirs() string {
+	return "resource " + strconv.Itoa(e.n) + " (" + e.key.typ + "): its id or its patient cannot be used"
+}
 
 // inDirectory tells whether charts of any patient may point at the resource.
 func (e *entry) inDirectory() bool { return e.Alias && !fhir.IsPatientCompartment(e.key.typ) }
@@ -99,6 +108,7 @@ const (
 	addChart    = `INSERT INTO chart (chart, version, updated, root) VALUES ($1, 0, 0, '') ON CONFLICT (chart) DO NOTHING`
 	holdChart   = `SELECT version FROM chart WHERE chart = $1` // and DB.Hold
 	findRuns    = `SELECT version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels FROM version WHERE chart = $1 AND type = $2 AND id = $3`
+	findOwner   = `SELECT source FROM version WHERE chart = $1 LIMIT 1`
 	addBody     = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3) RETURNING id`
 	addReason   = `INSERT INTO reason (chart, body, reasons) VALUES ($1, $2, $3) ON CONFLICT (chart, body) DO UPDATE SET reasons = excluded.reasons`
 	addVersion  = `INSERT INTO version (chart, type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
@@ -123,7 +133,8 @@ type batch struct {
 	commits []*write // those not refused
 	asked   map[resource]bool
 	lines   map[layer]*line
-	bumps   map[string]int64 // charts that changed: latest time received
+	owners  map[string]string // sources of charts that were pushed to
+	bumps   map[string]int64  // charts that changed: latest time received
 	stmts   []sqldb.Stmt
 }
 
@@ -139,7 +150,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	if len(commits) == 0 {
 		return nil
 	}
-	b := &batch{w: w, tx: tx, commits: commits, asked: map[resource]bool{}, lines: map[layer]*line{}, bumps: map[string]int64{}}
+	b := &batch{w: w, tx: tx, commits: commits, asked: map[resource]bool{}, lines: map[layer]*line{}, owners: map[string]string{}, bumps: map[string]int64{}}
 	for _, step := range []func(context.Context) error{b.locate, b.hold, b.read, b.check, b.bodies, b.settle, b.link} {
 		if err := step(ctx); err != nil {
 			return err
@@ -200,12 +211,11 @@ func (b *batch) locate(ctx context.Context) error {
 				chart = before.chart
 			}
 			switch {
-			case before.source != "" && before.source != x.commit.source:
-				b.refuse(x, foreignID(ref.Type))
-			case e.Deleted:
+			case e.Deleted && before.source != "" && before.source != x.commit.source: // for this source there is no such resource
+			case e.Deleted, e.Stays && chart != "":
 				e.key.chart = chart
 			case chart != "" && chart != e.Chart:
-				b.refuse(x, ref.Type+": the id belongs to another patient's resource")
+				b.refuse(x, e.notTheirs())
 			}
 		}
 		if x.err != nil {
@@ -214,7 +224,7 @@ func (b *batch) locate(ctx context.Context) error {
 		x.commit.entries = slices.DeleteFunc(x.commit.entries, func(e *entry) bool { return e.Deleted && e.key.chart == "" })
 		for _, e := range x.commit.entries {
 			if e.Alias && !e.Deleted {
-				given[fhir.Ref{Type: e.key.typ, ID: e.key.id}] = place{e.Chart, x.commit.source}
+				given[fhir.Ref{Type: e.key.typ, ID: e.key.id}] = place{e.key.chart, x.commit.source}
 			}
 		}
 	}
@@ -258,6 +268,15 @@ func (b *batch) read(ctx context.Context) error {
 	var stmts []sqldb.Stmt
 	for _, x := range b.commits {
 		for _, e := range x.commit.entries {
+			if _, asked := b.owners[e.key.chart]; e.Alias && !asked {
+				b.owners[e.key.chart] = ""
+				stmts = append(stmts, sqldb.Stmt{SQL: findOwner, Args: []any{e.key.chart}, Row: func(scan func(...any) error) error {
+					var owner string
+					err := scan(&owner)
+					b.owners[e.key.chart] = owner
+					return err
+				}})
+			}
 			if b.asked[e.key] {
 				continue
 			}
@@ -308,30 +327,27 @@ func scanRun(scan func(...any) error) (j judged, err error) {
 	return j, err
 }
 
-// check refuses what would change another source's resource. Ids that a
-// mapping made hold their source; ids that were given do not.
+// check refuses what would change another source's chart. Ids that a mapping
+// made hold their source; ids that were given do not, so a chart is its first
+// source's. The deletion of another's resource is nothing to do.
 func (b *batch) check(context.Context) error {
 	for _, x := range slices.Clone(b.commits) {
+		foreign := func(e *entry) bool {
+			owner := b.owners[e.key.chart]
+			return e.Alias && owner != "" && owner != x.commit.source
+		}
+		x.commit.entries = slices.DeleteFunc(x.commit.entries, func(e *entry) bool { return e.Deleted && foreign(e) })
+		if i := slices.IndexFunc(x.commit.entries, foreign); i >= 0 {
+			b.refuse(x, x.commit.entries[i].notTheirs())
+			continue
+		}
 		for _, e := range x.commit.entries {
-			if e.Alias && b.foreign(e, x.commit.source) {
-				b.refuse(x, foreignID(e.key.typ))
-				break
+			if b.owners[e.key.chart] == "" {
+				b.owners[e.key.chart] = x.commit.source
 			}
 		}
 	}
 	return nil
-}
-
-func foreignID(typ string) string { return typ + ": the id belongs to another source's resource" }
-
-// foreign tells whether the resource came from another source first.
-func (b *batch) foreign(e *entry, source string) bool {
-	for at, l := range b.lines {
-		if at.resource == e.key && len(l.runs) > 0 && l.runs[0].source != source {
-			return true
-		}
-	}
-	return false
 }
 
 // bodies stores contents that are new.

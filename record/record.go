@@ -92,6 +92,7 @@ type Entry struct {
 	At      time.Time // decides which version is current
 	Deleted bool      // the resource ended: Resource is a stub with type and id
 	Alias   bool      // its id was given by the source and does not tell its chart
+	Stays   bool      // when its id is known it stays where it lies; Chart is for a new one
 }
 
 // Change is all that one message changes.

@@ -382,15 +382,24 @@ func TestGivenIDs(t *testing.T) {
 		if got := w.value(me, ref); got != "2" {
 			t.Errorf("after an update it is %s", got)
 		}
+		o2 := parse(t, `{"resourceType":"Observation","id":"o-2","status":"final","code":{"text":"Sodium"},"subject":{"reference":"Patient/p-1"}}`)
 		for name, err := range map[string]error{
-			"another source":  give("other", o("3", "p-1")),
-			"another patient": give("ehr", o("4", "p-2")),
+			"another source":           give("other", o("3", "p-1")),
+			"another patient":          give("ehr", o("4", "p-2")),
+			"another source's patient": give("other", o2),
 		} {
 			held, ok := err.(*inbox.HeldError)
-			if !ok || !strings.HasPrefix(held.Reason, "Observation") {
+			if !ok || held.Reason != "resource 1 (Observation): its id or its patient cannot be used" { // and nothing of why
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+		// What another source deletes is not there for it.
+		end := func(source string) {
+			stored := w.put(said{Source: source, Given: true})
+			stub := w.rules.Label([]fhir.Resource{parse(t, `{"resourceType":"Observation","id":"o-1"}`)})[0]
+			must(t, w.Queue().Commit(ctx, stored, record.Change{Resources: []record.Entry{{Labeled: stub, At: stored.Received, Deleted: true, Alias: true}}}))
+		}
+		end("other")
 		if got := w.value(me, ref); got != "2" {
 			t.Errorf("after what was refused it is %s", got)
 		}
@@ -410,10 +419,7 @@ func TestGivenIDs(t *testing.T) {
 			t.Errorf("the practitioner: %v", err)
 		}
 		// Deleted, and made anew.
-		gone := said{Source: "ehr", Given: true}
-		stub := w.rules.Label([]fhir.Resource{parse(t, `{"resourceType":"Observation","id":"o-1"}`)})[0]
-		stored := w.put(gone)
-		must(t, w.Queue().Commit(ctx, stored, record.Change{Resources: []record.Entry{{Labeled: stub, At: stored.Received, Deleted: true, Alias: true}}}))
+		end("ehr")
 		if got := w.value(me, ref); got != "absent" {
 			t.Errorf("deleted, it is %s", got)
 		}

@@ -97,7 +97,8 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 			return Page{}, err
 		}
 	}
-	if s.caller.May(auth.Search, s.q.Type) == auth.Nothing {
+	reach := s.caller.May(auth.Search, s.q.Type)
+	if reach == auth.Nothing {
 		return Page{}, errNarrow
 	}
 	count := s.q.Count
@@ -110,15 +111,22 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	if s.q.Summary == search.SummaryCount {
 		count = 0
 	}
-	charts, listed, err := s.candidates(ctx)
-	if err != nil {
-		return Page{}, err
+	var charts []string
+	var listed bool
+	if reach == auth.OnePatient { // of a patient who is not the token's nothing is found
+		charts, listed = []string{s.caller.Identity().Patient()}, true
+	} else {
+		var err error
+		if charts, listed, err = s.candidates(ctx); err != nil {
+			return Page{}, err
+		}
+		if s.caller.Audience() == access.Provider && !(listed && s.narrow()) {
+			return Page{}, errNarrow
+		}
 	}
 	one := listed && len(charts) <= 1
-	if s.caller.Audience() == access.Provider && !(listed && s.narrow()) {
-		return Page{}, errNarrow
-	}
-	total := s.q.Total == search.TotalAccurate || s.q.Total == search.TotalEstimate || s.q.Summary == search.SummaryCount ||
+	var err error
+	total := s.q.Total == search.TotalAccurate || s.q.Total == search.TotalEstimate || count == 0 || // R4 search.html#count
 		one && s.q.Total != search.TotalNone
 	var all []found
 	var more bool
@@ -154,7 +162,7 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 // the data: patient= names one, or it is one of the two searches for a person.
 func (s *seeking) narrow() bool {
 	if patients, ok := s.q.Patient(); ok {
-		return len(patients) == 1
+		return len(patients) <= 1
 	}
 	if s.q.Type != "Patient" {
 		return false
@@ -238,25 +246,35 @@ func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []fou
 	}
 	var out []found
 	for _, m := range v.Index().Run(s.q).Matches {
-		if s.elsewhere(m, v) {
-			continue
+		there, err := s.elsewhere(ctx, m, v)
+		if err != nil {
+			return nil, nil, err
 		}
-		out = append(out, found{m, v})
+		if !there {
+			out = append(out, found{m, v})
+		}
 	}
 	return v, out, nil
 }
 
 // elsewhere tells whether a match is shown in this chart only because the chart
 // points at it: across charts it is found where it lies.
-func (s *seeking) elsewhere(m policy.Released, v *view) bool {
-	if fhir.IsPatientCompartment(m.Resource().Type()) {
-		return false
+func (s *seeking) elsewhere(ctx context.Context, m policy.Released, v *view) (bool, error) {
+	ref := m.Resource().Ref()
+	if fhir.IsPatientCompartment(ref.Type) || len(v.stamps) == 1 || s.caller.May(auth.Search, ref.Type) == auth.OnePatient {
+		return false, nil
 	}
 	if _, one := s.q.Patient(); one {
-		return false
+		return false, nil
 	}
-	chart, told := chartOf(m.Resource().Ref())
-	return !(told && v.member(chart)) && len(v.stamps) > 1
+	home, told := chartOf(ref)
+	if !told || !v.member(home) {
+		var err error
+		if home, err = s.r.alias(ctx, ref); err != nil {
+			return false, err
+		}
+	}
+	return !v.member(home), nil
 }
 
 // everything gives all matches in order, for a question that few charts can answer.

@@ -17,6 +17,7 @@ type Interaction struct {
 	Method   string         `json:"method"`            // POST, PUT or DELETE
 	Path     string         `json:"path"`              // below the FHIR base: "Observation/1", "Observation", "" for a Bundle
 	Request  string         `json:"request"`           // the request's id
+	Base     string         `json:"base,omitzero"`     // address of the API it came to: references that begin with it are local
 	Assigned []string       `json:"assigned,omitzero"` // ids for what is created: one, or one per entry of a Bundle ("" where none is needed); drawn once, so that a replay makes the same resources
 	Resource jsontext.Value `json:"resource,omitzero"` // exact bytes; none for DELETE
 }
@@ -24,7 +25,7 @@ type Interaction struct {
 // Encode gives the message body. The resource's bytes stand in it unchanged.
 func (i Interaction) Encode() []byte {
 	b := make([]byte, 0, len(i.Resource)+len(i.Path)+96)
-	for _, f := range []struct{ name, value string }{{`{"method":`, i.Method}, {`,"path":`, i.Path}, {`,"request":`, i.Request}} {
+	for _, f := range []struct{ name, value string }{{`{"method":`, i.Method}, {`,"path":`, i.Path}, {`,"request":`, i.Request}, {`,"base":`, i.Base}} {
 		b = append(b, f.name...)
 		b, _ = jsontext.AppendQuote(b, f.value) // bad UTF-8 becomes U+FFFD: none reaches here from a URL
 	}

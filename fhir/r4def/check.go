@@ -13,6 +13,11 @@ import (
 type Problem struct {
 	Path string // FHIRPath-like, "Observation.component[1].code"
 	Text string
+
+	// Slight problems mislead no reader: inside an element something required
+	// is missing, or a reference leads to a type that it may not. The
+	// specification's own examples have some.
+	Slight bool
 }
 
 func (p Problem) String() string { return p.Path + " " + p.Text }
@@ -42,8 +47,12 @@ type container struct {
 }
 
 func (c *checker) report(path, format string, args ...any) {
+	c.add(Problem{Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) add(p Problem) {
 	if len(c.problems) < 1000 {
-		c.problems = append(c.problems, Problem{path, fmt.Sprintf(format, args...)})
+		c.problems = append(c.problems, p)
 	}
 }
 
@@ -133,7 +142,7 @@ func (c *checker) object(path string, t *Type, n fhir.Node) {
 			if e.Choice {
 				name += "[x]"
 			}
-			c.report(path+"."+name, "is missing")
+			c.add(Problem{path + "." + name, "is missing", !t.Resource})
 		}
 	}
 	switch t.Name {
@@ -343,7 +352,7 @@ func (c *checker) target(path string, targets []string, n fhir.Node) {
 	}
 	for _, typ := range []string{typ, n.Get("type").Text()} {
 		if fhir.IsType(typ) && !slices.Contains(targets, typ) {
-			c.report(path, "may not refer to %s", typ)
+			c.add(Problem{path, "may not refer to " + typ, true})
 			return
 		}
 	}

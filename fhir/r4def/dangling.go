@@ -18,12 +18,12 @@ func Dangling(set []fhir.Resource) []Problem {
 	for _, r := range set {
 		for _, ref := range r.References() {
 			if !there[ref] {
-				problems = append(problems, Problem{r.Type(), "refers to a " + ref.Type + " that is not in the set"})
+				problems = append(problems, Problem{Path: r.Type(), Text: "refers to a " + ref.Type + " that is not in the set"})
 			}
 		}
 		r.Root().Each(func(name string, v fhir.Node) bool {
 			if name == "reference" && strings.HasPrefix(v.Text(), "urn:") {
-				problems = append(problems, Problem{r.Type(), "refers by urn, which leads nowhere"})
+				problems = append(problems, Problem{Path: r.Type(), Text: "refers by urn, which leads nowhere"})
 			}
 			return true
 		})
