@@ -99,12 +99,12 @@ func (f *frame) AllSources(r *clinical.Result) string {
 func (f *frame) Flags(r *clinical.Result) template.HTML {
 	var b strings.Builder
 	for _, x := range r.Flags {
-		b.WriteString(string(flag(x)))
+		b.WriteString(string(drawFlag(x)))
 	}
 	return template.HTML(b.String())
 }
 
-func flag(x clinical.Flag) template.HTML {
+func drawFlag(x clinical.Flag) template.HTML {
 	class := strings.TrimSpace("f " + x.Weight.Class())
 	out := html(` <b class="`, class, `">`, x.Letters)
 	if x.Arrow != "" {

@@ -107,6 +107,7 @@ type gridRow struct {
 	Test  *clinical.Test
 	Unit  string // common to the row's results, empty when they differ
 	Cells [][]*clinical.Result
+	Last  *clinical.Result // the newest that counts, when it lies before all columns; else nil
 }
 
 func (v *Viewer) results(w http.ResponseWriter, r *http.Request, f *frame) error {
@@ -232,14 +233,17 @@ func (f *frame) panel(p *clinical.Panel, handle string, tests []*clinical.Test, 
 	}
 	for _, t := range tests {
 		row := gridRow{Test: t, Cells: make([][]*clinical.Result, len(g.Times)), Unit: commonUnit(rows[t])}
-		any := false
+		any, counts := false, false
 		for _, r := range rows[t] {
-			if i, ok := column[r.When.Sent]; ok {
+			i, ok := column[r.When.Sent]
+			if ok {
 				row.Cells[i] = append(row.Cells[i], r)
-				any = true
+				any, counts = true, counts || r.Counts()
+			} else if start == 0 && !counts && row.Last == nil && r.Counts() {
+				row.Last = r // every test has its newest on the first view
 			}
 		}
-		if any {
+		if any || row.Last != nil {
 			g.Rows = append(g.Rows, row)
 		}
 	}

@@ -97,6 +97,7 @@ const (
 )
 
 // Course tells the direction and the numbers it is read from, oldest first.
+// Where two sources differ, neither is taken.
 func (t *Test) Course() (Course, []*Result) {
 	all := t.Series()
 	if len(all) == 0 {
@@ -104,7 +105,7 @@ func (t *Test) Course() (Course, []*Result) {
 	}
 	var last []*Result
 	for _, r := range slices.Backward(all[0].Points) {
-		if r.Value.Exact() && len(last) < 3 {
+		if r.Value.Exact() && !r.Differs && len(last) < 3 {
 			last = append(last, r)
 		}
 	}
