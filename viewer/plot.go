@@ -54,21 +54,10 @@ type scale struct {
 
 func newScale(s clinical.Series, size frameSize) *scale {
 	g := &scale{frameSize: size, from: s.Points[0].When.At, to: s.Points[len(s.Points)-1].When.At, low: math.Inf(1), high: math.Inf(-1)}
-	include := func(v float64) { g.low, g.high = min(g.low, v), max(g.high, v) }
 	for _, r := range s.Points {
-		include(r.Value.Number)
+		g.low, g.high = min(g.low, r.Value.Number), max(g.high, r.Value.Number)
 	}
-	span := max(g.high-g.low, math.Abs(g.high)*0.1)
-	for _, r := range s.Points { // bands near the values are shown whole, far ones are cut by the frame
-		if n, ok := r.Normal(); ok {
-			if n.HasLow && n.Low > g.low-2*span {
-				include(n.Low)
-			}
-			if n.HasHigh && n.High < g.high+2*span {
-				include(n.High)
-			}
-		}
-	}
+	g.low, g.high = withRanges(g.low, g.high, s.Points, 50)
 	pad := (g.high - g.low) * 0.08
 	if pad == 0 {
 		pad = max(math.Abs(g.high)*0.1, 1)
@@ -87,6 +76,29 @@ func newScale(s clinical.Series, size frameSize) *scale {
 	}
 	g.yTicks, g.digits = ticks(g.low, g.high, size.ticksY)
 	return g
+}
+
+// withRanges widens what the values span by the edges of their reference
+// ranges, so that inside and outside can be seen. An edge so far off that it
+// would flatten the values (by more than the factor) is left outside.
+func withRanges(low, high float64, points []*clinical.Result, factor float64) (float64, float64) {
+	span, most := high-low, max(math.Abs(low), math.Abs(high))
+	wide, tall := low, high
+	include := func(edge float64) {
+		if total := max(high, edge) - min(low, edge); span == 0 || total <= factor*span || total <= 3*most {
+			wide, tall = min(wide, edge), max(tall, edge)
+		}
+	}
+	for _, r := range points {
+		n, ok := r.Normal()
+		if ok && n.HasLow {
+			include(n.Low)
+		}
+		if ok && n.HasHigh {
+			include(n.High)
+		}
+	}
+	return wide, tall
 }
 
 func (g *scale) x(t time.Time) float64 {
@@ -232,7 +244,11 @@ func dates(from, to time.Time, n int) []date {
 	}
 	step := steps[len(steps)-1]
 	for _, s := range steps {
-		if int(span/s.about) <= n {
+		room := n
+		if s.hours > 0 {
+			room = n * 5 / 8 // a time of day is a longer text
+		}
+		if int(span/s.about) <= room {
 			step = s
 			break
 		}

@@ -33,14 +33,7 @@ func (f *frame) Spark(t *clinical.Test) template.HTML {
 	}
 	band, banded := points[len(points)-1].Normal()
 	banded = banded && (band.HasLow || band.HasHigh)
-	if banded { // the band is shown where it is near; far away it would flatten the line
-		if span := max(high-low, math.Abs(high)*0.05); band.HasLow && band.Low > low-2*span && band.Low < high+2*span {
-			low, high = min(low, band.Low), max(high, band.Low)
-		}
-		if span := max(high-low, math.Abs(high)*0.05); band.HasHigh && band.High > low-2*span && band.High < high+2*span {
-			low, high = min(low, band.High), max(high, band.High)
-		}
-	}
+	low, high = withRanges(low, high, points[len(points)-1:], 20)
 	if high == low {
 		high, low = high+1, low-1
 	}
