@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"firebreak/access"
@@ -113,18 +114,16 @@ func readHistory(r *http.Request) (historyQuery, error) {
 // a zone it is in UTC.
 func moment(s string) (from, until time.Time, ok bool) {
 	for _, form := range []struct {
-		layout string
-		ends   func(time.Time) time.Time
-	}{
-		{"2006", func(t time.Time) time.Time { return t.AddDate(1, 0, 0) }},
-		{"2006-01", func(t time.Time) time.Time { return t.AddDate(0, 1, 0) }},
-		{"2006-01-02", func(t time.Time) time.Time { return t.AddDate(0, 0, 1) }},
-		{time.RFC3339, func(t time.Time) time.Time { return t.Add(time.Second) }},
-		{time.RFC3339Nano, func(t time.Time) time.Time { return t.Add(time.Millisecond) }},
-	} {
+		layout              string
+		years, months, days int
+	}{{"2006", 1, 0, 0}, {"2006-01", 0, 1, 0}, {time.DateOnly, 0, 0, 1}} {
 		if t, err := time.Parse(form.layout, s); err == nil {
-			return t, form.ends(t), true
+			return t, t.AddDate(form.years, form.months, form.days), true
 		}
 	}
-	return from, until, false
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if strings.Contains(s, ".") {
+		return t, t.Add(time.Millisecond), err == nil
+	}
+	return t, t.Add(time.Second), err == nil
 }
