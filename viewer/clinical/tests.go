@@ -200,6 +200,13 @@ type place struct {
 	beside string // sorts before the name: parts of one result stay together
 }
 
+// reading is what a result told of the test it belongs to.
+type reading struct {
+	place
+	code    Concept
+	ownKind string
+}
+
 // OtherTests is the name of the panel of tests that belong to no other.
 const OtherTests = "Other results"
 
@@ -216,7 +223,7 @@ func (c *Chart) readTests() {
 		}
 	}
 	tests := map[string]*Test{}
-	places := map[*Result]place{}
+	told := make(map[*Result]reading, len(observations))
 	for i, x := range observations {
 		o := read[i]
 		id := x.Resource().Ref()
@@ -244,17 +251,17 @@ func (c *Chart) readTests() {
 			}
 			r.Test = t
 			t.Results = append(t.Results, r)
-			places[r] = at
+			told[r] = reading{at, code, kind}
 			c.results[id] = append(c.results[id], r)
 		}
 	}
 	for _, t := range tests {
 		slices.SortFunc(t.Results, newestFirst)
 		t.Results = fold(t.Results)
-		c.nameTest(t, places)
+		nameTest(t, told)
 		c.Tests = append(c.Tests, t)
 	}
-	c.group(places)
+	c.group(told)
 }
 
 func componentCode(o observation, i int) Concept {
@@ -269,26 +276,12 @@ func componentCode(o observation, i int) Concept {
 }
 
 // nameTest gives a test the name, code and kind its newest result goes by.
-func (c *Chart) nameTest(t *Test, places map[*Result]place) {
+func nameTest(t *Test, read map[*Result]reading) {
 	for _, r := range t.Results {
-		x, ok := c.src.Get(r.Ref)
-		if !ok {
-			continue
-		}
-		o := readObservation(x.Resource())
-		code := o.code
-		if r.component >= 0 {
-			code = componentCode(o, r.component)
-		}
-		if t.Name == "" {
-			t.Name = code.Name()
-		}
-		if t.Code == "" {
-			t.Code = shownCode(code)
-		}
-		if t.Kind == "" {
-			t.Kind = cmp.Or(kindOf(o.category), places[r].kind)
-		}
+		x := read[r]
+		t.Name = cmp.Or(t.Name, x.code.Name())
+		t.Code = cmp.Or(t.Code, shownCode(x.code))
+		t.Kind = cmp.Or(t.Kind, x.ownKind, x.kind)
 		if t.Name != "" && t.Kind != "" {
 			return
 		}
@@ -296,11 +289,11 @@ func (c *Chart) nameTest(t *Test, places map[*Result]place) {
 }
 
 // group puts every test into one panel: the one its newest result stands in.
-func (c *Chart) group(places map[*Result]place) {
+func (c *Chart) group(told map[*Result]reading) {
 	panels := map[string]*Panel{}
 	newest := map[*Panel]time.Time{}
 	for _, t := range c.Tests {
-		at := places[t.Results[0]]
+		at := told[t.Results[0]]
 		p := panels[at.panel]
 		if p == nil {
 			p = &Panel{Key: at.panel, Name: at.name, Kind: cmp.Or(at.kind, t.Kind)}
