@@ -73,6 +73,10 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	if d.options.Patients == 0 {
 		d.options.Patients = 40
 	}
+	if running, err := gateway.Attach(ctx, o.Data); err == nil {
+		running.Close()
+		return nil, fmt.Errorf("demo: another one runs on %s; stop it, or give this one --data of its own", o.Data)
+	}
 	listen, err := settle(o.Listen)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,11 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 	say("tokens", "of "+cfg.Tokens.Issuer+" for "+cfg.Tokens.Audience, discover(ctx, cfg.Tokens.Issuer, cfg.Tokens.Algorithms))
 	say("session", fmt.Sprintf("%v idle, %v in all", time.Duration(cfg.Session.Idle), time.Duration(cfg.Session.Absolute)), nil)
 
+	free := free
+	if o, err := Attach(ctx, cfg.Data); err == nil {
+		say("running", "a gateway has the data folder open; its addresses are in use, as they should be", o.Close())
+		free = func(string) error { return nil }
+	}
 	say("listen", cfg.Listen+" as "+cfg.Base, errors.Join(free(cfg.Listen), certificate(cfg.TLS)))
 	if cfg.Metrics != "off" {
 		say("metrics", "http://"+cfg.Metrics+"/metrics", free(cfg.Metrics))
@@ -98,7 +103,7 @@ func folder(path string) error {
 
 // describe names a database without what may be secret in its address.
 func describe(dsn string) string {
-	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+	if isPostgres(dsn) {
 		return "PostgreSQL"
 	}
 	return "SQLite file " + strings.TrimPrefix(dsn, "sqlite:")
@@ -138,10 +143,21 @@ func free(address string) error {
 	return l.Close()
 }
 
+// certificate tells whether a certificate can be used today.
 func certificate(t *TLS) error {
 	if t == nil {
 		return nil
 	}
-	_, err := t.server()
-	return err
+	c, err := t.server()
+	if err != nil {
+		return err
+	}
+	leaf, now := c.Certificates[0].Leaf, time.Now()
+	switch {
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("tls: %s holds only from %s", t.Certificate, leaf.NotBefore.Format(time.RFC3339))
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("tls: %s ended at %s", t.Certificate, leaf.NotAfter.Format(time.RFC3339))
+	}
+	return nil
 }

@@ -90,11 +90,12 @@ type TLS struct {
 	ClientCA    string `json:"clientCA,omitzero"`
 }
 
-// Secret is a value that may come from a file ({"file": PATH}) or the
-// environment ({"env": NAME}), so that the configuration itself holds none.
-// A database that needs no password may be a plain string.
+// Secret is a value that comes from a file ({"file": PATH}) or the environment
+// ({"env": NAME}), so that the configuration itself holds none. A database that
+// needs no password may be a plain string.
 type Secret struct {
 	Value string // never printed
+	open  bool   // it stood in the configuration itself
 }
 
 func (Secret) String() string { return "(secret)" }
@@ -152,10 +153,12 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return err
 }
 
-// UnmarshalJSON reads a string, {"file": PATH} or {"env": NAME}. Relative
-// paths are resolved by ReadConfig, which runs in the file's folder.
+// UnmarshalJSON reads a string, {"file": PATH} or {"env": NAME}. Files are read
+// by Finish, which knows the configuration's folder.
 func (s *Secret) UnmarshalJSON(b []byte) error {
+	*s = Secret{}
 	if len(b) > 0 && b[0] == '"' {
+		s.open = true
 		return json.Unmarshal(b, &s.Value)
 	}
 	var from struct {
@@ -248,9 +251,12 @@ func (cfg *Config) read(b []byte, path string) error {
 
 // Finish fills the defaults and refuses what cannot work.
 func (cfg *Config) Finish() error {
-	for name, s := range map[string]*Secret{"database": &cfg.Database, "accounts": &cfg.Accounts, "key": &cfg.Key, "signIn.clientSecret": &cfg.SignIn.ClientSecret} {
+	for _, s := range cfg.secrets() {
 		if err := s.resolve(cfg.folder); err != nil {
-			return fmt.Errorf("config: %s: %w", name, err)
+			return fmt.Errorf("config: %s: %w", s.name, err)
+		}
+		if s.database && !isPostgres(s.Value) {
+			s.Value = within(cfg.folder, strings.TrimPrefix(s.Value, "sqlite:"))
 		}
 	}
 	for _, p := range []*string{&cfg.Data, &cfg.Registry, &cfg.Policy} {
@@ -280,6 +286,33 @@ func (cfg *Config) Finish() error {
 	return cfg.check()
 }
 
+type namedSecret struct {
+	name string
+	*Secret
+	database bool // the address of one
+}
+
+func (cfg *Config) secrets() []namedSecret {
+	return []namedSecret{
+		{"database", &cfg.Database, true}, {"accounts", &cfg.Accounts, true},
+		{"key", &cfg.Key, false}, {"signIn.clientSecret", &cfg.SignIn.ClientSecret, false},
+	}
+}
+
+func isPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
+}
+
+// hasPassword tells whether a database's address may not be read by everyone.
+func hasPassword(dsn string) bool {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return true
+	}
+	_, set := u.User.Password()
+	return set || u.Query().Has("password")
+}
+
 func setDefault[T comparable](v *T, to T) {
 	var zero T
 	if *v == zero {
@@ -290,9 +323,12 @@ func setDefault[T comparable](v *T, to T) {
 func (cfg *Config) check() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("config: "+format, args...)) }
-	for key, v := range map[string]string{"listen": cfg.Listen, "base": cfg.Base, "data": cfg.Data, "signIn.issuer": cfg.SignIn.Issuer, "signIn.clientId": cfg.SignIn.ClientID, "registry": cfg.Registry} {
-		if v == "" {
-			bad("%s is missing", key)
+	for _, must := range []struct{ key, value string }{
+		{"listen", cfg.Listen}, {"base", cfg.Base}, {"data", cfg.Data}, {"signIn.issuer", cfg.SignIn.Issuer},
+		{"signIn.clientId", cfg.SignIn.ClientID}, {"registry", cfg.Registry},
+	} {
+		if must.value == "" {
+			bad("%s is missing", must.key)
 		}
 	}
 	u, err := url.Parse(cfg.Base)
@@ -304,6 +340,14 @@ func (cfg *Config) check() error {
 	}
 	if cfg.TLS == nil && cfg.Listen != "" && !loopback(cfg.Listen) {
 		bad("listen %s is not loopback, so it needs tls", cfg.Listen)
+	}
+	for _, s := range cfg.secrets() {
+		if s.open && s.Value != "" && (!s.database || isPostgres(s.Value) && hasPassword(s.Value)) {
+			bad(`%s may not stand here: it is a secret, so {"file": PATH} or {"env": NAME}`, s.name)
+		}
+	}
+	if idle, absolute := time.Duration(cfg.Session.Idle), time.Duration(cfg.Session.Absolute); idle <= 0 || absolute < idle {
+		bad("session: idle must be longer than nothing, absolute not shorter than idle")
 	}
 	if cfg.Key.Value != "" && len(cfg.Key.Value) < 32 {
 		bad("key must have at least 32 bytes")

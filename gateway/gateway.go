@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -65,6 +66,7 @@ type Gateway struct {
 	guard    *web.Guard
 	metrics  *metrics
 
+	control         *net.UnixListener
 	listener        net.Listener
 	metricsListener net.Listener
 	mllp            []*hl7.Server
@@ -89,7 +91,7 @@ func New(ctx context.Context, cfg *Config, o Options) (g *Gateway, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context, Options) error{
-		g.openStores, g.openAccounts, g.openDoors, g.openFeeds, g.listen,
+		g.openStores, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.listen,
 	} {
 		if err := step(ctx, o); err != nil {
 			return g, err
@@ -109,22 +111,24 @@ func (g *Gateway) close() error {
 	return errors.Join(errs...)
 }
 
-// Stores are the audit log and the record, opened: what replay and check need too.
+// openStores opens the audit log and the record, and makes the pipeline between
+// them: what an operator's command needs too. The log's lock makes this the one
+// process on the data folder.
 func (g *Gateway) openStores(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(g.Config.Data, 0o700); err != nil {
 		return fmt.Errorf("gateway: data folder: %w", err)
 	}
 	var err error
+	if g.audit, err = audit.Open(filepath.Join(g.Config.Data, "audit"), g.now); err != nil {
+		return fmt.Errorf("gateway: data folder: %w", err)
+	}
+	g.onClose(g.audit.Close)
 	if err = g.markStart(); err != nil {
 		return err
 	}
 	if g.key, err = g.Config.key(); err != nil {
 		return err
 	}
-	if g.audit, err = audit.Open(filepath.Join(g.Config.Data, "audit"), g.now); err != nil {
-		return err
-	}
-	g.onClose(g.audit.Close)
 	if g.rules, err = label.Default(); err != nil {
 		return err
 	}
@@ -139,8 +143,8 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	g.metrics = newMetrics(g.record)
 	g.pipeline = pipeline.New(g.record, mapping.NewKeys(g.key, feeds...), g.rules, pipeline.Config{Logger: g.log})
+	g.metrics = newMetrics(g.record, g.pipeline)
 	return nil
 }
 
@@ -223,6 +227,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	g.guard, err = web.New(web.Config{
 		Sessions: accounts, Tokens: verifier, Door: g.registry, Audit: g.audit.Append,
 		Secure: g.Config.secure(), FormTargets: []string{origin(g.Config.SignIn.Issuer)}, Now: g.now, Log: g.log,
+		Observe: g.metrics.request,
 	})
 	if err != nil {
 		return err
@@ -256,48 +261,85 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	return nil
 }
 
+// grace is how long what is in hand may take when the gateway stops. What is
+// cut off then was not acknowledged and comes again.
+const grace = 20 * time.Second
+
 // Run takes and answers until ctx ends, then stops in order: no new work, what
-// is in hand finished, everything closed. A second's grace turns into 20 at most.
+// is in hand finished, everything closed. It returns an error when something
+// failed that a new start may mend, a disk for one.
 func (g *Gateway) Run(ctx context.Context) error {
-	work, stop := context.WithCancel(context.Background())
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	group, failed := errgroup.WithContext(ctx)
-	server := web.Server(g.Address, g.guard.Wrap(g.Router))
-	group.Go(func() error { return ignoreClosed(server.Serve(g.listener)) })
-	var metricsServer *http.Server
+	group, ctx := errgroup.WithContext(ctx)
+	pages := web.Server(g.Address, g.guard.Wrap(g.Router))
+	control := g.controlServer(ctx)
+	drain := []func(context.Context) error{pages.Shutdown}
+	group.Go(func() error { return ignoreClosed(pages.Serve(g.listener)) })
+	group.Go(func() error { return ignoreClosed(control.Serve(g.control)) })
 	if g.metricsListener != nil {
-		metricsServer = web.Server(g.metricsListener.Addr().String(), g.metrics.handler())
-		group.Go(func() error { return ignoreClosed(metricsServer.Serve(g.metricsListener)) })
+		metrics := web.Server(g.MetricsAddress, g.metrics.handler())
+		drain = append(drain, metrics.Shutdown)
+		group.Go(func() error { return ignoreClosed(metrics.Serve(g.metricsListener)) })
 	}
 	for i, s := range g.mllp {
+		drain = append(drain, s.Shutdown)
 		group.Go(func() error { return ignoreClosed(s.Serve(g.mllpListeners[i])) })
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })
+	group.Go(func() error { g.relabel(ctx); return nil })
+	group.Go(func() error { return g.watch(ctx) })
 	group.Go(func() error {
-		_, err := g.record.Relabel(failed)
-		if errors.Is(err, context.Canceled) {
-			return nil
-		}
-		return err
-	})
-	group.Go(func() error {
-		<-failed.Done()
-		grace, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		<-ctx.Done()
+		patience, cancel := context.WithTimeout(work, grace)
 		defer cancel()
-		var errs []error
-		for _, s := range g.mllp {
-			errs = append(errs, s.Shutdown(grace))
+		var hands sync.WaitGroup
+		for _, finish := range drain {
+			hands.Go(func() {
+				if err := finish(patience); err != nil {
+					g.log.Warn("a connection was cut off; what was not acknowledged comes again", "error", err)
+				}
+			})
 		}
-		errs = append(errs, server.Shutdown(grace))
-		if metricsServer != nil {
-			errs = append(errs, metricsServer.Shutdown(grace))
-		}
+		hands.Wait()
 		stop() // the pipeline finishes what it has begun; what waits is on disk
-		return errors.Join(errs...)
+		return errors.Join(pages.Close(), control.Close())
 	})
 	err := group.Wait()
 	return errors.Join(err, g.close())
+}
+
+// relabel judges again what other rules judged, however often the database fails.
+func (g *Gateway) relabel(ctx context.Context) {
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		_, err := g.record.Relabel(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		g.log.Error("relabelling was broken off and goes on later; rows not yet judged are withheld", "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// watch ends the gateway when nothing can be written any more: what a disk
+// holds after a failed flush is unknown until it is opened again.
+func (g *Gateway) watch(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := g.record.Err(); err != nil {
+				return fmt.Errorf("gateway: %w", err)
+			}
+		}
+	}
 }
 
 // Idle waits until every message taken in so far is applied or held.

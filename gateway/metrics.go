@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"firebreak/adapters/hl7"
+	"firebreak/pipeline"
 	"firebreak/record"
 )
 
@@ -18,24 +19,65 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	record   *record.Record
+	pipeline *pipeline.Pipeline
+	requests *prometheus.CounterVec
+	took     *prometheus.HistogramVec
 }
 
-func newMetrics(r *record.Record) *metrics {
-	m := &metrics{prometheus.NewRegistry(), r}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m)
+func newMetrics(r *record.Record, p *pipeline.Pipeline) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(), record: r, pipeline: p,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "firebreak_http_requests_total", Help: "Requests answered, by route template and class of status.",
+		}, []string{"route", "method", "status"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "firebreak_http_request_seconds", Help: "Time to answer, by route template.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"route"}),
+	}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m, m.requests, m.took)
 	return m
 }
 
+// request counts one answer; see web.Config.Observe.
+func (m *metrics) request(method, route string, status int, took time.Duration) {
+	if route == "" {
+		route = "none" // no address of the API or a page: health checks, what does not exist
+	}
+	m.requests.WithLabelValues(route, method, class(status)).Inc()
+	m.took.WithLabelValues(route).Observe(took.Seconds())
+}
+
+func class(status int) string {
+	if status < 100 || status > 599 {
+		return "none" // nothing was answered: the asker was gone
+	}
+	return string(rune('0'+status/100)) + "xx"
+}
+
 var (
-	descMessages = prometheus.NewDesc("firebreak_inbox_messages_total", "Messages taken in.", nil, nil)
+	descMessages = prometheus.NewDesc("firebreak_inbox_messages_total", "Messages taken in, ever.", nil, nil)
 	descPending  = prometheus.NewDesc("firebreak_inbox_pending", "Messages taken in and not yet applied or held.", nil, nil)
 	descHeld     = prometheus.NewDesc("firebreak_inbox_held", "Messages held because they could not be applied.", nil, nil)
+	descApplied  = prometheus.NewDesc("firebreak_pipeline_applied_total", "Messages applied by this process.", nil, nil)
+	descSetAside = prometheus.NewDesc("firebreak_pipeline_held_total", "Messages held by this process.", nil, nil)
+	descRetried  = prometheus.NewDesc("firebreak_pipeline_retried_total", "Attempts to apply a message that the database failed.", nil, nil)
+	descWorking  = prometheus.NewDesc("firebreak_pipeline_working", "Messages in hand.", nil, nil)
 )
 
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descMessages, descPending, descHeld, descApplied, descSetAside, descRetried, descWorking} {
+		ch <- d
+	}
+}
 
 // Collect asks the record; without an answer there is no figure, which is itself seen.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	c := m.pipeline.Counts()
+	ch <- prometheus.MustNewConstMetric(descApplied, prometheus.CounterValue, float64(c.Applied))
+	ch <- prometheus.MustNewConstMetric(descSetAside, prometheus.CounterValue, float64(c.Held))
+	ch <- prometheus.MustNewConstMetric(descRetried, prometheus.CounterValue, float64(c.Retried))
+	ch <- prometheus.MustNewConstMetric(descWorking, prometheus.GaugeValue, float64(c.Working))
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	s, err := m.record.Stats(ctx)
@@ -62,6 +104,11 @@ func (m *metrics) feed(name string, s *hl7.Server) {
 		{"firebreak_mllp_failed_total", "Messages answered AE or CE.", func(s hl7.Stats) int64 { return s.Failed }},
 		{"firebreak_mllp_rejected_total", "Messages answered AR or CR.", func(s hl7.Stats) int64 { return s.Rejected }},
 		{"firebreak_mllp_broken_total", "Frames without an end.", func(s hl7.Stats) int64 { return s.Broken }},
+		{"firebreak_mllp_unanswered_total", "Messages whose sender wanted no answer, or was gone.", func(s hl7.Stats) int64 { return s.Unanswered }},
+		{"firebreak_mllp_too_long_total", "Frames over the limit.", func(s hl7.Stats) int64 { return s.TooLong }},
+		{"firebreak_mllp_connections_total", "Connections taken.", func(s hl7.Stats) int64 { return s.Accepted }},
+		{"firebreak_mllp_refused_total", "Connections refused: too many, or TLS failed.", func(s hl7.Stats) int64 { return s.Refused }},
+		{"firebreak_mllp_timeouts_total", "Connections closed for silence.", func(s hl7.Stats) int64 { return s.Timeouts }},
 		{"firebreak_mllp_junk_bytes_total", "Bytes between frames.", func(s hl7.Stats) int64 { return s.Junk }},
 	} {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help, ConstLabels: labels},
@@ -83,15 +130,24 @@ func (g *Gateway) alive(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("alive\n"))
 }
 
+// readyTime bounds how long a database may take to say that it is there.
+const readyTime = 3 * time.Second
+
 // ready says whether the databases answer; it fails when reads would.
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+	defer cancel()
 	err := g.record.Err()
 	if err == nil {
-		_, err = g.record.Stats(r.Context())
+		_, err = g.record.Stats(ctx)
+	}
+	if err == nil {
+		var one int64
+		err = g.registry.DB().QueryRow(ctx, "SELECT 1").Scan(&one)
 	}
 	if err != nil {
-		g.log.ErrorContext(r.Context(), "not ready", "error", err)
+		g.log.ErrorContext(ctx, "not ready", "error", err)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte("not ready\n"))
 		return

@@ -85,6 +85,10 @@ type Config struct {
 	Now    func() time.Time // the real clock when nil
 	Random io.Reader        // crypto/rand when nil
 	Log    *slog.Logger     // slog.Default when nil
+
+	// Observe, where set, is told of each answer: what the access log says too.
+	// route is a template, and empty where no route was met; status 0 is no answer.
+	Observe func(method, route string, status int, took time.Duration)
 }
 
 // Guard makes http.Handlers of Handlers.
@@ -145,9 +149,13 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		g.harden(h)
 		h.Set("X-Request-Id", t.id)
 		defer func() {
+			took := g.config.Now().Sub(t.start)
+			if g.config.Observe != nil {
+				g.config.Observe(method(r.Method), t.route, t.status, took)
+			}
 			g.config.Log.LogAttrs(ctx, slog.LevelInfo, "request",
 				slog.String("method", method(r.Method)), slog.String("route", t.route), slog.Int("status", t.status),
-				slog.Duration("took", g.config.Now().Sub(t.start)), slog.String("request", t.id))
+				slog.Duration("took", took), slog.String("request", t.id))
 		}()
 		defer g.catch(ww, r, plain)
 		next.ServeHTTP(ww, r)

@@ -33,9 +33,11 @@ var commands = []command{
 	{"demo", "[--listen ADDR] [--mllp ADDR] [--data DIR] [--empty] [--now TIME] [--config FILE]", "everything on this machine, fed by a synthetic hospital", runDemo},
 	{"serve", "--config FILE", "the gateway", runServe},
 	{"check", "--config FILE", "explain a configuration and test each connection", runCheck},
-	{"map", "[--zone ZONE] FILE...", "HL7 v2 messages to FHIR Bundles, one a line", runMap},
-	{"send", "--to HOST:PORT [--connections N] FILE...", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
-	{"replay", "--config FILE [--held] [ID...]", "apply stored messages again", runReplay},
+	{"map", "[--zone ZONE] FILE...|-", "HL7 v2 messages to FHIR Bundles, one a line", runMap},
+	{"label", "[--zone ZONE] FILE...|-", "the sensitivity labels of FHIR resources, Bundles or HL7 v2 messages, one resource a line", runLabel},
+	{"send", "--to HOST:PORT [--connections N] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
+	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
+	{"replay", "--config FILE|--data DIR [--held] [ID...]", "apply stored messages again", runReplay},
 	{"audit", "verify DIR", "prove the audit log's chain, or name its first broken link", runAudit},
 	{"version", "", "print the version", printVersion},
 }
@@ -43,6 +45,7 @@ var commands = []command{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who asks twice does not want to wait
 	os.Exit(run(ctx, &env{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:]))
 }
 

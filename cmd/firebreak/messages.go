@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -26,11 +25,10 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	if f.NArg() == 0 {
 		return errUsage
 	}
-	where, err := time.LoadLocation(*zone)
+	keys, err := lookKeys(*source, *zone)
 	if err != nil {
-		return fmt.Errorf("--zone: %q is not a time zone", *zone)
+		return err
 	}
-	keys := mapping.NewKeys([]byte("firebreak map: ids for looking at"), mapping.Feed{Source: *source, Zone: where})
 	out := bufio.NewWriterSize(e.stdout, 1<<20)
 	defer out.Flush()
 	failed := false
@@ -38,18 +36,12 @@ func runMap(ctx context.Context, e *env, args []string) error {
 		failed = true
 		fmt.Fprintf(e.stderr, "%s:%d: %v\n", part.Name, part.Line, err)
 	}
-	for part, err := range hl7.Files(f.Args()...) {
+	for part, err := range e.messages(f.Args()...) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
 			say(part, err)
-			continue
-		}
-		if part.Kind != hl7.MessagePart {
-			if part.Kind == hl7.JunkPart && !part.Blank() {
-				say(part, errors.New("not an HL7 v2 message"))
-			}
 			continue
 		}
 		r, err := mapping.Map(keys, inbox.Message{Source: *source, Kind: inbox.HL7v2, Received: received, Body: part.Message()})
@@ -69,6 +61,15 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	return nil
 }
 
+// lookKeys makes ids that are the same in each run, for looking at.
+func lookKeys(source, zone string) (*mapping.Keys, error) {
+	where, err := time.LoadLocation(zone)
+	if err != nil {
+		return nil, fmt.Errorf("--zone: %q is not a time zone", zone)
+	}
+	return mapping.NewKeys([]byte("firebreak map: ids for looking at"), mapping.Feed{Source: source, Zone: where}), nil
+}
+
 // received stands for the time of receipt where nothing was received.
 var received = time.Unix(0, 0).UTC()
 
@@ -84,7 +85,7 @@ func runSend(ctx context.Context, e *env, args []string) error {
 		return errUsage
 	}
 	for _, p := range f.Args() {
-		if _, err := os.Stat(p); err != nil {
+		if _, err := os.Stat(p); err != nil && p != "-" {
 			return err
 		}
 	}
@@ -96,12 +97,16 @@ func runSend(ctx context.Context, e *env, args []string) error {
 		}
 	}
 	b := hl7.Bulk{Client: func() *hl7.Client { return &hl7.Client{Addr: *to} }, Connections: *connections, Progress: progress}
-	r, err := b.Send(ctx, hl7.Files(f.Args()...))
+	r, err := b.Send(ctx, e.parts(f.Args()...))
 	fmt.Fprint(e.stderr, "\r", strings.Repeat(" ", 40), "\r")
 	for _, fault := range r.Faults {
 		fmt.Fprintln(e.stderr, fault)
 	}
-	fmt.Fprintf(e.stdout, "AA %d  AE %d  AR %d  unanswered %d  unreadable %d\n", r.AA, r.AE, r.AR, r.Unanswered, r.Unreadable)
+	fmt.Fprintf(e.stdout, "AA %d  AE %d  AR %d  unanswered %d  unreadable %d", r.AA, r.AE, r.AR, r.Unanswered, r.Unreadable)
+	if r.Unasked > 0 {
+		fmt.Fprintf(e.stdout, "  no answer asked %d", r.Unasked)
+	}
+	fmt.Fprintln(e.stdout)
 	fmt.Fprintf(e.stdout, "%.0f messages/s  p50 %v  p99 %v\n", r.Rate(), r.Percentile(50).Round(10*time.Microsecond), r.Percentile(99).Round(10*time.Microsecond))
 	if err != nil {
 		return err

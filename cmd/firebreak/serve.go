@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 
 	"firebreak/audit"
 	"firebreak/gateway"
-	"firebreak/inbox"
 )
 
 // configured reads the file that --config names.
@@ -52,39 +50,6 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	if !cfg.Explain(ctx, e.stdout) {
-		return errSaid
-	}
-	return nil
-}
-
-// runReplay is firebreak replay.
-func runReplay(ctx context.Context, e *env, args []string) error {
-	var held bool
-	cfg, rest, err := configured(e, "replay", args, func(f *flagSet) { f.BoolVar(&held, "held", false, "") })
-	if err != nil {
-		return err
-	}
-	if held == (len(rest) > 0) {
-		fmt.Fprintln(e.stderr, "name messages by id, or --held for all that are held")
-		return errUsage
-	}
-	var ids []inbox.ID
-	for _, s := range rest {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil || n <= 0 {
-			return fmt.Errorf("%q is no message id", s)
-		}
-		ids = append(ids, inbox.ID(n))
-	}
-	result, err := gateway.Replay(ctx, cfg, ids)
-	if err != nil {
-		return err
-	}
-	for _, h := range result.Held {
-		fmt.Fprintf(e.stdout, "held     %d  %s\n", h.ID, h.Reason)
-	}
-	fmt.Fprintf(e.stdout, "%d applied, %d held\n", result.Applied, len(result.Held))
-	if len(result.Held) > 0 {
 		return errSaid
 	}
 	return nil

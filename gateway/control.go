@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"firebreak/audit"
+	"firebreak/inbox"
+	"firebreak/record"
+)
+
+// An operator on this machine speaks to the gateway through a socket in its
+// data folder. Whoever may open the folder may use it, and nobody else. So
+// there is one process that writes audit log and database, and everything an
+// operator does is in that log; a command that finds no gateway running becomes
+// one, without doors, for as long as it takes.
+
+const (
+	socketName = "control.sock"
+	// maxSocketPath is what every system can bind: 104 bytes on macOS, 108 on Linux.
+	maxSocketPath = 100
+
+	operatorHeader = "Firebreak-Operator" // who it is, as the command says
+	feedsHeader    = "Firebreak-Feeds"    // Config.feedsDigest of the command's file
+)
+
+// atSocket calls f with a path to the folder's socket that the system can take.
+func atSocket(folder string, f func(path string) error) error {
+	path := filepath.Join(folder, socketName)
+	if len(path) <= maxSocketPath {
+		return f(path)
+	}
+	d, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return f(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), socketName)) // Linux alone has it
+}
+
+// openControl listens for operators. It comes behind the audit log, whose lock
+// says that a socket lying here is nobody's.
+func (g *Gateway) openControl(context.Context, Options) error {
+	path := filepath.Join(g.Config.Data, socketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("gateway: control: %w", err)
+	}
+	err := atSocket(g.Config.Data, func(short string) error {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+		if err != nil {
+			return err
+		}
+		l.SetUnlinkOnClose(false) // by a name that may be gone then
+		g.control = l
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("gateway: control: %w", err)
+	}
+	g.onClose(func() error { return errors.Join(closeQuietly(g.control)(), os.Remove(path)) })
+	return os.Chmod(path, 0o600)
+}
+
+// controlServer answers operators. Their requests end when the gateway stops:
+// what is marked for replay by then is applied at the next start.
+func (g *Gateway) controlServer(ctx context.Context) *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /replay", g.told(g.replay))
+	mux.HandleFunc("GET /held", g.told(g.held))
+	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+}
+
+// told makes an operator's request of f: written down before it is done, and
+// answered in words that may be shown.
+func (g *Gateway) told(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := f(w, r)
+		switch {
+		case err == nil:
+			return
+		case errors.Is(err, record.ErrUnknown):
+			http.Error(w, "there is no message of that number", http.StatusNotFound)
+		case errors.Is(err, errOtherFeeds):
+			http.Error(w, errOtherFeeds.Error(), http.StatusConflict)
+		case r.Context().Err() != nil:
+			http.Error(w, "the gateway stops; what is marked for replay is applied when it starts again", http.StatusServiceUnavailable)
+		default:
+			g.log.ErrorContext(r.Context(), "an operator's request failed", "error", err)
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}
+}
+
+func (g *Gateway) operated(r *http.Request, detail string) error {
+	return g.audit.Append(r.Context(), audit.Event{Action: audit.Operate, Subject: "operator " + r.Header.Get(operatorHeader), Detail: detail, Address: "local"})
+}
+
+var errOtherFeeds = errors.New("the running gateway was started with other feeds than this configuration has: restart it first")
+
+// replay answers {"ids": [...]}, or none for all that are held, with a Replayed.
+func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
+	var ask struct {
+		IDs []inbox.ID `json:"ids"`
+	}
+	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
+		return err
+	}
+	if feeds := r.Header.Get(feedsHeader); feeds != "" && feeds != g.Config.feedsDigest() {
+		return errOtherFeeds
+	}
+	detail := "replay of all held messages"
+	if len(ask.IDs) > 0 {
+		detail = fmt.Sprintf("replay of messages %d", ask.IDs)
+	}
+	if err := g.operated(r, detail); err != nil {
+		return err
+	}
+	ids, err := ask.IDs, error(nil)
+	if len(ids) == 0 {
+		ids, err = g.pipeline.ReplayHeld(r.Context())
+	} else {
+		err = g.pipeline.Replay(r.Context(), ids...)
+	}
+	if err != nil {
+		return err
+	}
+	var result Replayed
+	for _, id := range ids {
+		err := g.pipeline.Applied(r.Context(), id)
+		if held, ok := errors.AsType[*inbox.HeldError](err); ok {
+			result.Held = append(result.Held, StillHeld{id, held.Reason})
+		} else if err != nil {
+			return err
+		} else {
+			result.Applied++
+		}
+	}
+	return json.MarshalWrite(w, result)
+}
+
+// held answers with all that is held, one record.Held a line.
+func (g *Gateway) held(w http.ResponseWriter, r *http.Request) error {
+	if err := g.operated(r, "list of held messages"); err != nil {
+		return err
+	}
+	var after inbox.ID
+	for {
+		page, err := g.record.Held(r.Context(), after, 1000)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, h := range page {
+			if err := json.MarshalWrite(w, h); err != nil {
+				return err
+			}
+			if _, err := io.WriteString(w, "\n"); err != nil {
+				return err
+			}
+			after = h.ID
+		}
+	}
+}
+
+// message answers with a message's bytes as they came.
+func (g *Gateway) message(w http.ResponseWriter, r *http.Request) error {
+	n, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return record.ErrUnknown
+	}
+	if err := g.operated(r, fmt.Sprintf("look at message %d", n)); err != nil {
+		return err
+	}
+	m, err := g.record.Queue().Message(r.Context(), inbox.ID(n))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, err = w.Write(m.Body)
+	return err
+}

@@ -1,0 +1,212 @@
+package gateway
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/errgroup"
+
+	"firebreak/inbox"
+	"firebreak/record"
+)
+
+// Replayed is what became of messages that were applied again.
+type Replayed struct {
+	Applied int
+	Held    []StillHeld
+}
+
+// StillHeld is a message that still cannot be applied, and why.
+type StillHeld struct {
+	ID     inbox.ID
+	Reason string
+}
+
+// Operator is what somebody with a shell on the gateway's machine can ask: of
+// the gateway that runs on the data folder, or where none runs, of its stores.
+type Operator struct {
+	client *http.Client
+	feeds  string
+	close  func() error
+}
+
+// Operate finds the gateway of cfg.Data, or opens its stores for the time
+// being. Messages are applied then only if apply says so.
+func Operate(ctx context.Context, cfg *Config, log *slog.Logger, apply bool) (*Operator, error) {
+	o, err := Attach(ctx, cfg.Data)
+	if errors.Is(err, ErrNotRunning) {
+		return standIn(ctx, cfg, log, apply)
+	}
+	if o != nil {
+		o.feeds = cfg.feedsDigest()
+	}
+	return o, err
+}
+
+// ErrNotRunning says that no gateway has the data folder open.
+var ErrNotRunning = errors.New("gateway: none is running on this data folder")
+
+// Attach finds the gateway that runs on a data folder, of whose configuration
+// nothing is known.
+func Attach(ctx context.Context, folder string) (*Operator, error) {
+	dial := func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+		err = atSocket(folder, func(path string) error {
+			c, err = (&net.Dialer{}).DialContext(ctx, "unix", path)
+			return err
+		})
+		return c, err
+	}
+	c, err := dial(ctx, "", "")
+	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
+		return nil, ErrNotRunning
+	}
+	c.Close()
+	t := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return &Operator{client: &http.Client{Transport: t}, close: func() error { return nil }}, nil
+}
+
+// standIn runs the stores, the pipeline if messages shall be applied, and
+// nothing else.
+func standIn(ctx context.Context, cfg *Config, log *slog.Logger, apply bool) (*Operator, error) {
+	g := &Gateway{Config: cfg, now: time.Now, log: log}
+	err := g.openStores(ctx, Options{})
+	if err == nil {
+		err = g.openControl(ctx, Options{})
+	}
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	server := g.controlServer(work)
+	var group errgroup.Group
+	group.Go(func() error { return ignoreClosed(server.Serve(g.control)) })
+	if apply {
+		group.Go(func() error { return g.pipeline.Run(work) })
+	}
+	end := func() error {
+		stop()
+		return errors.Join(server.Close(), group.Wait(), g.close())
+	}
+	o, err := Attach(ctx, cfg.Data)
+	if err != nil {
+		return nil, errors.Join(err, end())
+	}
+	o.close = end
+	return o, nil
+}
+
+// Close lets go of the gateway, or stops what stood in for it.
+func (o *Operator) Close() error { return o.close() }
+
+// Replay applies stored messages again and waits: those of ids, or all that
+// are held when there are none. What was applied already changes nothing.
+func (o *Operator) Replay(ctx context.Context, ids ...inbox.ID) (result Replayed, err error) {
+	ask, err := json.Marshal(map[string]any{"ids": ids})
+	if err != nil {
+		return result, err
+	}
+	body, err := o.ask(ctx, http.MethodPost, "/replay", ask)
+	if err != nil {
+		return result, err
+	}
+	defer body.Close()
+	return result, json.UnmarshalRead(body, &result)
+}
+
+// Held gives each message that could not be applied, in order of arrival.
+func (o *Operator) Held(ctx context.Context, each func(record.Held)) error {
+	body, err := o.ask(ctx, http.MethodGet, "/held", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for d := jsontext.NewDecoder(body); ; {
+		var h record.Held
+		if err := json.UnmarshalDecode(d, &h); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+		each(h)
+	}
+}
+
+// Message copies a message as it was received; it holds a patient's data.
+func (o *Operator) Message(ctx context.Context, id inbox.ID, to io.Writer) error {
+	body, err := o.ask(ctx, http.MethodGet, fmt.Sprintf("/messages/%d", id), nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(to, body)
+	return err
+}
+
+func (o *Operator) ask(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set(operatorHeader, operatorName())
+	if o.feeds != "" {
+		r.Header.Set(feedsHeader, o.feeds)
+	}
+	answer, err := o.client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 1000))
+		return nil, errors.New(strings.TrimSpace(string(text)))
+	}
+	return answer.Body, nil
+}
+
+// operatorName is the account of this machine, and who became it by sudo.
+func operatorName() string {
+	name := fmt.Sprint(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = cmp.Or(u.Username, name)
+	}
+	if sudo := os.Getenv("SUDO_USER"); sudo != "" && sudo != name {
+		name += " (" + sudo + ")"
+	}
+	return name
+}
+
+// feedsDigest changes with everything that changes what is made of a message.
+func (cfg *Config) feedsDigest() string {
+	type feed struct {
+		Name, Zone, Authority string
+		Systems               map[string]string
+	}
+	feeds := make([]feed, len(cfg.Feeds))
+	for i, f := range cfg.Feeds {
+		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.Systems}
+	}
+	b, err := json.Marshal(feeds, json.Deterministic(true))
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
