@@ -22,7 +22,11 @@ type stamp struct {
 const (
 	chartRow     = `SELECT version, root FROM chart WHERE chart = $1`
 	chartsOfRoot = `SELECT chart, version FROM chart WHERE root = $1 ORDER BY chart`
-	chartRows    = `
+	narrowRows   = `
+		SELECT type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels
+		FROM version WHERE chart = $1`
+	bodyRow   = `SELECT b.json, r.reasons FROM body b LEFT JOIN reason r ON r.chart = b.chart AND r.body = b.id WHERE b.id = $1`
+	chartRows = `
 		SELECT v.type, v.id, v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, b.json, r.reasons
 		FROM version v JOIN body b ON b.id = v.body LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
 		WHERE v.chart = $1 ORDER BY v.type, v.id`
@@ -36,13 +40,19 @@ const (
 type loaded struct {
 	chart  chart.Chart
 	stamps []stamp
+	rows   []row
 	bytes  int64
 }
 
 // load reads a whole chart at one moment: the surviving record, those merged
 // into it, and what they point at in the sources' directories. ok is false when
-// there is no such chart.
-func (r *Record) load(ctx context.Context, key string) (l loaded, ok bool, err error) {
+// there is no such chart. old is what was read of it before: contents never
+// change, so that those are not read again.
+func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok bool, err error) {
+	known := make(map[int64]*row, len(old))
+	for i := range old {
+		known[old[i].body] = &old[i]
+	}
 	err = r.db.Snapshot(ctx, func(tx *sqldb.Tx) error {
 		members, err := groupOf(ctx, tx, key)
 		if err != nil || len(members) == 0 {
@@ -53,7 +63,7 @@ func (r *Record) load(ctx context.Context, key string) (l loaded, ok bool, err e
 		l = loaded{stamps: members, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: root}}}
 		var all []row
 		for _, m := range members {
-			if err := readRows(ctx, tx, &all, chartRows, m.chart); err != nil {
+			if err := readChart(ctx, tx, &all, m.chart, known); err != nil {
 				return err
 			}
 		}
@@ -65,6 +75,7 @@ func (r *Record) load(ctx context.Context, key string) (l loaded, ok bool, err e
 		if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all); err != nil {
 			return err
 		}
+		l.rows = all
 		for _, x := range all {
 			l.bytes += int64(len(x.res.JSON())) + rowBytes
 		}
@@ -132,29 +143,88 @@ type row struct {
 	reasons []label.Reason
 }
 
-func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args ...any) error {
-	return tx.Each(ctx, func(scan func(...any) error) error {
+// readChart reads all versions in one chart. When most of them are known it
+// reads the new contents only.
+func readChart(ctx context.Context, tx *sqldb.Tx, all *[]row, chart string, known map[int64]*row) error {
+	if len(known) == 0 {
+		return readRows(ctx, tx, all, chartRows, chart)
+	}
+	before := len(*all)
+	var missing []int
+	err := tx.Each(ctx, func(scan func(...any) error) error {
 		var x row
-		var typ, id string
-		var deleted int64
-		var content []byte
-		var reasons *string
-		err := scan(&typ, &id, &x.version, &x.first.at, &x.first.seq, &x.last.at, &x.last.seq, &x.recorded, &x.source, &deleted, &x.body, &x.rules, &x.labels, &content, &reasons)
+		if err := x.scan(scan); err != nil {
+			return err
+		}
+		if k := known[x.body]; k != nil && k.rules == x.rules && k.labels == x.labels {
+			x.res, x.reasons = k.res, k.reasons
+		} else {
+			missing = append(missing, len(*all))
+		}
+		*all = append(*all, x)
+		return nil
+	}, narrowRows, chart)
+	if err != nil {
+		return err
+	}
+	if len(missing) > maxMissing {
+		*all = (*all)[:before]
+		return readRows(ctx, tx, all, chartRows, chart)
+	}
+	for _, i := range missing {
+		x := &(*all)[i]
+		err := tx.Each(ctx, func(scan func(...any) error) error {
+			var content []byte
+			var reasons *string
+			if err := scan(&content, &reasons); err != nil {
+				return err
+			}
+			return x.fill(content, reasons)
+		}, bodyRow, x.body)
 		if err != nil {
 			return err
 		}
-		x.deleted = deleted != 0
-		if x.res, err = fhir.Parse(content); err != nil {
+	}
+	return nil
+}
+
+// maxMissing is from how many new contents on a chart is read in one piece.
+const maxMissing = 200
+
+func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args ...any) error {
+	return tx.Each(ctx, func(scan func(...any) error) error {
+		var x row
+		var content []byte
+		var reasons *string
+		if err := x.scan(scan, &content, &reasons); err != nil {
 			return err
 		}
-		if reasons != nil {
-			if err := json.Unmarshal([]byte(*reasons), &x.reasons); err != nil {
-				return err
-			}
+		if err := x.fill(content, reasons); err != nil {
+			return err
 		}
 		*all = append(*all, x)
 		return nil
 	}, text, args...)
+}
+
+// scan reads the columns of a version, and more behind them.
+func (x *row) scan(scan func(...any) error, more ...any) error {
+	var typ, id string
+	var deleted int64
+	err := scan(append([]any{&typ, &id, &x.version, &x.first.at, &x.first.seq, &x.last.at, &x.last.seq,
+		&x.recorded, &x.source, &deleted, &x.body, &x.rules, &x.labels}, more...)...)
+	x.deleted = deleted != 0
+	return err
+}
+
+func (x *row) fill(content []byte, reasons *string) (err error) {
+	if x.res, err = fhir.Parse(content); err != nil {
+		return err
+	}
+	if reasons != nil {
+		return json.Unmarshal([]byte(*reasons), &x.reasons)
+	}
+	return nil
 }
 
 // complete settles the chart, and adds the resources that it points at and that

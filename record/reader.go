@@ -34,6 +34,7 @@ type view struct {
 	key     string  // in the cache
 	stamps  []stamp // what it was made from; the first is the surviving record
 	patient fhir.Ref
+	rows    []row // what was read, to read less the next time
 	bytes   int64
 }
 
@@ -61,7 +62,9 @@ func stampText(all []stamp) string {
 func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep bool) (*view, error) {
 	key := r.p.Key(c) + " " + chart
 	for {
+		var old []row
 		if v := r.r.cache.get(key); v != nil {
+			old = v.rows
 			fresh, err := r.r.fresh(ctx, v.stamps)
 			if err != nil {
 				return nil, err
@@ -71,12 +74,12 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 			}
 		}
 		if !keep {
-			return r.make(ctx, c, chart)
+			return r.make(ctx, c, chart, old)
 		}
 		mine, done := r.r.cache.claim(key)
 		if mine {
 			defer r.r.cache.release(key)
-			v, err := r.make(ctx, c, chart)
+			v, err := r.make(ctx, c, chart, old)
 			if v != nil {
 				r.r.cache.put(key, v)
 			}
@@ -90,12 +93,12 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 	}
 }
 
-func (r *Reader) make(ctx context.Context, c access.Caller, chart string) (*view, error) {
-	l, ok, err := r.r.load(ctx, chart)
+func (r *Reader) make(ctx context.Context, c access.Caller, chart string, old []row) (*view, error) {
+	l, ok, err := r.r.load(ctx, chart, old)
 	if !ok || err != nil {
 		return nil, err
 	}
-	return &view{View: r.p.View(c, l.chart), stamps: l.stamps, patient: l.chart.Patient, bytes: l.bytes}, nil
+	return &view{View: r.p.View(c, l.chart), stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}, nil
 }
 
 const chartVersion = `SELECT version FROM chart WHERE chart = $1`
