@@ -35,35 +35,18 @@ type Chart struct {
 	Coverages    []Coverage
 
 	now      time.Time
-	src      source
+	src      *policy.View
 	results  map[fhir.Ref][]*Result
 	reported map[fhir.Ref]place
 	origin   origins
-}
-
-// item is what is read of a released resource.
-type item interface {
-	Resource() fhir.Resource
-	Recorded() time.Time
-	Source() string
-}
-
-// source is a policy.View, reduced to what the reading needs.
-type source interface {
-	Of(typ string) []policy.Released
-	Get(fhir.Ref) (policy.Released, bool)
-	History(fhir.Ref) []policy.Released
-	Patient() (policy.Released, bool)
 }
 
 // ReadAt is the moment the chart was read at.
 func (c *Chart) ReadAt() time.Time { return c.now }
 
 // Of reads a view. now decides ages and what lies ahead.
-func Of(v *policy.View, now time.Time) *Chart { return read(v, now) }
-
-func read(src source, now time.Time) *Chart {
-	c := &Chart{now: now, src: src, results: map[fhir.Ref][]*Result{}}
+func Of(v *policy.View, now time.Time) *Chart {
+	c := &Chart{now: now, src: v, results: map[fhir.Ref][]*Result{}}
 	c.readPerson()
 	c.readReports()
 	c.readTests()
@@ -81,6 +64,6 @@ type Origin struct {
 	Ref      fhir.Ref
 }
 
-func originOf(i item) Origin {
-	return Origin{Source: i.Source(), Received: i.Recorded(), Ref: i.Resource().Ref()}
+func originOf(r policy.Released) Origin {
+	return Origin{Source: r.Source(), Received: r.Recorded(), Ref: r.Resource().Ref()}
 }
