@@ -14,7 +14,7 @@ import (
 // What every store holds besides its many patients: readers with enough
 // results for a search of 50 hits, and one chart that is very long.
 const (
-	readers     = 200
+	readers     = 50
 	perReader   = 60
 	longChart   = 10_000
 	perMessage  = 20 // observations in one message of the long chart

@@ -19,6 +19,8 @@ type load struct {
 	PerSecond float64
 	P50, P99  time.Duration
 	Bytes     int64 // of the last answer's body
+	Count     int
+	CPU       time.Duration // of the server, for one request
 }
 
 // run sends requests over connections for a time. next gives the n-th request,
@@ -71,7 +73,7 @@ func run(ctx context.Context, address string, connections int, d time.Duration, 
 	if len(all) == 0 {
 		return load{}, fmt.Errorf("no request was answered in %v", d)
 	}
-	return load{float64(len(all)) / elapsed.Seconds(), all[len(all)/2], all[len(all)*99/100], last.Load()}, nil
+	return load{PerSecond: float64(len(all)) / elapsed.Seconds(), P50: all[len(all)/2], P99: all[len(all)*99/100], Bytes: last.Load(), Count: len(all)}, nil
 }
 
 // answer reads one response of known length and gives its length.

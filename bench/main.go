@@ -14,11 +14,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		if err := serve(ctx, os.Args[2:]); err != nil {
@@ -49,6 +50,7 @@ type bench struct {
 	dir, stream  string
 	profiles     string
 	base         figures // of the small store
+	servers      []*server
 	rows         []row
 	peak         int64 // resident memory of the server, bytes
 }
@@ -65,6 +67,13 @@ func (b *bench) row(holds bool, what, promised, format string, args ...any) {
 }
 
 func (b *bench) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() { // no server outlives the bench, however it ends
+		cancel()
+		for _, s := range b.servers {
+			_ = s.cmd.Wait()
+		}
+	}()
 	if b.dir == "" {
 		dir, err := os.MkdirTemp("", "firebreak-bench-")
 		if err != nil {

@@ -15,8 +15,9 @@ import (
 )
 
 var (
-	handlePattern  = regexp.MustCompile(`name="handle" value="([^"]+)"`)
-	patientPattern = regexp.MustCompile(`href="(/p/[^"/?#]+)"`)
+	handlePattern   = regexp.MustCompile(`name="handle" value="([^"]+)"`)
+	worksitePattern = regexp.MustCompile(`name="worksite" value="([^"]+)"`)
+	patientPattern  = regexp.MustCompile(`href="(/p/[^"/?#]+)"`)
 )
 
 // browser is somebody at the viewer.
@@ -75,10 +76,15 @@ func (s *server) signIn() (*browser, error) {
 		if p.Role != "physician" {
 			continue
 		}
-		if _, err := b.post("/idp/login", url.Values{"handle": {handle[1]}, "username": {p.Username}, "password": {p.Password}}); err != nil {
+		page, err := b.post("/idp/login", url.Values{"handle": {handle[1]}, "username": {p.Username}, "password": {p.Password}})
+		if err != nil {
 			return nil, err
 		}
-		_, err := b.post("/worksite", url.Values{"worksite": {p.WorksiteID}})
+		worksite := worksitePattern.FindStringSubmatch(page)
+		if worksite == nil {
+			return nil, errors.New("the physician has no worksite")
+		}
+		_, err = b.post("/worksite", url.Values{"worksite": {worksite[1]}})
 		return b, err
 	}
 	return nil, errors.New("the demo has no physician")

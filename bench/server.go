@@ -92,6 +92,7 @@ func (b *bench) start(ctx context.Context, name string) (*server, error) {
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+	b.servers = append(b.servers, s)
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		text, err := os.ReadFile(ready)
 		if err == nil {
@@ -211,4 +212,16 @@ func (s *server) settle() error {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// cpu is the processor time the child has used.
+func (s *server) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
 }
