@@ -372,3 +372,39 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+func marshal(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	must(t, err)
+	return b
+}
+
+// bundle is a transaction or batch: each entry is "METHOD address|fullUrl|resource".
+func bundle(kind string, entries ...string) string {
+	var b strings.Builder
+	b.WriteString(`{"resourceType":"Bundle","type":"` + kind + `"`)
+	for i, e := range entries {
+		if i == 0 {
+			b.WriteString(`,"entry":[`)
+		} else {
+			b.WriteByte(',')
+		}
+		request, rest, _ := strings.Cut(e, "|")
+		full, resource, _ := strings.Cut(rest, "|")
+		method, address, _ := strings.Cut(request, " ")
+		b.WriteByte('{')
+		if full != "" {
+			b.WriteString(`"fullUrl":"` + full + `",`)
+		}
+		if resource != "" {
+			b.WriteString(`"resource":` + resource + `,`)
+		}
+		b.WriteString(`"request":{"method":"` + method + `","url":"` + address + `"}}`)
+	}
+	if len(entries) > 0 {
+		b.WriteByte(']')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
