@@ -27,8 +27,10 @@ const (
 	// lanes is how many messages are worked on at once. A lane mostly waits
 	// for its commit, and lanes share one flush.
 	lanes = 64
-	// laneDepth bounds the messages that wait in a lane; behind them Put waits.
-	laneDepth = 16
+	// laneDepth and maxWaiting bound the messages that wait, so many in a lane
+	// and so many bytes in all; behind them Put waits.
+	laneDepth  = 256
+	maxWaiting = 64 << 20
 	// sweepEvery is how often messages are looked for that nobody works on:
 	// released by another process, or left by a node that died.
 	sweepEvery = 15 * time.Second
@@ -57,6 +59,8 @@ type Pipeline struct {
 
 	applied, held, retried atomic.Int64
 
+	room *budget // for the bodies of messages in lanes
+
 	mu      sync.Mutex
 	working map[inbox.ID]chan struct{} // in a lane; closed when done with
 	running bool
@@ -71,7 +75,7 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 	}
 	p := &Pipeline{
 		record: r, queue: r.Queue(), keys: keys, rules: rules, log: c.Logger, apply: mapping.Map,
-		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), working: map[inbox.ID]chan struct{}{},
+		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), room: newBudget(maxWaiting), working: map[inbox.ID]chan struct{}{},
 	}
 	for i := range p.lanes {
 		p.lanes[i] = make(chan record.Stored, laneDepth)
@@ -103,11 +107,14 @@ func (p *Pipeline) dispatch(ctx context.Context, s record.Stored) bool {
 	}
 	p.working[s.ID] = make(chan struct{})
 	p.mu.Unlock()
-	select {
-	case p.lane(s) <- s:
-		return true
-	case <-ctx.Done():
-	case <-p.ended:
+	if p.room.take(ctx, p.ended, int64(len(s.Body))) {
+		select {
+		case p.lane(s) <- s:
+			return true
+		case <-ctx.Done():
+		case <-p.ended:
+		}
+		p.room.give(int64(len(s.Body)))
 	}
 	p.finish(s.ID)
 	return false
@@ -226,6 +233,7 @@ func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 // again until ctx ends: the messages behind it must wait, to stay in order.
 func (p *Pipeline) work(ctx context.Context, s record.Stored) {
 	defer p.finish(s.ID)
+	defer p.room.give(int64(len(s.Body)))
 	change, reason := p.make(s)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := p.store(s, change, reason)

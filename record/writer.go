@@ -8,17 +8,24 @@ import (
 	"firebreak/internal/sqldb"
 )
 
-// maxGroup bounds how many writes share one transaction, and so one flush.
-const maxGroup = 256
+// Bounds of one transaction, and so of what shares one flush. What is taken in
+// waits to be acknowledged, so a group has few commits: a sender's wait is
+// about twice a group.
+const (
+	maxGroup   = 256 // writes
+	maxEntries = 384 // resources of all commits, but for a single larger one
+)
 
 var errClosed = errors.New("record: the database is closed")
 
-// writer is the one goroutine that writes. It takes all writes that wait into
-// one transaction (group commit): while one group is flushed the next gathers.
+// writer is the one goroutine that writes. It takes what waits into one
+// transaction (group commit): while one group is flushed the next gathers.
 type writer struct {
-	r     *Record
-	queue chan *write
-	feeds map[string]int64 // last time of each source written; the writer's own
+	r       *Record
+	first   chan *write      // what goes before commits
+	commits chan *write      //
+	over    *write           // a commit that the last group had no room for; the writer's own
+	feeds   map[string]int64 // last time of each source written; the writer's own
 
 	closing sync.RWMutex // held for reading while a write is queued
 	closed  bool
@@ -34,7 +41,7 @@ type write struct {
 }
 
 func newWriter(r *Record) *writer {
-	return &writer{r: r, queue: make(chan *write, maxGroup), feeds: map[string]int64{}}
+	return &writer{r: r, first: make(chan *write, maxGroup), commits: make(chan *write, maxGroup), feeds: map[string]int64{}}
 }
 
 // do queues w and waits until it is durable. When ctx ends first, w may be
@@ -58,8 +65,12 @@ func (w *writer) enqueue(ctx context.Context, x *write) error {
 	if w.closed {
 		return errClosed
 	}
+	queue := w.first
+	if x.commit != nil {
+		queue = w.commits
+	}
 	select {
-	case w.queue <- x:
+	case queue <- x:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -71,28 +82,69 @@ func (w *writer) close() {
 	defer w.closing.Unlock()
 	if !w.closed {
 		w.closed = true
-		close(w.queue)
+		close(w.first)
+		close(w.commits)
 	}
 }
 
 func (w *writer) run() {
 	group := make([]*write, 0, maxGroup)
-	for first := range w.queue {
-		group = append(group[:0], first)
-	more:
-		for len(group) < maxGroup {
+	first, commits := w.first, w.commits
+	for first != nil || commits != nil || w.over != nil {
+		group = group[:0]
+		if w.over == nil {
 			select {
-			case x, ok := <-w.queue:
+			case x, ok := <-first:
 				if !ok {
-					break more
+					first = nil
+					continue
 				}
 				group = append(group, x)
-			default:
-				break more
+			case x, ok := <-commits:
+				if !ok {
+					commits = nil
+					continue
+				}
+				w.over = x
 			}
 		}
-		w.write(group)
+		w.write(w.gather(group))
 	}
+}
+
+// gather adds what waits to a group: first what goes first, then commits as
+// far as there is room.
+func (w *writer) gather(group []*write) []*write {
+	for len(group) < maxGroup/2 {
+		select {
+		case x, ok := <-w.first:
+			if ok {
+				group = append(group, x)
+				continue
+			}
+		default:
+		}
+		break
+	}
+	for entries := 0; len(group) < maxGroup; {
+		if w.over == nil {
+			select {
+			case w.over = <-w.commits: // nil when closed
+			default:
+			}
+		}
+		if w.over == nil {
+			break
+		}
+		n := len(w.over.commit.entries)
+		if entries > 0 && entries+n > maxEntries {
+			break
+		}
+		entries += n
+		group = append(group, w.over)
+		w.over = nil
+	}
+	return group
 }
 
 // write writes a group in one transaction. When it fails each is tried alone,
