@@ -261,7 +261,6 @@ func newHouse(t testing.TB, charts ...chart.Chart) *house {
 	}
 	r := mux.NewRouter()
 	h.viewer.Routes(r)
-	r.NotFoundHandler = h.viewer.NotFound()
 	h.handler = guard.Wrap(r)
 	return h
 }

@@ -123,9 +123,14 @@ const Callback = "/sign-in/callback"
 // SignedOut is where a browser ends after signing out.
 const SignedOut = "/signed-out"
 
-// Routes puts every page on the router.
+// Routes puts every page on the router, and a page for addresses and methods
+// that belong to nothing.
 func (v *Viewer) Routes(r *mux.Router) {
 	p := v.pages
+	r.NotFoundHandler = p.Open(func(http.ResponseWriter, *http.Request) error { return fhir.NotFound() })
+	r.MethodNotAllowedHandler = p.Open(func(http.ResponseWriter, *http.Request) error {
+		return &fhir.Error{Status: http.StatusMethodNotAllowed, Code: "not-supported", Text: fhir.NotFound().Text}
+	})
 	get := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodGet, http.MethodHead) }
 	post := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodPost) }
 
@@ -166,9 +171,4 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get("/p/{h}/people", p.Page(v.chartPage("people", audit.Page, v.people)))
 	get("/p/{h}/timeline", p.Page(v.chartPage("timeline", audit.Page, v.timeline)))
 	get("/p/{h}/print", p.Page(v.chartPage("print", audit.Print, v.print)))
-}
-
-// NotFound answers for addresses that belong to nothing.
-func (v *Viewer) NotFound() http.Handler {
-	return v.pages.Open(func(http.ResponseWriter, *http.Request) error { return fhir.NotFound() })
 }

@@ -3,7 +3,10 @@ package clinical
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
+
+	"firebreak/fhir"
 )
 
 // Visit is an Encounter.
@@ -56,15 +59,12 @@ func (c *Chart) readVisits() {
 			Service: concept(r.Get("serviceType")).Name(), Left: concept(r.Get("hospitalization").Get("dischargeDisposition")).Name(),
 		}
 		for l := range r.Get("location").Items() {
-			if name := c.called(l.Get("location")); name != "" {
+			if name := c.placeOf(l.Get("location")); name != "" {
 				v.Place = name // the last named is where the patient was or is
 			}
 		}
-		if org := c.called(r.Get("serviceProvider")); org != "" && org != v.Place {
-			if v.Place != "" {
-				v.Place += ", "
-			}
-			v.Place += org
+		if org := c.called(r.Get("serviceProvider")); org != "" && !strings.HasSuffix(v.Place, org) {
+			v.Place = strings.TrimPrefix(v.Place+", "+org, ", ")
 		}
 		for p := range r.Get("participant").Items() {
 			if name := c.called(p.Get("individual")); name != "" {
@@ -88,7 +88,7 @@ func (c *Chart) readVisits() {
 			switch {
 			case name == "" || of == "Patient":
 			case of == "Location":
-				a.Place = name
+				a.Place = c.placeOf(p.Get("actor"))
 			default:
 				a.People = append(a.People, Participant{name, names(concepts(p.Get("type")))})
 			}
@@ -98,6 +98,38 @@ func (c *Chart) readVisits() {
 	slices.SortStableFunc(c.Appointments, func(a, b Appointment) int {
 		return cmp.Or(newer(a.Start, b.Start), cmp.Compare(a.Ref.ID, b.Ref.ID))
 	})
+}
+
+// placeOf names a place with those it lies in: "Ward 4W, room 412, bed 1,
+// General Hospital".
+//
+// Source: http://terminology.hl7.org/CodeSystem/location-physical-type.
+func (c *Chart) placeOf(n fhir.Node) string {
+	var inside, around []string // room and bed read best from the ward inwards, what holds them after
+	seen := 0
+	for r := ref(n); seen < 8; seen++ {
+		x, ok := c.src.Get(r)
+		if !ok || r.Type != "Location" {
+			break
+		}
+		name := x.Resource().Get("name").Text()
+		switch kind := concept(x.Resource().Get("physicalType")).First(); {
+		case name == "":
+		case kind == "wa", kind == "ro", kind == "bd":
+			word := map[string]string{"wa": "ward ", "ro": "room ", "bd": "bed "}[kind]
+			if strings.Contains(strings.ToLower(name), strings.TrimSpace(word)) {
+				word = ""
+			}
+			inside = append([]string{word + name}, inside...)
+		default:
+			around = append(around, name)
+		}
+		r = ref(x.Resource().Get("partOf"))
+	}
+	if all := strings.Join(append(inside, around...), ", "); all != "" {
+		return strings.ToUpper(all[:1]) + all[1:]
+	}
+	return c.called(n)
 }
 
 // Expected tells whether the appointment lies ahead and still stands.
