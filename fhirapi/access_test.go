@@ -12,6 +12,7 @@ import (
 )
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	good := w.physician()
@@ -58,6 +59,7 @@ func TestTokens(t *testing.T) {
 
 // Each interaction needs its letter, for its type (SMART App Launch 2.2.0).
 func TestScopesByInteraction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	w.put(w.backend(), sodium)
@@ -122,6 +124,7 @@ func TestScopesByInteraction(t *testing.T) {
 
 // A token for one patient reads that patient's record and nothing beside it.
 func TestPatientTokenIsConfined(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ehr := w.backend()
 	w.put(ehr, patientX)
@@ -180,6 +183,7 @@ func TestPatientTokenIsConfined(t *testing.T) {
 }
 
 func TestMethodsAreSaid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	for path, want := range map[string][2]string{ // for a person, for a source; "" is 404
@@ -227,6 +231,7 @@ func TestMethodsAreSaid(t *testing.T) {
 
 // Apps of any origin may ask what they may send, without a token.
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, path := range []string{"", "/", "/metadata", "/Patient", "/Patient/x", "/Patient/_search", "/no/such/address"} {
 		got := w.do(ask{method: http.MethodOptions, path: path, headers: []string{"Origin: https://app.example", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization"}}).want(t, 204)
@@ -250,6 +255,7 @@ func TestPreflight(t *testing.T) {
 
 // Every answer has its entry in the audit log, and so has every refusal.
 func TestEverythingIsWrittenDown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	w.put(w.backend(), sodium)

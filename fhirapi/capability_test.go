@@ -17,6 +17,7 @@ import (
 // What the CapabilityStatement says is so: each interaction of each type is
 // called, and each search parameter with a value of its type.
 func TestCapabilityStatementIsTrue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	got := w.get("", "/metadata").want(t, 200)
 	statement := got.resource(t)
@@ -141,6 +142,7 @@ func texts2(n fhir.Node, path string) (out []string) {
 }
 
 func TestSmartConfiguration(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	got := w.get("", "/.well-known/smart-configuration").want(t, 200)
 	if got.Header().Get("Content-Type") != "application/json" || string(got.body) != `{"issuer":"https://issuer.test"}` {

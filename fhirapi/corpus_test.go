@@ -18,6 +18,7 @@ import (
 // members, primitive extensions; but for id, meta.versionId and
 // meta.lastUpdated, and the references that a transaction resolves.
 func TestTheCorpusLeavesAsItCame(t *testing.T) {
+	t.Parallel()
 	for name, all := range corpus.FHIR(t) {
 		t.Run(strings.TrimSuffix(name, ".ndjson.gz"), func(t *testing.T) {
 			t.Parallel()

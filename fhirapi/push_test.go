@@ -28,6 +28,7 @@ func remove(token, path string, headers ...string) ask {
 var newIDs = regexp.MustCompile(`^https://gateway\.test/fhir/([A-Z][A-Za-z]+/[a-z2-7]{26})/_history/([A-Za-z0-9\-.]+)$`)
 
 func TestCreate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	got := w.do(post(w.backend(), "/Observation", sodium)).want(t, 201)
@@ -61,6 +62,7 @@ func TestCreate(t *testing.T) {
 }
 
 func TestUpdateAndDelete(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.do(put(w.backend(), "/Patient/x", patientX)).want(t, 201)
 	first := w.do(put(w.backend(), "/Observation/na", sodium)).want(t, 201)
@@ -102,6 +104,7 @@ func TestUpdateAndDelete(t *testing.T) {
 
 // A write can be made to depend on the version its sender knows.
 func TestConditionalWrite(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ehr := w.backend()
 	v1 := w.do(put(ehr, "/Patient/x", patientX, "If-None-Match: *")).want(t, 201).Header().Get("ETag")
@@ -138,6 +141,7 @@ func TestConditionalWrite(t *testing.T) {
 
 // What is wrong is said with its place, and nothing is stored.
 func TestBadPushes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ehr := w.backend()
 	const gzipped = "Content-Encoding: gzip"
@@ -203,6 +207,7 @@ func TestBadPushes(t *testing.T) {
 const patientA = `{"resourceType":"Patient","id":"a"}`
 
 func TestTransaction(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ehr := w.backend()
 	w.put(ehr, patientX)
@@ -246,6 +251,7 @@ func TestTransaction(t *testing.T) {
 }
 
 func TestBatch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ehr := w.backend()
 	w.put(ehr, patientX)
@@ -276,6 +282,7 @@ func TestBatch(t *testing.T) {
 // A source changes only what it sent. Whether an id or a patient is another's,
 // the hospital's or was never there makes no difference that it can see.
 func TestSourcesDoNotMix(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hospital(1)
 	ayan := w.ayan()
@@ -354,6 +361,7 @@ func TestSourcesDoNotMix(t *testing.T) {
 // A practitioner that came with one patient can be changed alone, and named by
 // other records.
 func TestWhatBelongsToNobodyCanBeShared(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ehr := w.backend()
 	got := w.do(post(ehr, "", bundle("transaction",
@@ -378,6 +386,7 @@ func TestWhatBelongsToNobodyCanBeShared(t *testing.T) {
 
 // References by our own whole address are ours.
 func TestOwnAddressIsLocal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	w.put(w.backend(), strings.Replace(sodium, `"Patient/x"`, `"`+base+`/Patient/x"`, 1))
@@ -392,6 +401,7 @@ func TestOwnAddressIsLocal(t *testing.T) {
 // What a source marks as sensitive, and what the rules find, is withheld from
 // people; the source itself sees what it sent, as it sent it.
 func TestPushedSecrets(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	w.put(w.backend(), sodium)

@@ -14,6 +14,7 @@ const (
 )
 
 func TestRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	w.put(w.backend(), sodium)
@@ -50,6 +51,7 @@ func TestRead(t *testing.T) {
 
 // A client that has what it would get is told so (R4 http.html#cread).
 func TestConditionalRead(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	tag := w.get(w.physician(), "/Patient/x").Header().Get("ETag")
@@ -76,6 +78,7 @@ func TestConditionalRead(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	for _, value := range []string{"140.0", "141", "142"} {
@@ -143,6 +146,7 @@ func TestHistory(t *testing.T) {
 }
 
 func TestSummaryAndElements(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), `{"resourceType":"Patient","id":"x","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">Ada</div>"},"name":[{"family":"Oak"}],"birthDate":"1980-01-02","maritalStatus":{"text":"single"}}`)
 	for query, want := range map[string]string{
@@ -174,6 +178,7 @@ func TestSummaryAndElements(t *testing.T) {
 }
 
 func TestNegotiation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	for _, c := range []struct {

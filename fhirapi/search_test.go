@@ -13,6 +13,7 @@ import (
 
 // GET and POST are one search (R4 search.html#post).
 func TestSearchByGetAndPost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hospital(1)
 	id := w.ayan()
@@ -61,6 +62,7 @@ func TestSearchByGetAndPost(t *testing.T) {
 // Pages hold every match once, whatever the order and the size, and lead back
 // to themselves.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hospital(4)
 	id := w.ayan()
@@ -112,6 +114,7 @@ func TestPages(t *testing.T) {
 
 // A cursor belongs to its search, its asker and what the asker may see.
 func TestCursorsAreSealed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hospital(1)
 	id := w.ayan()
@@ -141,6 +144,7 @@ func TestCursorsAreSealed(t *testing.T) {
 }
 
 func TestResultParameters(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hospital(1)
 	id := w.ayan()
@@ -192,6 +196,7 @@ func TestResultParameters(t *testing.T) {
 // What is not understood is refused by name, or left out and said when the
 // asker wants that; its value is never repeated.
 func TestWhatIsNotUnderstood(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	for _, query := range []string{"wings=XYZZY", "birthdate=XYZZY", "name:sounds-like=XYZZY", "_sort=XYZZY", "_count=XYZZY", "_summary=XYZZY", "_include=XYZZY", "_has:XYZZY=1", "general-practitioner.XYZZY=1", "_elements=XYZZY", "_total=XYZZY", "_id=", "XYZZY", "_query=XYZZY"} {
@@ -219,6 +224,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 
 // A person's token searches inside one patient, whatever there is.
 func TestPeopleDoNotBrowse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.hospital(2)
 	me := w.physician()

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,22 +41,20 @@ import (
 // standing clock.
 type world struct {
 	t      testing.TB
-	base   string
 	router http.Handler
 	record *record.Record
-	reader *record.Reader
 	pipe   *pipeline.Pipeline
+	log    *audit.Log
 	audit  string // folder
-
-	mu  sync.Mutex
-	now time.Time
+	now    *atomic.Int64
 }
 
 const base = "https://gateway.test/fhir"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, base: base, now: accesstest.Now, audit: filepath.Join(t.TempDir(), "audit")}
+	w := &world{t: t, now: new(atomic.Int64), audit: filepath.Join(t.TempDir(), "audit")}
+	w.now.Store(accesstest.Now.UnixNano())
 	log, err := audit.Open(w.audit, w.clock)
 	must(t, err)
 	rules, err := label.Default()
@@ -75,33 +74,32 @@ func newWorld(t testing.TB) *world {
 		running.Wait()
 		must(t, errors.Join(w.record.Close(), log.Close()))
 	})
-	policies, err := policy.Load(policy.Demo())
-	must(t, err)
-	w.reader = w.record.Reader(policies)
+	w.log = log
+	return w.under(policy.Demo())
+}
+
+// under is the same record behind another policy.
+func (w *world) under(file []byte) *world {
+	w.t.Helper()
+	policies, err := policy.Load(file)
+	must(w.t, err)
+	reader := w.record.Reader(policies)
 	quiet := slog.New(slog.DiscardHandler)
-	guard, err := web.New(web.Config{Sessions: nobody{}, Tokens: accesstest.Verifier(t), Door: door{}, Audit: log.Append, Now: w.clock, Log: quiet})
-	must(t, err)
+	guard, err := web.New(web.Config{Sessions: nobody{}, Tokens: accesstest.Verifier(w.t), Door: door{}, Audit: w.log.Append, Now: w.clock, Log: quiet})
+	must(w.t, err)
 	r := mux.NewRouter().SkipClean(true)
-	must(t, fhirapi.Register(r, "/fhir", fhirapi.Config{
-		Base: base, Version: "test", Guard: guard, Reader: w.reader, Audit: log, Now: w.clock, Log: quiet,
+	must(w.t, fhirapi.Register(r, "/fhir", fhirapi.Config{
+		Base: base, Version: "test", Guard: guard, Reader: reader, Audit: w.log, Now: w.clock, Log: quiet,
 		Smart: func(context.Context) ([]byte, error) { return []byte(`{"issuer":"https://issuer.test"}`), nil },
 		Push:  &adapters.Push{Sink: w.pipe, Applied: w.pipe.Applied, Now: w.clock},
 	}))
-	w.router = guard.Wrap(r)
-	return w
+	other := *w
+	other.router = guard.Wrap(r)
+	return &other
 }
 
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) later(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
-}
+func (w *world) clock() time.Time      { return time.Unix(0, w.now.Load()).UTC() }
+func (w *world) later(d time.Duration) { w.now.Add(int64(d)) }
 
 type nobody struct{}
 
