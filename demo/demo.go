@@ -29,12 +29,13 @@ import (
 
 // Options are the flags of firebreak demo.
 type Options struct {
-	Listen   string // "127.0.0.1:8080"; port 0 is any
-	MLLP     string // "127.0.0.1:2575"
-	Data     string // folder; everything is kept there
-	Empty    bool   // load no sample hospital
-	Start    time.Time
-	Config   string // a configuration file whose policy, feeds, session and texts count
+	Listen   string           // "127.0.0.1:8080"; port 0 is any
+	MLLP     string           // "127.0.0.1:2575"
+	Data     string           // folder; everything is kept there
+	Empty    bool             // load no sample hospital
+	Start    time.Time        // what time it is at the start; zero: now
+	Now      func() time.Time // a test's clock, instead of Start
+	Config   string           // a configuration file whose policy, feeds, session and texts count
 	Version  string
 	Progress io.Writer
 	Log      *slog.Logger
@@ -69,6 +70,9 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	if !o.Start.IsZero() {
 		began := time.Now()
 		d.now = func() time.Time { return o.Start.Add(time.Since(began)) }
+	}
+	if o.Now != nil {
+		d.now = o.Now
 	}
 	if d.options.Patients == 0 {
 		d.options.Patients = 40
