@@ -109,7 +109,7 @@ const (
 	holdChart   = `SELECT version FROM chart WHERE chart = $1` // and DB.Hold
 	findRuns    = `SELECT version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels FROM version WHERE chart = $1 AND type = $2 AND id = $3`
 	findOwner   = `SELECT source FROM version WHERE chart = $1 LIMIT 1`
-	addBody     = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3) RETURNING id`
+	addBody     = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3)`
 	addReason   = `INSERT INTO reason (chart, body, reasons) VALUES ($1, $2, $3) ON CONFLICT (chart, body) DO UPDATE SET reasons = excluded.reasons`
 	addVersion  = `INSERT INTO version (chart, type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
 	moveVersion = `UPDATE version SET at = $5, seq = $6, until = $7, until_seq = $8 WHERE chart = $1 AND type = $2 AND id = $3 AND version = $4`
@@ -374,7 +374,7 @@ func (b *batch) bodies(ctx context.Context) error {
 			stmts = append(stmts, sqldb.Stmt{
 				SQL:  addBody,
 				Args: []any{e.key.chart, int64(x.commit.id), e.Resource().JSON()},
-				Row:  func(scan func(...any) error) error { return scan(id) },
+				ID:   id,
 			})
 		}
 	}

@@ -11,7 +11,8 @@ import (
 // Tx is a transaction in progress, for one goroutine.
 type Tx struct {
 	run func(ctx context.Context, text string) (runner, error)
-	raw func(func(driverConn any) error) error // PostgreSQL's connection; nil elsewhere
+	raw func(func(driverConn any) error) error // the driver's connection; nil in a Snapshot
+	own *steps                                 // SQLite's statements on it; nil elsewhere
 }
 
 // runner is a statement within a transaction.
@@ -41,35 +42,29 @@ func (d direct) QueryRowContext(ctx context.Context, args ...any) *sql.Row {
 type Stmt struct {
 	SQL  string
 	Args []any
-	Row  func(scan func(dest ...any) error) error // called for each row, if not nil
+	Row  func(scan func(dest ...any) error) error // called for each row, if not nil; dest are *string, *int64, *[]byte
+	ID   *int64                                   // set to the column id of the one row that an INSERT adds; not with Row
+
+	Changed *int64 // set to the number of rows changed; not with Row
 }
 
-// Batch runs the statements in order. PostgreSQL gets them in one round trip.
+// Batch runs the statements in order, within Write. PostgreSQL gets them in one
+// round trip.
 func (t *Tx) Batch(ctx context.Context, stmts []Stmt) error {
 	if len(stmts) == 0 {
 		return nil
 	}
-	if t.raw != nil {
-		return t.raw(func(c any) error {
+	return t.raw(func(c any) error {
+		if t.own == nil {
 			return pipeline(ctx, c.(*stdlib.Conn).Conn(), stmts)
-		})
-	}
-	for _, s := range stmts {
-		if s.Row == nil {
-			if _, err := t.Exec(ctx, s.SQL, s.Args...); err != nil {
+		}
+		for _, s := range stmts {
+			if err := t.own.run(c.(driverConn), s); err != nil {
 				return err
 			}
-			continue
 		}
-		rows, err := t.Query(ctx, s.SQL, s.Args...)
-		if err != nil {
-			return err
-		}
-		if err := each(rows, s.Row); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // Each reads all rows of one statement.
@@ -94,23 +89,33 @@ func each(rows *sql.Rows, row func(scan func(dest ...any) error) error) error {
 func pipeline(ctx context.Context, c *pgx.Conn, stmts []Stmt) error {
 	var b pgx.Batch
 	for _, s := range stmts {
+		if s.ID != nil {
+			s.SQL += " RETURNING id"
+		}
 		b.Queue(s.SQL, s.Args...)
 	}
 	res := c.SendBatch(ctx, &b)
 	for _, s := range stmts {
+		row := s.Row
+		if s.ID != nil {
+			row = func(scan func(...any) error) error { return scan(s.ID) }
+		}
 		rows, err := res.Query()
 		if err == nil {
 			for rows.Next() {
-				if s.Row == nil {
+				if row == nil {
 					continue
 				}
-				if err = s.Row(rows.Scan); err != nil {
+				if err = row(rows.Scan); err != nil {
 					break
 				}
 			}
 			rows.Close()
 			if err == nil {
 				err = rows.Err()
+			}
+			if s.Changed != nil {
+				*s.Changed = rows.CommandTag().RowsAffected()
 			}
 		}
 		if err != nil {

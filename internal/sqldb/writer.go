@@ -17,6 +17,7 @@ type writer struct {
 	mu       sync.Mutex // one transaction at a time
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	own      steps
 }
 
 // transact runs f in a transaction. The context's end does not interrupt it:
@@ -44,7 +45,7 @@ func (w *writer) transact(ctx context.Context, f func(*Tx) error) (err error) {
 		return fmt.Errorf("sqldb: begin: %w", err)
 	}
 	defer tx.Rollback()
-	err = f(&Tx{run: func(_ context.Context, text string) (runner, error) {
+	err = f(&Tx{raw: w.conn.Raw, own: &w.own, run: func(_ context.Context, text string) (runner, error) {
 		stmt := w.prepared[text]
 		if stmt == nil {
 			if stmt, err = w.conn.PrepareContext(ctx, text); err != nil {
@@ -93,7 +94,7 @@ func (w *writer) release() error {
 	for _, stmt := range w.prepared {
 		errs = append(errs, stmt.Close())
 	}
-	errs = append(errs, w.conn.Close())
+	errs = append(errs, w.own.close(), w.conn.Close())
 	w.conn, w.prepared = nil, nil
 	return errors.Join(errs...)
 }
