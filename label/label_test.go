@@ -162,6 +162,8 @@ func TestMessage(t *testing.T) {
 			map[string]string{"Observation/a": "cancer", "Observation/b": ""}},
 		{"a name that says nothing in a panel nobody knows", []obj{res("DiagnosticReport/d", obj{"code": local("QX7"), "result": arr{at("Observation/a"), at("Observation/b")}}), res("Observation/a", obj{"code": local("RESULT")}), res("Observation/b", obj{"code": local("Sodium")})},
 			map[string]string{"DiagnosticReport/d": "unclassified", "Observation/a": "unclassified", "Observation/b": ""}},
+		{"a name that says nothing in a panel of which a file tells", []obj{res("DiagnosticReport/d", obj{"code": local("Lab procedure"), "conclusion": "HIV-1 RNA detected", "result": arr{at("Observation/a"), at("Observation/b")}}), res("Observation/a", obj{"code": local("RESULT")}), res("Observation/b", obj{"code": local("Sodium")})},
+			map[string]string{"DiagnosticReport/d": "hiv", "Observation/a": "hiv", "Observation/b": ""}},
 		{"provenance gives and takes nothing", []obj{res("Observation/a", obj{"code": local("HIV")}), res("Observation/b", obj{"code": local("Sodium")}), res("Provenance/v", obj{"target": arr{at("Observation/a"), at("Observation/b")}})},
 			map[string]string{"Observation/b": "", "Provenance/v": ""}},
 	}

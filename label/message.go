@@ -46,20 +46,21 @@ func (r *Rules) one(res fhir.Resource) (l Labeled, says bool) {
 	return Labeled{res: res, labels: j.labels, reasons: j.reasons, rules: r.version}, j.known || !j.neutral
 }
 
-// unclear makes results whose names say nothing unclassified when the panel they
-// stand in is.
+// unclear gives results whose names say nothing the labels of the panel they
+// stand in, whatever gave them: they are as harmless as it is.
 func unclear(all []Labeled, neutral map[fhir.Ref]int) {
 	if len(neutral) == 0 {
 		return
 	}
 	for i := range all {
-		if !all[i].Has(Unclassified) {
-			continue
-		}
-		for _, link := range all[i].links.all {
-			if k, ok := neutral[link.To]; ok && (link.Element == "result" || link.Element == "hasMember") && len(all[k].labels) == 0 {
-				all[k].labels = []Label{Unclassified}
-				all[k].reasons = append(all[k].reasons, Reason{Unclassified, "its name says nothing, nor does its panel's", "Observation.code", all[i].res.Ref().String()})
+		for _, l := range all[i].labels {
+			for _, link := range all[i].links.all {
+				k, ok := neutral[link.To]
+				if !ok || link.Element != "result" && link.Element != "hasMember" || all[k].Has(l) {
+					continue
+				}
+				all[k].labels = sorted(all[k].labels, l)
+				all[k].reasons = append(slices.Clip(all[k].reasons), Reason{l, "its name says nothing, and its panel has this label", "Observation.code", all[i].res.Ref().String()})
 			}
 		}
 	}

@@ -252,6 +252,13 @@ func TestChannels(t *testing.T) {
 		{"a member of a panel goes with its reference, the panel stays", []message{one(1, sodium, hiv, obj{"resourceType": "DiagnosticReport", "id": "p-dr", "code": named("Chemistry"),
 			"result": arr{ref("Observation", "p-na"), ref("Observation", "p-hiv")}, "conclusion": "see the second result", "text": obj{"status": "generated", "div": "<div>both</div>"}})},
 			"DiagnosticReport/p-dr Observation/p-na", []string{"p-hiv", "second result", "both"}},
+		{"notes on a mended report go, wherever they stand, and the order's that came with it", []message{one(1, sodium, hiv,
+			obj{"resourceType": "ServiceRequest", "id": "p-sr", "code": named("Chemistry"), "note": arr{obj{"text": "see both"}}},
+			obj{"resourceType": "DiagnosticReport", "id": "p-dr", "code": named("Chemistry"), "basedOn": arr{ref("ServiceRequest", "p-sr")}, "result": arr{ref("Observation", "p-na"), ref("Observation", "p-hiv")},
+				"extension": arr{obj{"url": "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note", "valueAnnotation": obj{"text": "see both"}}}})},
+			"DiagnosticReport/p-dr Observation/p-na ServiceRequest/p-sr", []string{"see both"}},
+		{"what an order said before stays", []message{one(1, obj{"resourceType": "ServiceRequest", "id": "p-sr", "code": named("Chemistry"), "note": arr{obj{"text": "fasting"}}}, with(sodium, obj{"basedOn": arr{ref("ServiceRequest", "p-sr")}})),
+			one(2, with(hiv, obj{"basedOn": arr{ref("ServiceRequest", "p-sr")}}))}, "Observation/p-na ServiceRequest/p-sr", []string{"p-hiv"}},
 		{"a panel withholds its members", []message{one(1, sodium, obj{"resourceType": "Observation", "id": "p-panel", "code": named("HIV panel"), "hasMember": arr{ref("Observation", "p-na")}})}, "", nil},
 		{"a panel that lost all its members goes", []message{one(1, hiv, obj{"resourceType": "DiagnosticReport", "id": "p-dr", "code": named("Chemistry"), "result": arr{ref("Observation", "p-hiv")}})}, "", nil},
 		{"an order withholds what came of it, in any order of arrival", []message{

@@ -63,8 +63,9 @@ func bareOf(ref fhir.Ref) fhir.Resource {
 	return res
 }
 
-// quoting elements of a report or panel are words about all its results.
-var quoting = map[string]bool{"conclusion": true, "conclusionCode": true, "presentedForm": true, "text": true, "note": true, "valueString": true, "interpretation": true, "media": true, "imagingStudy": true}
+// quoting elements of a report or panel are words about all its results. An
+// extension may be a note too, where R4 has no element for one.
+var quoting = map[string]bool{"extension": true, "conclusion": true, "conclusionCode": true, "presentedForm": true, "text": true, "note": true, "valueString": true, "interpretation": true, "media": true, "imagingStudy": true}
 
 var quotingPaths = sortedNames(quoting)
 
@@ -89,6 +90,9 @@ func (v *View) release(e *entry, x *chart.Version) (fhir.Resource, error) {
 	var out []string
 	if v.mends(x) {
 		out = append(out, quotingPaths...)
+	}
+	if v.spoken[spoken{e.ref, x.Source, x.Recorded.UnixMicro()}] {
+		out = append(out, "note", "patientInstruction", "text")
 	}
 	if e.ref.Type == "Patient" {
 		out = append(out, v.telling(x)...)

@@ -23,6 +23,7 @@ type View struct {
 	entries []entry            // the whole chart, sorted
 	byRef   map[fhir.Ref]int32 // into entries
 	all     []Released         // what is visible, in its current version
+	spoken  map[spoken]bool    // orders that came along with hidden results of theirs
 
 	once  sync.Once
 	index *search.Index[Released]
@@ -67,6 +68,7 @@ func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
 		v.byRef[e.ref] = int32(i)
 	}
 	v.settle()
+	v.listen()
 	v.reach()
 	n := 0
 	for i := range v.entries {
@@ -191,6 +193,36 @@ func (v *View) settle() {
 			if e := &v.entries[k]; d[0] && !d[1] && e.state == visible && !v.sight.owns(e.current()) {
 				e.state = hidden
 				again = true
+			}
+		}
+	}
+}
+
+// spoken is an order as one message told of it.
+type spoken struct {
+	order    fhir.Ref
+	source   string
+	recorded int64
+}
+
+// listen finds the orders whose words may be about results that are hidden:
+// those told of by the same message. What was said before cannot be.
+func (v *View) listen() {
+	for i := range v.entries {
+		e := &v.entries[i]
+		if !outcome[e.ref.Type] || e.state != hidden && !v.mended(e) {
+			continue
+		}
+		for n := range e.history {
+			x := &e.history[n]
+			for _, l := range x.Links() {
+				if l.Element != "basedOn" {
+					continue
+				}
+				if v.spoken == nil {
+					v.spoken = map[spoken]bool{}
+				}
+				v.spoken[spoken{l.To, x.Source, x.Recorded.UnixMicro()}] = true
 			}
 		}
 	}
