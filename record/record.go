@@ -115,6 +115,7 @@ type Record struct {
 	keys    keys
 	writer  *writer
 	cache   *cache
+	changes *changes
 	stop    context.CancelFunc // of the background jobs
 	jobs    sync.WaitGroup
 	written sync.WaitGroup // the writer
@@ -126,7 +127,8 @@ var migrations embed.FS
 var _ inbox.Sink = (*Record)(nil)
 
 // Open opens the database and brings its tables up to date. It refuses a
-// configuration without an audit log.
+// configuration without an audit log, and a SQLite database that is open as a
+// record already: sqldb.ErrClaimed.
 func Open(ctx context.Context, c Config) (*Record, error) {
 	switch {
 	case c.Log == nil:
@@ -154,7 +156,11 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	r := &Record{c: c, db: db, cache: newCache(c.Cache)}
+	if err := db.Claim(); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	r := &Record{c: c, db: db, cache: newCache(c.Cache), changes: newChanges()}
 	if r.keys, err = r.openKeys(ctx); err != nil {
 		db.Close()
 		return nil, err

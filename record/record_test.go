@@ -1,13 +1,16 @@
 package record_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +21,8 @@ import (
 	"firebreak/audit"
 	"firebreak/fhir"
 	"firebreak/inbox"
+	"firebreak/internal/pgtest"
+	"firebreak/internal/sqldb"
 	"firebreak/label"
 	"firebreak/record"
 )
@@ -32,7 +37,10 @@ func TestOpenRefusesToRunWithoutAudit(t *testing.T) {
 
 func TestSameMessageIsStoredOnceHoweverItComes(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
-		worlds := []*world{w, w.beside()}
+		worlds := []*world{w, w}
+		if w.Postgres() {
+			worlds[1] = w.beside()
+		}
 		m := inbox.Message{Source: "ward", Kind: inbox.HL7v2, ControlID: "7", Received: noon, Body: []byte("the same")}
 		var mu sync.Mutex
 		firsts, ids := 0, map[inbox.ID]bool{}
@@ -430,25 +438,81 @@ func TestGivenIDs(t *testing.T) {
 	})
 }
 
-// Two processes on one database: what one writes the other shows at once.
+// Two processes on one PostgreSQL: what one writes the other shows at once.
 func TestCacheIsDroppedByAnotherProcess(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		other, me, ref := w.beside(), physician(t), thing("a", "Observation", "na")
-		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
-		for i := range 5 {
-			want := fmt.Sprint(141 + i)
-			for _, r := range []*world{w, other} {
-				r.value(me, ref) // now both hold it ready
-			}
-			writer := []*world{w, other}[i%2]
-			writer.n = 10 + i
-			writer.tell(sodium(t, "a", "na", want))
-			for _, r := range []*world{w, other} {
-				if got := r.value(me, ref); got != want {
-					t.Errorf("shows %s after %s was written", got, want)
-				}
+	w := open(t, pgtest.DSN(t))
+	other, me, ref := w.beside(), physician(t), thing("a", "Observation", "na")
+	w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
+	for i := range 5 {
+		want := fmt.Sprint(141 + i)
+		for _, r := range []*world{w, other} {
+			r.value(me, ref) // now both hold it ready
+		}
+		writer := []*world{w, other}[i%2]
+		writer.n = 10 + i
+		writer.tell(sodium(t, "a", "na", want))
+		for _, r := range []*world{w, other} {
+			if got := r.value(me, ref); got != want {
+				t.Errorf("shows %s after %s was written", got, want)
 			}
 		}
+	}
+}
+
+// A SQLite database has one process, for what the cache knows of changes is
+// what this process wrote.
+func TestSQLiteIsOpenedOnce(t *testing.T) {
+	w := open(t, "sqlite:"+filepath.Join(t.TempDir(), "record.db"))
+	c := record.Config{DSN: w.dsn, Log: w.log, Rules: w.rules}
+	if _, err := record.Open(ctx, c); !errors.Is(err, sqldb.ErrClaimed) {
+		t.Errorf("opened twice: %v", err)
+	}
+	must(t, w.Close())
+	again, err := record.Open(ctx, c)
+	must(t, err)
+	must(t, again.Close())
+}
+
+// What is acknowledged is read by whoever asks from then on, however often and
+// by whom the chart was read meanwhile.
+func TestReadsAreNeverStale(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		const charts, writes = 3, 60
+		var known [charts]atomic.Int64 // the value that was acknowledged
+		name := func(i int) string { return fmt.Sprintf("p%d", i) }
+		for i := range charts {
+			w.tell(patient(t, name(i), "Ash", "1980-01-02", fmt.Sprint(i)), sodium(t, name(i), "na", "0"))
+		}
+		asks := []record.Ask{physician(t), backend(t)}
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for _, me := range asks {
+			for i := range charts {
+				readers.Go(func() {
+					for last := int64(0); ; {
+						select {
+						case <-done:
+							return
+						default:
+						}
+						least := max(known[i].Load(), last) // nor does one reader go back
+						got, err := strconv.ParseInt(w.value(me, thing(name(i), "Observation", "na")), 10, 64)
+						if err != nil || got < least {
+							t.Errorf("chart %d shows %d (%v) after %d", i, got, err, least)
+							return
+						}
+						last = got
+					}
+				})
+			}
+		}
+		for n := range writes {
+			i := n % charts
+			w.tell(sodium(t, name(i), "na", fmt.Sprint(n)))
+			known[i].Store(int64(n))
+		}
+		close(done)
+		readers.Wait()
 	})
 }
 

@@ -178,7 +178,7 @@ func TestCursorBelongsToOneSearchAndAudience(t *testing.T) {
 		if _, err := w.search(me, "Observation", query, p.Next); err != nil {
 			t.Errorf("its own: %v", err)
 		}
-		if _, err := w.beside().search(me, "Observation", query, p.Next); err != nil {
+		if _, err := w.another().search(me, "Observation", query, p.Next); err != nil {
 			t.Errorf("on another node: %v", err)
 		}
 		for name, f := range map[string]func() error{

@@ -76,6 +76,16 @@ func open(t testing.TB, dsn string) *world {
 // beside opens the same database once more, as another process would.
 func (w *world) beside() *world { return open(w.t, w.dsn) }
 
+// another is another node; a SQLite database has one, which starts anew.
+func (w *world) another() *world {
+	if w.Postgres() {
+		return w.beside()
+	}
+	must(w.t, w.Close())
+	*w = *w.beside()
+	return w
+}
+
 func ask(c access.Caller) record.Ask { return record.Ask{Caller: c, Request: "r"} }
 
 func physician(t testing.TB) record.Ask { return ask(accesstest.Person(t, access.Physician)) }

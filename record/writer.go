@@ -151,7 +151,11 @@ func (w *writer) gather(group []*write) []*write {
 // so that one bad write spoils no other.
 func (w *writer) write(group []*write) {
 	ctx := context.Background()
-	err := w.r.db.Write(ctx, func(tx *sqldb.Tx) error { return w.apply(ctx, tx, group) })
+	err := w.r.db.Write(ctx, func(tx *sqldb.Tx) error {
+		tx.Watch(w.r.changes.watch)
+		return w.apply(ctx, tx, group)
+	})
+	w.r.changes.end()
 	if err != nil && len(group) > 1 && w.r.db.Broken() == nil {
 		for _, x := range group {
 			w.write([]*write{x})

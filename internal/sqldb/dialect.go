@@ -114,7 +114,7 @@ func open(dsn string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &DB{d: onSQLite, pool: read, one: &writer{db: write}, prepared: map[string]*sql.Stmt{}}, nil
+	return &DB{d: onSQLite, pool: read, path: path, one: &writer{db: write}, prepared: map[string]*sql.Stmt{}}, nil
 }
 
 // sqliteDSN sets every pragma in the address, for they hold per connection.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,8 @@ type DB struct {
 	pool   *sql.DB // reads, and on PostgreSQL writes
 	one    *writer // SQLite's one writing connection; nil on PostgreSQL
 	broken atomic.Pointer[error]
+	path   string   // of SQLite's file
+	claim  *os.File // locked while the database is ours alone; nil when it is not
 
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // on pool, for SQLite: pgx keeps its own
@@ -53,6 +56,9 @@ func (db *DB) Close() error {
 	err := db.pool.Close()
 	if db.one != nil {
 		err = errors.Join(err, db.one.close())
+	}
+	if db.claim != nil {
+		err = errors.Join(err, db.claim.Close())
 	}
 	return err
 }

@@ -13,7 +13,12 @@ type Tx struct {
 	run func(ctx context.Context, text string) (runner, error)
 	raw func(func(driverConn any) error) error // the driver's connection; nil in a Snapshot
 	own *steps                                 // SQLite's statements on it; nil elsewhere
+
+	watch func(text string, args []any) // told of what changes data; may be nil
 }
+
+// Watch has f told of every statement of Exec and Batch before it runs.
+func (t *Tx) Watch(f func(text string, args []any)) { t.watch = f }
 
 // runner is a statement within a transaction.
 type runner interface {
@@ -53,6 +58,11 @@ type Stmt struct {
 func (t *Tx) Batch(ctx context.Context, stmts []Stmt) error {
 	if len(stmts) == 0 {
 		return nil
+	}
+	if t.watch != nil {
+		for _, s := range stmts {
+			t.watch(s.SQL, s.Args)
+		}
 	}
 	return t.raw(func(c any) error {
 		if t.own == nil {
@@ -129,6 +139,9 @@ func pipeline(ctx context.Context, c *pgx.Conn, stmts []Stmt) error {
 // Exec runs a statement and tells how many rows it changed. The text must be
 // constant: it is kept prepared.
 func (t *Tx) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	if t.watch != nil {
+		t.watch(text, args)
+	}
 	stmt, err := t.run(ctx, text)
 	if err != nil {
 		return 0, err
