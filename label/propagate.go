@@ -33,8 +33,9 @@ func Clinical(typ string) bool { return clinical[typ] }
 // actors are who and where; their names may tell what was done.
 var actors = set("Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "CareTeam", "Device")
 
-// messages speak about other resources, and may quote them.
-var messages = set("Task", "Communication", "CommunicationRequest", "Claim", "ClaimResponse", "ExplanationOfBenefit", "MessageHeader", "List", "DocumentManifest", "Flag", "DetectedIssue")
+// messages speak about other resources, and may quote them. A list does not: the
+// policy takes the item out.
+var messages = set("Task", "Communication", "CommunicationRequest", "Claim", "ClaimResponse", "ExplanationOfBenefit", "MessageHeader", "DocumentManifest", "Flag", "DetectedIssue")
 
 func set(names ...string) map[string]bool {
 	m := make(map[string]bool, len(names))

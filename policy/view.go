@@ -210,11 +210,14 @@ type spoken struct {
 func (v *View) listen() {
 	for i := range v.entries {
 		e := &v.entries[i]
-		if !outcome[e.ref.Type] || e.state != hidden && !v.mended(e) {
+		if !outcome[e.ref.Type] || e.state != hidden && e.state != visible {
 			continue
 		}
 		for n := range e.history {
 			x := &e.history[n]
+			if e.state == visible && !v.mends(x) {
+				continue
+			}
 			for _, l := range x.Links() {
 				if l.Element != "basedOn" {
 					continue
