@@ -113,7 +113,7 @@ func (v *Viewer) frame(r *http.Request, page string, caller access.Caller) *fram
 	s := web.SessionOf(r)
 	f := &frame{
 		v: v, now: v.Now(), session: s, Page: page, Style: v.style.path, Script: v.script.path,
-		Signed: !s.Identity.IsZero(), Left: int(s.Left / time.Second), Caller: caller, Self: r.URL.RequestURI(),
+		Signed: !s.Identity.IsZero(), Left: seconds(s.Left), Caller: caller, Self: r.URL.RequestURI(),
 		Settings: settings{Keys: true},
 	}
 	if person := caller.Person(); person != "" {

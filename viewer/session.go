@@ -76,7 +76,13 @@ func (v *Viewer) sessionLeft(w http.ResponseWriter, r *http.Request) error {
 	if s.Identity.IsZero() {
 		return web.Write(w, r, http.StatusOK, "application/json", []byte(`{"left":0}`))
 	}
-	return web.Write(w, r, http.StatusOK, "application/json", fmt.Appendf(nil, `{"left":%d}`, int(s.Left/time.Second)))
+	return web.Write(w, r, http.StatusOK, "application/json", fmt.Appendf(nil, `{"left":%d}`, seconds(s.Left)))
+}
+
+// seconds rounds up: a page that is told nought leaves, so nought must mean
+// that the session is over.
+func seconds(left time.Duration) int {
+	return int((left + time.Second - 1) / time.Second)
 }
 
 // site is one worksite to choose.

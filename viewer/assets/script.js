@@ -22,12 +22,13 @@
 	if (!body.dataset.left) return;
 
 	// --- The session ---
-	const warn = 120; // seconds before the end at which the strip appears
-	const between = 30; // seconds between telling the server of use
+	const idle = Number(body.dataset.left); // seconds; a page that was just asked for has them all
+	const warn = Math.min(120, (idle * 2) / 15); // seconds before the end at which the strip appears
+	const between = Math.min(30, idle / 4); // seconds between telling the server of use
 	const strip = $("#strip");
 	const text = strip.querySelector("p");
 	const title = document.title;
-	let ends = Date.now() + Number(body.dataset.left) * 1000;
+	let ends = Date.now() + idle * 1000;
 	let used = false; // since the server was last told
 	let told = Date.now();
 	let asking = false;
