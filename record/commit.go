@@ -105,14 +105,8 @@ func splitLabels(s string) []label.Label {
 
 const (
 	findAlias   = `SELECT chart FROM alias WHERE type = $1 AND id = $2`
-	addChart    = `INSERT INTO chart (chart, version, updated, root) VALUES ($1, 0, 0, '') ON CONFLICT (chart) DO NOTHING`
-	holdChart   = `SELECT version FROM chart WHERE chart = $1` // and DB.Hold
-	findRuns    = `SELECT version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels FROM version WHERE chart = $1 AND type = $2 AND id = $3`
-	findOwner   = `SELECT source FROM version WHERE chart = $1 LIMIT 1`
 	addBody     = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3)`
 	addReason   = `INSERT INTO reason (chart, body, reasons) VALUES ($1, $2, $3) ON CONFLICT (chart, body) DO UPDATE SET reasons = excluded.reasons`
-	addVersion  = `INSERT INTO version (chart, type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
-	moveVersion = `UPDATE version SET at = $5, seq = $6, until = $7, until_seq = $8 WHERE chart = $1 AND type = $2 AND id = $3 AND version = $4`
 	bumpChart   = `UPDATE chart SET version = version + 1, updated = CASE WHEN updated < $2 THEN $2 ELSE updated END WHERE chart = $1`
 	relabelBody = `UPDATE version SET rules = $5, labels = $6 WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4`
 	addAlias    = `INSERT INTO alias (type, id, chart) VALUES ($1, $2, $3) ON CONFLICT (type, id) DO NOTHING`
@@ -120,38 +114,23 @@ const (
 	addPerson   = `INSERT INTO person (family, birth, chart) VALUES ($1, $2, $3) ON CONFLICT (family, birth, chart) DO NOTHING`
 )
 
-// judged is a run with its labels, which belong to its content.
-type judged struct {
-	run
-	rules, labels string
-}
-
 // batch is one group of commits under way.
 type batch struct {
 	w       *writer
 	tx      *sqldb.Tx
 	commits []*write // those not refused
-	asked   map[resource]bool
-	lines   map[layer]*line
+	charts  map[string]*lines
 	owners  map[string]string // sources of charts that were pushed to
 	bumps   map[string]int64  // charts that changed: latest time received
 	stmts   []sqldb.Stmt
 }
 
-// line is the runs of one resource in one layer, and the labels of each content.
-type line struct {
-	runs   []run
-	bodies map[int64]*marking
-}
-
-type marking struct{ rules, labels string }
-
 func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	if len(commits) == 0 {
 		return nil
 	}
-	b := &batch{w: w, tx: tx, commits: commits, asked: map[resource]bool{}, lines: map[layer]*line{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.locate, b.hold, b.read, b.check, b.bodies, b.settle, b.link} {
+	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
+	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.settle, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -162,7 +141,11 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	for chart, at := range b.bumps {
 		b.add(bumpChart, chart, at)
 	}
-	return tx.Batch(ctx, b.stmts)
+	if err := tx.Batch(ctx, b.stmts); err != nil {
+		return err
+	}
+	w.charts = b.charts
+	return nil
 }
 
 func (b *batch) add(text string, args ...any) {
@@ -229,102 +212,6 @@ func (b *batch) locate(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// hold makes sure of every chart's row and, on PostgreSQL, locks it in an order
-// that all nodes share: from here on nobody else changes these charts.
-func (b *batch) hold(ctx context.Context) error {
-	charts := map[string]bool{}
-	for _, x := range b.commits {
-		for _, e := range x.commit.entries {
-			charts[e.key.chart] = true
-			if e.inDirectory() {
-				charts[directories] = true
-			}
-		}
-		for _, l := range x.commit.links {
-			charts[l.From], charts[l.Into] = true, true
-		}
-	}
-	return b.holdCharts(ctx, sortedKeys(charts))
-}
-
-func (b *batch) holdCharts(ctx context.Context, charts []string) error {
-	var stmts []sqldb.Stmt
-	for _, c := range charts {
-		stmts = append(stmts, sqldb.Stmt{SQL: addChart, Args: []any{c}})
-		if hold := b.w.r.db.Hold(); hold != "" {
-			stmts = append(stmts, sqldb.Stmt{SQL: holdChart + hold, Args: []any{c}, Row: func(scan func(...any) error) error {
-				var version int64
-				return scan(&version)
-			}})
-		}
-	}
-	return b.tx.Batch(ctx, stmts)
-}
-
-// read reads what is known of each resource.
-func (b *batch) read(ctx context.Context) error {
-	var stmts []sqldb.Stmt
-	for _, x := range b.commits {
-		for _, e := range x.commit.entries {
-			if _, asked := b.owners[e.key.chart]; e.Alias && !asked {
-				b.owners[e.key.chart] = ""
-				stmts = append(stmts, sqldb.Stmt{SQL: findOwner, Args: []any{e.key.chart}, Row: func(scan func(...any) error) error {
-					var owner string
-					err := scan(&owner)
-					b.owners[e.key.chart] = owner
-					return err
-				}})
-			}
-			if b.asked[e.key] {
-				continue
-			}
-			b.asked[e.key] = true
-			stmts = append(stmts, sqldb.Stmt{SQL: findRuns, Args: []any{e.key.chart, e.key.typ, e.key.id}, Row: func(scan func(...any) error) error {
-				r, err := scanRun(scan)
-				l := b.line(layer{e.key, contextOf(r.labels)})
-				l.runs = append(l.runs, r.run)
-				l.bodies[r.body] = &marking{r.rules, r.labels}
-				return err
-			}})
-		}
-	}
-	if err := b.tx.Batch(ctx, stmts); err != nil {
-		return err
-	}
-	for _, l := range b.lines {
-		slices.SortFunc(l.runs, run.order)
-	}
-	return nil
-}
-
-func (b *batch) line(at layer) *line {
-	l := b.lines[at]
-	if l == nil {
-		l = &line{bodies: map[int64]*marking{}}
-		b.lines[at] = l
-	}
-	return l
-}
-
-// of is the line that an entry belongs to.
-func (b *batch) of(e *entry) *line { return b.line(layer{e.key, e.context}) }
-
-func contextOf(labels string) label.Label {
-	for _, l := range splitLabels(labels) {
-		if l.Internal() {
-			return l
-		}
-	}
-	return ""
-}
-
-func scanRun(scan func(...any) error) (j judged, err error) {
-	var deleted int64
-	err = scan(&j.version, &j.first.at, &j.first.seq, &j.last.at, &j.last.seq, &j.recorded, &j.source, &deleted, &j.body, &j.rules, &j.labels)
-	j.deleted = deleted != 0
-	return j, err
 }
 
 // check refuses what would change another source's chart. Ids that a mapping
@@ -415,49 +302,17 @@ func (b *batch) settle(context.Context) error {
 				b.add(addReason, e.key.chart, e.body, e.reasons)
 			}
 			if relabeled {
-				m := l.bodies[e.body]
+				m := l.marking(e.body)
 				b.add(relabelBody, e.key.chart, e.key.typ, e.key.id, e.body, m.rules, m.labels)
 			}
 		}
 	}
-	for key, l := range b.lines {
-		for _, r := range l.runs {
-			m := l.bodies[r.body]
-			switch {
-			case r.fresh:
-				b.add(addVersion, key.chart, key.typ, key.id, r.version, r.first.at, r.first.seq, r.last.at, r.last.seq,
-					r.recorded, r.source, number(r.deleted), r.body, m.rules, m.labels)
-			case r.moved:
-				b.add(moveVersion, key.chart, key.typ, key.id, r.version, r.first.at, r.first.seq, r.last.at, r.last.seq)
-			}
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			b.write(e.key, b.of(e))
 		}
 	}
 	return nil
-}
-
-// judge notes the labels that a message gives to a content. When two messages
-// judge the same content differently it has the labels of both: one saw what
-// the other could not. It tells whether stored labels must change.
-func (l *line) judge(body int64, e *entry) bool {
-	m := l.bodies[body]
-	if m == nil {
-		l.bodies[body] = &marking{e.RulesVersion(), e.labels}
-		return false
-	}
-	if m.rules != e.RulesVersion() {
-		m.rules, m.labels = e.RulesVersion(), e.labels
-		return true
-	}
-	if m.labels == e.labels {
-		return false
-	}
-	both := append(splitLabels(m.labels), e.Labels()...)
-	slices.Sort(both)
-	if labels := joinLabels(slices.Compact(both)); labels != m.labels {
-		m.labels = labels
-		return true
-	}
-	return false
 }
 
 // index keeps the rows by which a patient or a given id is found.

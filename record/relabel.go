@@ -148,7 +148,7 @@ func (r *Record) relabel(ctx context.Context, step []content, p progress) error 
 		}
 		step = step[n:]
 	}
-	return r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+	return r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
 		var touch []sqldb.Stmt
 		for _, c := range sortedKeys(charts) {
 			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}})

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"firebreak/internal/sqldb"
@@ -22,10 +23,12 @@ var errClosed = errors.New("record: the database is closed")
 // transaction (group commit): while one group is flushed the next gathers.
 type writer struct {
 	r       *Record
-	first   chan *write      // what goes before commits
-	commits chan *write      //
-	over    *write           // a commit that the last group had no room for; the writer's own
-	feeds   map[string]int64 // last time of each source written; the writer's own
+	first   chan *write       // what goes before commits
+	commits chan *write       //
+	over    *write            // a commit that the last group had no room for; the writer's own
+	feeds   map[string]int64  // last time of each source written; the writer's own
+	memory  memory            // the writer's own
+	charts  map[string]*lines // of the transaction under way, to be remembered
 
 	closing sync.RWMutex // held for reading while a write is queued
 	closed  bool
@@ -36,6 +39,7 @@ type write struct {
 	put    *putting
 	commit *committing
 	other  func(context.Context, *sqldb.Tx) error
+	judges bool  // other changes labels
 	err    error // why this one alone was refused
 	done   chan error
 }
@@ -162,6 +166,9 @@ func (w *writer) write(group []*write) {
 		}
 		return
 	}
+	if err == nil {
+		w.remember(group)
+	}
 	for _, x := range group {
 		if err != nil {
 			x.err = failed("write", err)
@@ -170,7 +177,21 @@ func (w *writer) write(group []*write) {
 	}
 }
 
+// remember keeps what is known of charts after a transaction.
+func (w *writer) remember(group []*write) {
+	if w.r.db.Postgres() {
+		return
+	}
+	for chart, l := range w.charts {
+		w.memory.put(chart, l)
+	}
+	if slices.ContainsFunc(group, func(x *write) bool { return x.judges }) {
+		w.memory.forget()
+	}
+}
+
 func (w *writer) apply(ctx context.Context, tx *sqldb.Tx, group []*write) error {
+	w.charts = nil
 	var puts []*putting
 	var commits []*write
 	for _, x := range group {

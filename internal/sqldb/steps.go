@@ -51,9 +51,6 @@ func (s *steps) run(c driverConn, x Stmt) error {
 	if err == nil && x.ID != nil {
 		*x.ID, err = res.LastInsertId()
 	}
-	if err == nil && x.Changed != nil {
-		*x.Changed, err = res.RowsAffected()
-	}
 	return err
 }
 

@@ -49,8 +49,6 @@ type Stmt struct {
 	Args []any
 	Row  func(scan func(dest ...any) error) error // called for each row, if not nil; dest are *string, *int64, *[]byte
 	ID   *int64                                   // set to the column id of the one row that an INSERT adds; not with Row
-
-	Changed *int64 // set to the number of rows changed; not with Row
 }
 
 // Batch runs the statements in order, within Write. PostgreSQL gets them in one
@@ -123,9 +121,6 @@ func pipeline(ctx context.Context, c *pgx.Conn, stmts []Stmt) error {
 			rows.Close()
 			if err == nil {
 				err = rows.Err()
-			}
-			if s.Changed != nil {
-				*s.Changed = rows.CommandTag().RowsAffected()
 			}
 		}
 		if err != nil {
