@@ -1,0 +1,290 @@
+package proof_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// trial is one world told to two houses, and the questions asked of both.
+type trial struct {
+	t       testing.TB
+	world   *world
+	rules   []policyFile
+	house   [2]*house
+	doors   []map[string]*door
+	asker   *asker
+	asked   int
+	now     time.Time
+	before  []*question // of pages: they may depend on each other
+	failure *failure
+}
+
+func newTrial(t testing.TB, w *world, dsns [2]string) *trial {
+	x := &trial{t: t, world: w, rules: policies(t)}
+	one := "none"
+	if len(w.people) > 0 {
+		one = w.people[0].id()
+	}
+	for i := range x.house {
+		x.house[i] = open(t, dsns[i])
+	}
+	x.asker = &asker{Rand: rand.New(rand.NewPCG(w.seed, 4711)), world: w, all: audiences(t, one), known: newWords(), hidden: newWords(), found: newWords()}
+	return x
+}
+
+func (x *trial) close() {
+	for _, h := range x.house {
+		if err := h.stop(); err != nil {
+			x.t.Error(err)
+		}
+	}
+}
+
+// run tells the world and asks so many questions on the way, half of them at
+// the end. It ends at the first answer that tells.
+func (x *trial) run(questions int) {
+	pending := 0
+	stops := map[int]int{len(x.world.events) / 3: questions / 4, 2 * len(x.world.events) / 3: questions / 4}
+	due := 0
+	for i, e := range x.world.events {
+		x.tell(e)
+		if e.opens {
+			pending++
+		}
+		if e.closes {
+			pending--
+		}
+		if due += stops[i]; due > 0 && pending == 0 && i+1 < len(x.world.events) {
+			x.traffic()
+			x.harvest(false)
+			x.interrogate(i, due)
+			due = 0
+		}
+		if x.failure != nil {
+			return
+		}
+	}
+	x.traffic()
+	x.harvest(true)
+	x.interrogate(len(x.world.events)-1, questions/2+due)
+}
+
+func (x *trial) tell(e *event) {
+	if err := x.tellQuietly(e); err != nil {
+		x.t.Fatalf("seed %d, %s: %v\n%s", x.world.seed, e.what, err, story(e.whole))
+	}
+}
+
+func (x *trial) tellQuietly(e *event) error {
+	x.now = e.at
+	for s, h := range x.house {
+		if m, ok := e.message(side(s)); ok {
+			if err := h.tell(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// traffic is a harmless message on every feed, about somebody else.
+func (x *trial) traffic() {
+	for _, e := range background(x.now) {
+		x.tell(e)
+	}
+}
+
+func (x *trial) interrogate(last, n int) {
+	for range n {
+		q := x.asker.next()
+		rules := x.rules[0]
+		if k := x.asker.IntN(8); k < 2 {
+			rules = x.rules[1+k]
+		}
+		x.now = x.now.Add(20 * time.Millisecond)
+		q.at = x.now
+		if x.compare(rules, q, last); x.failure != nil {
+			return
+		}
+	}
+}
+
+var searchMade = regexp.MustCompile(`/find\?n=([A-Z0-9]+)`)
+
+// compare asks both houses; what differs is the trial's failure.
+func (x *trial) compare(rules policyFile, q question, last int) {
+	var got [2]answer
+	var made [2]string
+	for i, h := range x.house {
+		got[i] = h.under(x.t, rules).ask(q)
+		if m := searchMade.FindStringSubmatch(got[i].header.Get("Location")); m != nil { // a search at the pages gets a number by chance
+			made[i] = m[1]
+			got[i].header.Set("Location", "/find?n=N")
+			got[i].body = bytes.ReplaceAll(got[i].body, []byte(m[1]), []byte("N"))
+		}
+	}
+	x.asked++
+	if q.who.pages() && q.method == http.MethodGet {
+		defer func() { x.before = append(x.before, &q) }()
+	}
+	why := differ(got[0], got[1])
+	if why == "" {
+		why = x.told(q, got[1])
+	}
+	if why != "" {
+		x.fail(rules, q, last, got, why)
+		return
+	}
+	if x.asker.IntN(6) == 0 || q.who.pages() {
+		x.asker.found.learn(q, got[1])
+	}
+	if made[0] != "" {
+		for i, h := range x.house {
+			q := question{who: q.who, method: http.MethodGet, target: "/find?n=" + made[i], at: q.at, seed: q.seed + 1}
+			got[i] = h.under(x.t, rules).ask(q)
+			got[i].body = bytes.ReplaceAll(got[i].body, []byte(made[i]), []byte("N"))
+		}
+		x.asked++
+		if why := differ(got[0], got[1]); why != "" {
+			x.fail(rules, q, last, got, why)
+			return
+		}
+		x.asker.found.learn(q, got[1])
+	}
+}
+
+func (x *trial) fail(rules policyFile, q question, last int, got [2]answer, why string) {
+	x.failure = &failure{seed: x.world.seed, events: x.world.events[:last+1], policy: rules, ask: q, got: got, why: why}
+	for _, b := range x.before {
+		if b.who == q.who {
+			x.failure.before = append(x.failure.before, b)
+		}
+	}
+}
+
+// differ says in which part two answers differ first; "" when in none.
+func differ(a, b answer) string {
+	switch {
+	case a.status != b.status:
+		return fmt.Sprintf("status %d, not %d", b.status, a.status)
+	case !maps.EqualFunc(a.header, b.header, slices.Equal):
+		for name := range b.header {
+			if !slices.Equal(a.header[name], b.header[name]) {
+				return fmt.Sprintf("header %s: %q, not %q", name, b.header[name], a.header[name])
+			}
+		}
+		return "a header is missing"
+	case !bytes.Equal(a.body, b.body):
+		i := 0
+		for i < len(a.body) && i < len(b.body) && a.body[i] == b.body[i] {
+			i++
+		}
+		cut := func(s []byte) []byte { return s[max(0, min(i-60, len(s))):min(i+100, len(s))] }
+		return fmt.Sprintf("body at byte %d:\n   without ...%s...\n   with    ...%s...", i, cut(a.body), cut(b.body))
+	}
+	return ""
+}
+
+// told finds canaries in an answer to somebody who did not name them.
+func (x *trial) told(q question, a answer) string {
+	if strings.Contains(q.target, mark) || strings.Contains(q.form, mark) {
+		return ""
+	}
+	return canary(a)
+}
+
+// harvest learns what the worlds hold, at doors where nothing is withheld.
+func (x *trial) harvest(pages bool) {
+	rules := x.rules[len(x.rules)-1]
+	all := [2]*words{newWords(), newWords()}
+	backend := x.asker.all[7]
+	for i, h := range x.house {
+		d := h.under(x.t, rules)
+		for _, p := range x.world.people {
+			next := "/fhir/Patient?_id=" + p.id() + "&_count=500&_revinclude=*"
+			for _, typ := range told {
+				all[i].learn(question{who: backend}, d.ask(question{who: backend, method: http.MethodGet, target: "/fhir/" + typ + "?_count=500&patient=" + p.id(), at: x.now}))
+			}
+			_ = next
+		}
+		for _, typ := range []string{"Patient", "Practitioner", "Organization", "Location", "Binary", "Medication", "Provenance", "Appointment", "Task", "Specimen"} {
+			all[i].learn(question{who: backend}, d.ask(question{who: backend, method: http.MethodGet, target: "/fhir/" + typ + "?_count=500", at: x.now}))
+		}
+	}
+	x.asker.known, x.asker.hidden = all[0], all[1].minus(all[0])
+	if pages {
+		x.asker.hidden.pages = x.crawl(x.house[1].under(x.t, rules))
+	}
+}
+
+var told = []string{"Observation", "DiagnosticReport", "ServiceRequest", "DocumentReference", "Condition", "Encounter", "MedicationRequest", "MedicationStatement", "Immunization",
+	"AllergyIntolerance", "Communication", "CarePlan", "Procedure", "List", "Composition", "ExplanationOfBenefit", "Coverage", "RelatedPerson"}
+
+// crawl collects the addresses of pages as one of those who read them would see
+// them if nothing were withheld: handles belong to a session.
+func (x *trial) crawl(d *door) map[string][]string {
+	w := newWords()
+	who := *x.asker.all[len(x.asker.all)-1-x.asker.IntN(3)]
+	who.caller = who.crawler
+	var todo []string
+	ask := func(q question) {
+		q.who, q.at = &who, x.now
+		a := d.ask(q)
+		if m := searchMade.FindString(a.header.Get("Location")); m != "" {
+			a = d.ask(question{who: &who, method: http.MethodGet, target: m, at: x.now})
+		}
+		w.learn(q, a)
+	}
+	for _, p := range x.world.people {
+		ask(question{method: http.MethodPost, target: "/find", form: url.Values{"number": {p.number}}.Encode()})
+	}
+	seen := map[string]bool{}
+	for range 60 {
+		todo = todo[:0]
+		for _, a := range w.pages[who.name] {
+			if strings.HasPrefix(a, "/p/") && !seen[a] {
+				todo = append(todo, a)
+			}
+		}
+		if len(todo) == 0 {
+			break
+		}
+		a := todo[x.asker.IntN(len(todo))]
+		seen[a] = true
+		ask(question{method: http.MethodGet, target: a})
+	}
+	return w.pages
+}
+
+// canary says which canary stands in an answer, in any dress; "" when none.
+func canary(a answer) string {
+	if i := bytes.Index(a.body, []byte(mark)); i >= 0 {
+		return fmt.Sprintf("a canary: ...%s...", a.body[max(0, i-40):min(i+40, len(a.body))])
+	}
+	return ""
+}
+
+func TestAbsence(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	asked := 0
+	for seed := range uint64(8) {
+		x := newTrial(t, create(seed), [2]string{})
+		x.run(2000)
+		asked += x.asked
+		x.close()
+		if f := x.failure; f != nil {
+			t.Fatal(f.shrink(t))
+		}
+	}
+	t.Logf("%d questions in %v", asked, time.Since(start))
+}

@@ -1,0 +1,305 @@
+package proof_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"firebreak/access"
+	"firebreak/adapters"
+	"firebreak/audit"
+	"firebreak/auth"
+	"firebreak/fhirapi"
+	"firebreak/inbox"
+	"firebreak/label"
+	"firebreak/mapping"
+	"firebreak/pipeline"
+	"firebreak/policy"
+	"firebreak/record"
+	"firebreak/registry"
+	"firebreak/viewer"
+	"firebreak/web"
+)
+
+const base = "https://gateway.test"
+
+// secret keys everything that is keyed; the test computes ids with it, as
+// somebody could who had it.
+var secret = []byte("the key that both worlds share, of 32 bytes and more")
+
+var vancouver = func() *time.Location {
+	z, err := time.LoadLocation("America/Vancouver")
+	if err != nil {
+		panic(err)
+	}
+	return z
+}()
+
+// sources are the feeds of every world.
+var sources = []mapping.Feed{
+	{Source: "hospital", Zone: vancouver, Systems: map[string]string{"BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id"}},
+	{Source: "lab", Zone: vancouver},
+	{Source: "ehr"},
+}
+
+var theRules = sync.OnceValues(label.Default)
+
+// house is one running gateway: all real but for the sockets, the OpenID
+// provider and the clock.
+type house struct {
+	dir    string
+	log    *audit.Log
+	record *record.Record
+	pipe   *pipeline.Pipeline
+	desk   *registry.Registry
+	stop   func() error
+	logged bytes.Buffer // what the program logs
+	logger *slog.Logger
+
+	now    atomic.Int64 // microseconds
+	random *rand.ChaCha8
+	doors  map[string]*door // by policy
+}
+
+func (h *house) clock() time.Time { return time.UnixMicro(h.now.Load()).UTC() }
+
+// door is the gateway's handler under one policy.
+type door struct {
+	http.Handler
+	*house
+	reader *record.Reader
+	router *mux.Router
+}
+
+// scratch is a folder in memory where the system has one: the proof flushes
+// to disk a million times.
+func scratch(t testing.TB) string {
+	t.Helper()
+	parent := ""
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+		parent = "/dev/shm"
+	}
+	dir, err := os.MkdirTemp(parent, "firebreak-proof-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// open starts a house on an empty database; dsn empty is a SQLite file.
+func open(t testing.TB, dsn string) *house {
+	t.Helper()
+	h := &house{dir: scratch(t), doors: map[string]*door{}, random: rand.NewChaCha8([32]byte{})}
+	h.now.Store(dawn.UnixMicro())
+	h.logger = slog.New(slog.NewTextHandler(&h.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rules, err := theRules()
+	must(err)
+	h.log, err = audit.Open(filepath.Join(h.dir, "audit"), h.clock)
+	must(err)
+	if dsn == "" {
+		dsn = "sqlite:" + filepath.Join(h.dir, "record.db")
+	}
+	ctx := context.Background()
+	h.record, err = record.Open(ctx, record.Config{DSN: dsn, Now: h.clock, Log: h.log, Rules: rules, Secret: secret, Node: "proof", Logger: h.logger})
+	must(err)
+	h.desk, err = registry.Open(ctx, "sqlite:"+filepath.Join(h.dir, "accounts.db"), h.clock)
+	must(err)
+	h.pipe = pipeline.New(h.record, mapping.NewKeys(secret, sources...), rules, pipeline.Config{Logger: h.logger})
+	running, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- h.pipe.Run(running) }()
+	h.stop = sync.OnceValue(func() error {
+		cancel()
+		err := <-ended
+		for _, c := range []io.Closer{h.record, h.desk, h.log} {
+			if e := c.Close(); err == nil {
+				err = e
+			}
+		}
+		return err
+	})
+	t.Cleanup(func() { must(h.stop()) })
+	return h
+}
+
+// under is the house's handler where rules are the policy file.
+func (h *house) under(t testing.TB, rules policyFile) *door {
+	t.Helper()
+	if d := h.doors[rules.name]; d != nil {
+		return d
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := policy.Load(rules.text)
+	must(err)
+	d := &door{house: h, reader: h.record.Reader(p), router: mux.NewRouter()}
+	doors := &staff{}
+	guard, err := web.New(web.Config{Sessions: doors, Tokens: doors, Door: doors, Audit: h.log.Append, Secure: true, Now: h.clock, Random: h, Log: h.logger})
+	must(err)
+	must(fhirapi.Register(d.router, "/fhir", fhirapi.Config{
+		Base: base + "/fhir", Version: "proof", Guard: guard, Reader: d.reader, Audit: h.log, Now: h.clock, Log: h.logger,
+		Smart: func(context.Context) ([]byte, error) { return []byte(`{}`), nil },
+		Push:  &adapters.Push{Sink: h.pipe, Applied: h.pipe.Applied, Now: h.clock},
+	}))
+	desk, err := registry.NewDesk(context.Background(), h.desk.DB(), h.clock)
+	must(err)
+	pages, err := viewer.New(viewer.Config{
+		Guard: guard, Reader: d.reader, Accounts: doors, Registry: doors, Desk: desk, Audit: h.log.Append, Secret: secret,
+		Zone: vancouver, Feeds: map[string]string{"hospital": "General Hospital", "lab": "City Laboratory"}, HelpLine: "604-555-0100", Now: h.clock,
+	})
+	must(err)
+	pages.Routes(d.router)
+	d.Handler = guard.Wrap(d.router)
+	h.doors[rules.name] = d
+	return d
+}
+
+// Read makes a house its own random source: the same for the same question.
+func (h *house) Read(b []byte) (int, error) { return h.random.Read(b) }
+
+// message is what a source sends.
+type message struct {
+	source  string
+	kind    inbox.Kind
+	control string
+	at      time.Time // when it is received
+	body    []byte
+}
+
+// tell puts a message into the house and waits until it is applied.
+func (h *house) tell(m message) error {
+	h.now.Store(m.at.UnixMicro())
+	ctx := context.Background()
+	receipt, err := h.pipe.Put(ctx, inbox.Message{Source: m.source, Kind: m.kind, ControlID: m.control, Peer: "192.0.2.7:4242", Received: m.at, Body: m.body})
+	if err == nil {
+		err = h.pipe.Applied(ctx, receipt.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", m.source, m.control, err)
+	}
+	return nil
+}
+
+// question is one request of one audience.
+type question struct {
+	who    *audience
+	method string
+	target string // path and query
+	header http.Header
+	form   string // body, a form
+	at     time.Time
+	seed   uint64 // of what is random while it is answered
+}
+
+// answer is all that comes back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (d *door) ask(q question) answer {
+	d.now.Store(q.at.UnixMicro())
+	var key [32]byte
+	for i := range 8 {
+		key[i] = byte(q.seed >> (8 * i))
+	}
+	d.random.Seed(key)
+	var body io.Reader
+	if q.form != "" {
+		body = strings.NewReader(q.form)
+	}
+	r, err := http.NewRequest(q.method, base+q.target, body)
+	if err != nil { // no client could send that
+		return answer{}
+	}
+	r.RequestURI, r.RemoteAddr = q.target, "198.51.100.4:1234"
+	for name, values := range q.header {
+		r.Header[name] = values
+	}
+	if q.form != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if q.who.token != "" {
+		r.Header.Set("Authorization", "Bearer "+q.who.token)
+	}
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), audienceKey{}, q.who)))
+	return answer{w.Code, w.Header(), w.Body.Bytes()}
+}
+
+type audienceKey struct{}
+
+// staff is the doors of a house: who asks is who the test says.
+type staff struct{}
+
+func asking(ctx context.Context) *audience {
+	a, _ := ctx.Value(audienceKey{}).(*audience)
+	return a
+}
+
+func (*staff) Session(r *http.Request, _ bool) (web.Session, error) {
+	return asking(r.Context()).session, nil
+}
+
+func (*staff) Verify(ctx context.Context, token string) (auth.Identity, error) {
+	if a := asking(ctx); token == a.token {
+		return a.caller.Identity(), nil
+	}
+	return auth.Identity{}, auth.ErrToken
+}
+
+func (*staff) Person(ctx context.Context, _ auth.Identity, worksite, _ string) (access.Caller, error) {
+	if a := asking(ctx); worksite == a.caller.Worksite().ID {
+		return a.caller, nil
+	}
+	return access.Caller{}, access.ErrPlace
+}
+
+func (*staff) Token(ctx context.Context, _ auth.Identity) (access.Caller, error) {
+	return asking(ctx).caller, nil
+}
+
+func (*staff) Choices(ctx context.Context, _ auth.Identity) ([]registry.Place, error) {
+	return asking(ctx).places, nil
+}
+
+func (*staff) Begin(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "https://issuer.test/authorize", http.StatusSeeOther)
+	return nil
+}
+
+func (*staff) Complete(_ http.ResponseWriter, r *http.Request) (auth.Identity, bool, error) {
+	return asking(r.Context()).session.Identity, r.URL.Query().Get("code") == "", nil
+}
+
+func (*staff) End(http.ResponseWriter, *http.Request) (string, error) {
+	return "https://issuer.test/end", nil
+}
+
+func (*staff) Choose(*http.Request, string, string) error { return nil }
