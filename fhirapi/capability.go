@@ -57,9 +57,13 @@ func capability(c Config) ([]byte, error) {
 		}
 		resources = append(resources, r)
 	}
+	software := object{"name": "Firebreak"}
+	if c.Version != "" {
+		software["version"] = c.Version
+	}
 	statement := object{
 		"resourceType": "CapabilityStatement", "status": "active", "date": released, "kind": "instance",
-		"software":       object{"name": "Firebreak", "version": c.Version},
+		"software":       software,
 		"implementation": object{"description": "Firebreak FHIR gateway. Answers hold what the caller may see; what is withheld and what is absent look alike.", "url": c.Base},
 		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
 		"rest": []object{{

@@ -407,6 +407,17 @@ func (v *View) Index() *search.Index[Released] {
 	return v.index
 }
 
+// Survivor is the record that one of a patient is now part of: itself, unless it
+// was merged into another.
+func (v *View) Survivor(ref fhir.Ref) fhir.Ref {
+	if ref.Type == "Patient" && v.merged != nil {
+		if now, ok := fhir.ParseRef(v.survivor(ref.String())); ok {
+			return now
+		}
+	}
+	return ref
+}
+
 // survivor is the reference to use in place of one to a merged record.
 func (v *View) survivor(reference string) string {
 	if v.merged == nil || !strings.HasPrefix(reference, "Patient/") {

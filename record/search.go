@@ -245,7 +245,11 @@ func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []fou
 		return nil, nil, err
 	}
 	var out []found
-	for _, m := range v.Index().Run(s.q).Matches {
+	q := s.q
+	if len(v.stamps) > 1 {
+		q = q.Following(v.Survivor)
+	}
+	for _, m := range v.Index().Run(q).Matches {
 		there, err := s.elsewhere(ctx, m, v)
 		if err != nil {
 			return nil, nil, err
@@ -302,7 +306,15 @@ func (s *seeking) everything(ctx context.Context, charts []string, listed bool) 
 		all = append(all, some...)
 	}
 	if s.sorted && len(seen) > 1 {
-		all = search.NewIndex(all).Run(s.q).Matches
+		now := func(ref fhir.Ref) fhir.Ref {
+			for _, f := range all {
+				if other := f.in.Survivor(ref); other != ref {
+					return other
+				}
+			}
+			return ref
+		}
+		all = search.NewIndex(all).Run(s.q.Following(now)).Matches
 	}
 	return all, nil
 }
