@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -54,7 +55,7 @@ func TestTheClientRepeatsWhatIsSafe(t *testing.T) {
 			}
 		})
 	}
-	if again, _ := retry(context.Background(), nil, &http.ProtocolError{}); !again {
+	if again, _ := retry(context.Background(), nil, errors.New("unknown")); !again {
 		t.Error("an unknown failure of a GET is not tried again")
 	}
 }

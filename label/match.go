@@ -41,7 +41,6 @@ const reach = 12
 type rule struct {
 	label   Label
 	name    string  // "hiv/words: viral load", for reasons
-	phrase  []int32 // classes of words, one after another
 	with    []int32 // phrases of which one must be near
 	without []int32 // phrases of which none may be near
 	except  []int32 // phrases that the phrase itself may not be

@@ -344,10 +344,6 @@ func (h *house) get(path string) string {
 	return w.Body.String()
 }
 
-func (h *house) status(path string) int {
-	return h.do(httptest.NewRequest(http.MethodGet, path, nil)).Code
-}
-
 func (h *house) post(path string, form url.Values) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -56,8 +56,6 @@ var flags = map[string]Flag{
 	"I":  {Words: "intermediate"},
 }
 
-const interpretation = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
-
 // readFlags takes the interpretations of a result, one flag for each concept.
 // A code that is not in the table keeps its letters and gets no meaning.
 func readFlags(n fhir.Node) []Flag {
