@@ -29,7 +29,8 @@ type entry struct {
 func (e *entry) current() *chart.Version { return &e.history[e.first] }
 
 // shown makes the visible versions. Two that follow each other and show the
-// same are one, as old as the older: the difference was withheld.
+// same are one, true since the older and known since the first that came: the
+// difference was withheld.
 func (e *entry) shown() []shown {
 	e.once.Do(func() {
 		for n := len(e.history) - 1; n >= e.first; n-- {
@@ -44,14 +45,18 @@ func (e *entry) shown() []shown {
 				res = bareOf(e.ref)
 			}
 			id := digest(res.JSON())
+			y := shown{version: id, recorded: x.Recorded, at: x.At, source: x.Source}
 			if k := len(e.list); k > 0 && e.list[k-1].version == id {
-				continue
+				if before := e.list[k-1]; !x.Recorded.Before(before.recorded) {
+					continue
+				}
+				y.at = e.list[k-1].at
+				e.list = e.list[:k-1]
 			}
-			res, err = res.With(e.ref.ID, id, x.Recorded)
-			if err != nil {
-				res = bareOf(e.ref)
+			if y.res, err = res.With(e.ref.ID, id, y.recorded); err != nil {
+				y.res = bareOf(e.ref)
 			}
-			e.list = append(e.list, shown{res: res, version: id, recorded: x.Recorded, at: x.At, source: x.Source})
+			e.list = append(e.list, y)
 		}
 		slices.Reverse(e.list)
 	})

@@ -3,6 +3,7 @@ package proof_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -133,11 +134,9 @@ func open(t testing.TB, dsn string) *house {
 		cancel()
 		err := <-ended
 		for _, c := range []io.Closer{h.record, h.desk, h.log} {
-			if e := c.Close(); err == nil {
-				err = e
-			}
+			err = errors.Join(err, c.Close())
 		}
-		return err
+		return errors.Join(err, os.RemoveAll(h.dir))
 	})
 	t.Cleanup(func() { must(h.stop()) })
 	return h

@@ -1,0 +1,14 @@
+package proof_test
+
+import (
+	"os"
+	"runtime/debug"
+	"testing"
+
+	"firebreak/internal/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // much garbage, little memory
+	os.Exit(pgtest.Main(m))
+}
