@@ -3,10 +3,11 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"firebreak/fhir"
 )
@@ -56,63 +57,68 @@ func (at Anchor) follows(line []byte) (Anchor, bool) {
 	return next, ok
 }
 
-// members is an Event as it is written: who, what kind, which patient and
-// which resources.
-type members struct {
-	Time     string   `json:"time"`
-	Action   Action   `json:"action"`
-	Refused  bool     `json:"refused,omitzero"`
-	Audience string   `json:"audience,omitzero"`
-	Issuer   string   `json:"issuer,omitzero"`
-	Subject  string   `json:"subject,omitzero"`
-	Client   string   `json:"client,omitzero"`
-	Person   string   `json:"person,omitzero"`
-	Role     string   `json:"role,omitzero"`
-	Worksite string   `json:"worksite,omitzero"`
-	For      string   `json:"for,omitzero"` // person acted for
-	Purpose  string   `json:"purpose,omitzero"`
-	Patient  string   `json:"patient,omitzero"`
-	Entities []string `json:"entities,omitzero"`
-	Detail   string   `json:"detail,omitzero"`
-	Address  string   `json:"address,omitzero"`
-	Request  string   `json:"request,omitzero"`
-}
-
 // encode is the event's members, from the comma before the first, without the
-// closing brace.
+// closing brace: who, what kind, which patient and which resources. What is
+// empty is left out.
 func (e Event) encode() []byte {
-	m := members{
-		Time:    e.Time.UTC().Format(time.RFC3339Nano),
-		Action:  e.Action,
-		Refused: e.Refused,
-		Subject: e.Subject,
-		Detail:  e.Detail,
-		Address: e.Address,
-		Request: e.Request,
-		Patient: reference(e.Patient),
+	b := make([]byte, 0, 512+64*len(e.Entities))
+	b = append(b, `,"time":"`...)
+	b = append(e.Time.UTC().AppendFormat(b, time.RFC3339Nano), '"')
+	b = member(b, "action", string(e.Action))
+	if e.Refused {
+		b = append(b, `,"refused":true`...)
 	}
-	if c := e.Caller; !c.IsZero() {
+	if c := e.Caller; c.IsZero() {
+		b = member(b, "subject", e.Subject)
+	} else {
 		id := c.Identity()
-		m.Audience, m.Issuer, m.Subject, m.Client = string(c.Audience()), id.Issuer(), id.Subject(), id.Client()
-		m.Person, m.Role, m.Worksite, m.Purpose = c.Person(), string(c.Role()), c.Worksite().ID, c.Purpose()
+		b = member(b, "audience", string(c.Audience()))
+		b = member(b, "issuer", id.Issuer())
+		b = member(b, "subject", id.Subject())
+		b = member(b, "client", id.Client())
+		b = member(b, "person", c.Person())
+		b = member(b, "role", string(c.Role()))
+		b = member(b, "worksite", c.Worksite().ID)
 		if by, ok := c.OnBehalfOf(); ok {
-			m.For = by.Person
+			b = member(b, "for", by.Person) // acted for
 		}
+		b = member(b, "purpose", c.Purpose())
 	}
-	for _, ref := range e.Entities {
-		m.Entities = append(m.Entities, reference(ref))
+	if !e.Patient.IsZero() {
+		b = reference(append(b, `,"patient":`...), e.Patient)
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // strings and booleans only: cannot happen
+	for i, ref := range e.Entities {
+		if i == 0 {
+			b = append(b, `,"entities":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = reference(b, ref)
 	}
-	b[0] = ','
-	return b[:len(b)-1]
+	if len(e.Entities) > 0 {
+		b = append(b, ']')
+	}
+	b = member(b, "detail", e.Detail)
+	b = member(b, "address", e.Address)
+	return member(b, "request", e.Request)
 }
 
-func reference(r fhir.Ref) string {
-	if r.IsZero() {
-		return ""
+func member(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
 	}
-	return r.String()
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	b, _ = jsontext.AppendQuote(b, value) // what is no UTF-8 is replaced
+	return b
+}
+
+// reference quotes a reference. An id that was asked for may hold anything.
+func reference(b []byte, r fhir.Ref) []byte {
+	b, _ = jsontext.AppendQuote(b, r.Type)
+	b[len(b)-1] = '/'
+	from := len(b)
+	b, _ = jsontext.AppendQuote(b, r.ID)
+	return append(b[:from], b[from+1:]...)
 }

@@ -2,13 +2,16 @@ package fhirapi
 
 import (
 	"bytes"
+	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"firebreak/fhir"
 	"firebreak/policy"
+	"firebreak/web"
 )
 
 // bundle writes a Bundle around resources whose bytes go out as they are. It
@@ -19,11 +22,31 @@ type bundle struct {
 	entries int
 }
 
-func newBundle(typ string, entries int) *bundle {
-	b := &bundle{}
-	b.b.Grow(256 + entries*1400)
+// bundles are used again, up to a size: a page of results is most of what a
+// search would leave to be collected.
+var bundles = sync.Pool{New: func() any { return new(bundle) }}
+
+const bundleKept = 1 << 20 // bytes
+
+func newBundle(typ string) *bundle {
+	b := bundles.Get().(*bundle)
+	b.b.Reset()
+	b.links, b.entries = 0, 0
 	b.b.WriteString(`{"resourceType":"Bundle","type":"` + typ + `"`)
 	return b
+}
+
+// send ends the bundle and answers with it; it is not to be used after.
+func (b *bundle) send(w http.ResponseWriter, r *http.Request) error {
+	if b.links > 0 || b.entries > 0 {
+		b.b.WriteByte(']')
+	}
+	b.b.WriteByte('}')
+	err := web.Write(w, r, http.StatusOK, mediaType, b.b.Bytes())
+	if b.b.Cap() <= bundleKept {
+		bundles.Put(b)
+	}
+	return err
 }
 
 func (b *bundle) total(n int) {
@@ -50,7 +73,7 @@ func (b *bundle) text(s string) {
 }
 
 // entry begins an entry; all links must be written before the first.
-func (b *bundle) entry(fullURL string) {
+func (b *bundle) entry() {
 	switch {
 	case b.entries > 0:
 		b.b.WriteByte(',')
@@ -61,23 +84,33 @@ func (b *bundle) entry(fullURL string) {
 	}
 	b.entries++
 	b.b.WriteByte('{')
-	if fullURL != "" {
-		b.b.WriteString(`"fullUrl":`)
-		b.text(fullURL)
-	}
+}
+
+// resource begins an entry with a resource, whose type and id need no quoting.
+func (b *bundle) resource(base string, r fhir.Resource) {
+	b.entry()
+	b.b.WriteString(`"fullUrl":`)
+	b.text(base)
+	b.b.Truncate(b.b.Len() - 1)
+	b.b.WriteByte('/')
+	b.b.WriteString(r.Type())
+	b.b.WriteByte('/')
+	b.b.WriteString(r.ID())
+	b.b.WriteString(`","resource":`)
+	b.b.Write(r.JSON())
 }
 
 // found adds a search result; mode is match, include or outcome.
 func (b *bundle) found(base string, r fhir.Resource, mode string) {
-	b.entry(base + "/" + r.Type() + "/" + r.ID())
-	b.b.WriteString(`,"resource":`)
-	b.b.Write(r.JSON())
-	b.b.WriteString(`,"search":{"mode":"` + mode + `"}}`)
+	b.resource(base, r)
+	b.b.WriteString(`,"search":{"mode":"`)
+	b.b.WriteString(mode)
+	b.b.WriteString(`"}}`)
 }
 
 // outcome adds what is to be said about a search.
 func (b *bundle) outcome(o []byte) {
-	b.entry("")
+	b.entry()
 	b.b.WriteString(`"resource":`)
 	b.b.Write(o)
 	b.b.WriteString(`,"search":{"mode":"outcome"}}`)
@@ -87,9 +120,7 @@ func (b *bundle) outcome(o []byte) {
 // as the caller can tell.
 func (b *bundle) history(base string, v policy.Released, first bool) {
 	r := v.Resource()
-	b.entry(base + "/" + r.Type() + "/" + r.ID())
-	b.b.WriteString(`,"resource":`)
-	b.b.Write(r.JSON())
+	b.resource(base, r)
 	method, address, status := "PUT", r.Ref().String(), "200"
 	if first {
 		method, address, status = "POST", r.Type(), "201"
@@ -101,7 +132,7 @@ func (b *bundle) history(base string, v policy.Released, first bool) {
 // response adds the answer to one entry of a transaction or batch. of is what
 // the entry made; the zero Released when there is nothing to tell of it.
 func (b *bundle) response(status int, location string, of policy.Released, outcome []byte) {
-	b.entry("")
+	b.entry()
 	b.b.WriteString(`"response":{"status":"` + strconv.Itoa(status) + `"`)
 	if location != "" {
 		b.b.WriteString(`,"location":"` + location + `"`)
@@ -114,14 +145,6 @@ func (b *bundle) response(status int, location string, of policy.Released, outco
 		b.b.Write(outcome)
 	}
 	b.b.WriteString(`}}`)
-}
-
-func (b *bundle) bytes() []byte {
-	if b.links > 0 || b.entries > 0 {
-		b.b.WriteByte(']')
-	}
-	b.b.WriteByte('}')
-	return b.b.Bytes()
 }
 
 func instant(t time.Time) string { return t.UTC().Format(fhir.InstantFormat) }

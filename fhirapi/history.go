@@ -10,7 +10,6 @@ import (
 
 	"firebreak/access"
 	"firebreak/fhir"
-	"firebreak/web"
 )
 
 // history answers with the versions of one resource, newest first (R4
@@ -48,7 +47,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) e
 	if q.count >= 0 && len(kept) > q.count {
 		kept = kept[:q.count]
 	}
-	b := newBundle("history", len(kept))
+	b := newBundle("history")
 	b.total(total)
 	address := a.Base + "/" + ref.String() + "/_history"
 	b.link("self", join(address, q.values, q.after))
@@ -58,7 +57,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) e
 	for _, i := range kept {
 		b.history(a.Base, all[i], i == len(all)-1)
 	}
-	return web.Write(w, r, http.StatusOK, mediaType, b.bytes())
+	return b.send(w, r)
 }
 
 // historyQuery is what a history may be asked for.

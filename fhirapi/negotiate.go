@@ -38,6 +38,9 @@ func jsonAmong(all []string) error {
 // isJSON tells whether a media range, or one of FHIR's short names, allows
 // FHIR R4 in JSON.
 func isJSON(s string) bool {
+	if s == "application/fhir+json" { // what nearly everyone sends
+		return true
+	}
 	s = strings.ReplaceAll(strings.TrimSpace(s), "fhir json", "fhir+json") // a "+" that the query turned into a blank
 	name, params, err := mime.ParseMediaType(s)
 	if err != nil {

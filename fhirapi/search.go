@@ -13,7 +13,6 @@ import (
 	"firebreak/fhir"
 	"firebreak/policy"
 	"firebreak/search"
-	"firebreak/web"
 )
 
 // cursorParam carries where the page before ended, sealed by the record.
@@ -44,7 +43,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err != nil {
 		return err
 	}
-	b := newBundle("searchset", len(page.Matches)+len(page.Includes))
+	b := newBundle("searchset")
 	if page.Total != nil {
 		b.total(*page.Total)
 	}
@@ -55,7 +54,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 		b.link("next", join(address, self, page.Next))
 	}
 	if q.Summary == search.SummaryCount {
-		return web.Write(w, r, http.StatusOK, mediaType, b.bytes())
+		return b.send(w, r)
 	}
 	for _, item := range page.Matches {
 		if err := a.found(b, q, item, "match"); err != nil {
@@ -73,7 +72,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if len(q.Ignored) > 0 {
 		b.outcome(informed("warning", "not-supported", "Not understood and left out: "+strings.Join(q.Ignored, ", ")+"."))
 	}
-	return web.Write(w, r, http.StatusOK, mediaType, b.bytes())
+	return b.send(w, r)
 }
 
 func (a *api) found(b *bundle, q search.Query, item policy.Released, mode string) error {

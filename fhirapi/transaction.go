@@ -13,7 +13,6 @@ import (
 	"firebreak/auth"
 	"firebreak/fhir"
 	"firebreak/policy"
-	"firebreak/web"
 )
 
 const (
@@ -43,10 +42,10 @@ func (a *api) bundle(w http.ResponseWriter, r *http.Request, c access.Caller) er
 		return &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "too-costly", Text: "The Bundle has more than " + strconv.Itoa(maxEntries) + " entries.", Expression: "Bundle.entry"}
 	}
 	all, errs := a.requests(c, b)
-	out := newBundle(kind+"-response", 0)
+	out := newBundle(kind + "-response")
 	if kind == "batch" {
 		a.batch(r, c, out, all, errs)
-		return web.Write(w, r, http.StatusOK, mediaType, out.bytes())
+		return out.send(w, r)
 	}
 	for _, err := range errs {
 		if err != nil {
@@ -56,7 +55,7 @@ func (a *api) bundle(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err := a.transaction(r, c, out, b, all); err != nil {
 		return err
 	}
-	return web.Write(w, r, http.StatusOK, mediaType, out.bytes())
+	return out.send(w, r)
 }
 
 // transaction applies all entries or none.

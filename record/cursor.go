@@ -1,8 +1,6 @@
 package record
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -22,38 +20,24 @@ var errCursor = &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text
 // have equal answers: the nonce is a hash of what is sealed.
 func (k keys) shut(c cursor, bound string) string {
 	plain := []byte(c.chart + "\n" + c.last)
-	aead := k.aead()
 	h := hmac.New(sha256.New, k.seal)
 	h.Write([]byte(bound))
 	h.Write([]byte{0})
 	h.Write(plain)
-	nonce := h.Sum(nil)[:aead.NonceSize()]
-	return base64.RawURLEncoding.EncodeToString(aead.Seal(nonce, nonce, plain, []byte(bound)))
+	nonce := h.Sum(nil)[:k.aead.NonceSize()]
+	return base64.RawURLEncoding.EncodeToString(k.aead.Seal(nonce, nonce, plain, []byte(bound)))
 }
 
 // open reads a cursor that shut made for the same search and audience.
 func (k keys) open(s, bound string) (cursor, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	aead := k.aead()
-	if err != nil || len(b) < aead.NonceSize() {
+	if err != nil || len(b) < k.aead.NonceSize() {
 		return cursor{}, errCursor
 	}
-	plain, err := aead.Open(nil, b[:aead.NonceSize()], b[aead.NonceSize():], []byte(bound))
+	plain, err := k.aead.Open(nil, b[:k.aead.NonceSize()], b[k.aead.NonceSize():], []byte(bound))
 	if err != nil {
 		return cursor{}, errCursor
 	}
 	chart, last, _ := strings.Cut(string(plain), "\n")
 	return cursor{chart, last}, nil
-}
-
-func (k keys) aead() cipher.AEAD {
-	block, err := aes.NewCipher(k.seal)
-	if err != nil {
-		panic(err) // the key has 32 bytes
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		panic(err)
-	}
-	return aead
 }

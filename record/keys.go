@@ -2,6 +2,8 @@ package record
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -14,8 +16,9 @@ import (
 
 // keys are made from one secret, each for one purpose.
 type keys struct {
-	version []byte // of version ids
-	seal    []byte // of cursors
+	version []byte      // of version ids
+	seal    []byte      // of cursors
+	aead    cipher.AEAD // made of seal
 }
 
 const (
@@ -45,7 +48,12 @@ func (r *Record) openKeys(ctx context.Context) (keys, error) {
 		h.Write([]byte("firebreak record " + purpose))
 		return h.Sum(nil)
 	}
-	return keys{version: derive("version"), seal: derive("seal")}, nil
+	k := keys{version: derive("version"), seal: derive("seal")}
+	block, err := aes.NewCipher(k.seal)
+	if err == nil {
+		k.aead, err = cipher.NewGCM(block)
+	}
+	return k, err
 }
 
 var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

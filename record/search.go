@@ -44,8 +44,7 @@ func (r *Reader) Search(ctx context.Context, ask Ask, q search.Query, cursor str
 	if ask.Detail == "" {
 		e.Detail = strings.TrimSpace(q.Type + " " + strings.Join(q.Names(), ","))
 	}
-	s := &seeking{Reader: r, caller: ask.Caller, q: q, sorted: q.Values().Has("_sort")}
-	s.bound = q.Type + "\n" + q.Key() + "\n" + r.p.Key(ask.Caller) + "\n" + ask.Caller.Identity().Issuer() + "\n" + ask.Caller.Identity().Subject()
+	s := &seeking{Reader: r, caller: ask.Caller, q: q, sorted: q.Sorted()}
 	page, err := s.page(ctx, cursor)
 	if shown, ok := err.(*fhir.Error); ok { // what was asked is refused, and that is written down
 		e.Refused = true
@@ -58,10 +57,9 @@ func (r *Reader) Search(ctx context.Context, ask Ask, q search.Query, cursor str
 		return Page{}, err
 	}
 	if len(s.shown) == 1 {
-		for _, v := range s.shown {
-			e.Patient = v.patient
-		}
+		e.Patient = s.shown[0].patient
 	}
+	e.Entities = make([]fhir.Ref, 0, len(page.Matches)+len(page.Includes))
 	for _, all := range [][]policy.Released{page.Matches, page.Includes} {
 		for _, m := range all {
 			e.Entities = append(e.Entities, m.Resource().Ref())
@@ -78,9 +76,14 @@ type seeking struct {
 	*Reader
 	caller access.Caller
 	q      search.Query
-	bound  string // what a cursor belongs to
 	sorted bool
-	shown  map[string]*view // by chart, of what is on the page
+	shown  []*view // of what is on the page
+}
+
+// bound is what a cursor belongs to.
+func (s *seeking) bound() string {
+	id := s.caller.Identity()
+	return s.q.Type + "\n" + s.q.Key() + "\n" + s.p.Key(s.caller) + "\n" + id.Issuer() + "\n" + id.Subject()
 }
 
 // found is one match and the view it stands in.
@@ -93,7 +96,7 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	var from cursor
 	if text != "" {
 		var err error
-		if from, err = s.r.keys.open(text, s.bound); err != nil {
+		if from, err = s.r.keys.open(text, s.bound()); err != nil {
 			return Page{}, err
 		}
 	}
@@ -128,9 +131,11 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	var err error
 	total := s.q.Total == search.TotalAccurate || s.q.Total == search.TotalEstimate || count == 0 || // R4 search.html#count
 		one && s.q.Total != search.TotalNone
+	if one {
+		return s.single(ctx, charts, from, count, total)
+	}
 	var all []found
-	var more bool
-	if total || s.sorted || one {
+	if total || s.sorted {
 		all, err = s.everything(ctx, charts, listed)
 		if err != nil {
 			return Page{}, err
@@ -144,8 +149,7 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 		if err != nil {
 			return Page{}, err
 		}
-		more = len(rest) > count
-		return s.fill(page, rest[:min(count, len(rest))], more)
+		return s.fill(page, rest[:min(count, len(rest))], len(rest) > count)
 	}
 	all, resume, err := s.walk(ctx, charts, listed, from, count)
 	if err != nil {
@@ -153,7 +157,7 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	}
 	page, err := s.fill(Page{}, all, false)
 	if resume != (cursor{}) {
-		page.Next = s.r.keys.shut(resume, s.bound)
+		page.Next = s.r.keys.shut(resume, s.bound())
 	}
 	return page, err
 }
@@ -237,48 +241,73 @@ func sortUnique(s []string) []string {
 	return slices.Compact(s)
 }
 
+// single is the page of a search inside one chart, or of one that can find
+// nothing: what nearly all ask for.
+func (s *seeking) single(ctx context.Context, charts []string, from cursor, count int, total bool) (page Page, err error) {
+	var v *view
+	var all []policy.Released
+	if len(charts) > 0 {
+		if v, all, err = s.in(ctx, charts[0], true); err != nil {
+			return Page{}, err
+		}
+	}
+	if total {
+		n := len(all)
+		page.Total = &n
+	}
+	if all, err = after(all, from); err != nil {
+		return Page{}, err
+	}
+	page.Matches = all[:min(count, len(all)):min(count, len(all))]
+	if len(page.Matches) == 0 {
+		return page, nil
+	}
+	s.shown = []*view{v}
+	page.Includes = s.includes(v, page.Matches)
+	if count < len(all) {
+		page.Next = s.next(v, page.Matches[count-1])
+	}
+	return page, nil
+}
+
 // in gives what q finds in one chart; nil when there is no such chart or it is
 // shown under its survivor.
-func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []found, error) {
+func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []policy.Released, error) {
 	v, err := s.view(ctx, s.caller, chart, keep)
 	if err != nil || v == nil || !v.reaches(s.caller, auth.Search, s.q.Type) {
 		return nil, nil, err
 	}
-	var out []found
 	q := s.q
 	if len(v.stamps) > 1 {
 		q = q.Following(v.Survivor)
 	}
-	for _, m := range v.Index().Run(q).Matches {
-		there, err := s.elsewhere(ctx, m, v)
-		if err != nil {
-			return nil, nil, err
+	all := v.Index().Matches(q)
+	if !s.strays(v) {
+		return v, all, nil
+	}
+	here := all[:0]
+	for _, m := range all {
+		home, told := chartOf(m.Resource().Ref())
+		if !told || !v.member(home) {
+			if home, err = s.r.alias(ctx, m.Resource().Ref()); err != nil {
+				return nil, nil, err
+			}
 		}
-		if !there {
-			out = append(out, found{m, v})
+		if v.member(home) {
+			here = append(here, m)
 		}
 	}
-	return v, out, nil
+	return v, here, nil
 }
 
-// elsewhere tells whether a match is shown in this chart only because the chart
-// points at it: across charts it is found where it lies.
-func (s *seeking) elsewhere(ctx context.Context, m policy.Released, v *view) (bool, error) {
-	ref := m.Resource().Ref()
-	if fhir.IsPatientCompartment(ref.Type) || len(v.stamps) == 1 || s.caller.May(auth.Search, ref.Type) == auth.OnePatient {
-		return false, nil
+// strays tells whether a match may be shown in this chart only because the
+// chart points at it: across charts it is found where it lies.
+func (s *seeking) strays(v *view) bool {
+	if fhir.IsPatientCompartment(s.q.Type) || len(v.stamps) == 1 || s.caller.May(auth.Search, s.q.Type) == auth.OnePatient {
+		return false
 	}
-	if _, one := s.q.Patient(); one {
-		return false, nil
-	}
-	home, told := chartOf(ref)
-	if !told || !v.member(home) {
-		var err error
-		if home, err = s.r.alias(ctx, ref); err != nil {
-			return false, err
-		}
-	}
-	return !v.member(home), nil
+	_, one := s.q.Patient()
+	return !one
 }
 
 // everything gives all matches in order, for a question that few charts can answer.
@@ -303,7 +332,9 @@ func (s *seeking) everything(ctx context.Context, charts []string, listed bool) 
 			continue
 		}
 		seen[v.patient.ID] = true
-		all = append(all, some...)
+		for _, m := range some {
+			all = append(all, found{m, v})
+		}
 	}
 	if s.sorted && len(seen) > 1 {
 		now := func(ref fhir.Ref) fhir.Ref {
@@ -320,11 +351,11 @@ func (s *seeking) everything(ctx context.Context, charts []string, listed bool) 
 }
 
 // after cuts off what earlier pages showed.
-func after(all []found, from cursor) ([]found, error) {
+func after[T search.Item](all []T, from cursor) ([]T, error) {
 	if from == (cursor{}) {
 		return all, nil
 	}
-	i := slices.IndexFunc(all, func(f found) bool { return f.Resource().Ref().String() == from.last })
+	i := slices.IndexFunc(all, func(x T) bool { return x.Resource().Ref().String() == from.last })
 	if i < 0 {
 		return nil, errGone
 	}
@@ -352,7 +383,7 @@ func (s *seeking) walk(ctx context.Context, charts []string, listed bool, from c
 			if len(page) == count {
 				return true, nil
 			}
-			page = append(page, f)
+			page = append(page, found{f, v})
 			resume = cursor{chart, f.Resource().Ref().String()}
 		}
 		return false, nil
@@ -392,37 +423,48 @@ func (s *seeking) walk(ctx context.Context, charts []string, listed bool, from c
 
 // fill makes the page: matches, what they include, and the way on.
 func (s *seeking) fill(page Page, matches []found, more bool) (Page, error) {
-	s.shown = map[string]*view{}
-	var order []*view
 	by := map[*view][]policy.Released{}
 	for _, m := range matches {
 		page.Matches = append(page.Matches, m.Released)
-		if s.shown[m.in.patient.ID] == nil {
-			s.shown[m.in.patient.ID] = m.in
-			order = append(order, m.in)
+		if by[m.in] == nil {
+			s.shown = append(s.shown, m.in)
 		}
 		by[m.in] = append(by[m.in], m.Released)
 	}
-	have := map[fhir.Ref]bool{}
-	for _, m := range page.Matches {
-		have[m.Resource().Ref()] = true
-	}
-	for _, v := range order {
-		for _, inc := range v.Index().Include(s.q, by[v]) {
-			ref := inc.Resource().Ref()
-			if !have[ref] && v.reaches(s.caller, auth.Read, ref.Type) {
-				have[ref] = true
-				page.Includes = append(page.Includes, inc)
+	if s.q.Included() {
+		have := map[fhir.Ref]bool{}
+		for _, m := range page.Matches {
+			have[m.Resource().Ref()] = true
+		}
+		for _, v := range s.shown {
+			for _, inc := range s.includes(v, by[v]) {
+				if ref := inc.Resource().Ref(); !have[ref] {
+					have[ref] = true
+					page.Includes = append(page.Includes, inc)
+				}
 			}
 		}
+		slices.SortFunc(page.Includes, func(a, b policy.Released) int {
+			x, y := a.Resource().Ref(), b.Resource().Ref()
+			return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID))
+		})
 	}
-	slices.SortFunc(page.Includes, func(a, b policy.Released) int {
-		x, y := a.Resource().Ref(), b.Resource().Ref()
-		return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(x.ID, y.ID))
-	})
 	if more && len(matches) > 0 {
 		last := matches[len(matches)-1]
-		page.Next = s.r.keys.shut(cursor{last.in.patient.ID, last.Resource().Ref().String()}, s.bound)
+		page.Next = s.next(last.in, last.Released)
 	}
 	return page, nil
+}
+
+// includes are what the matches of one view include, as far as the caller's
+// token reaches, sorted by type and id.
+func (s *seeking) includes(v *view, matches []policy.Released) []policy.Released {
+	return slices.DeleteFunc(v.Index().Include(s.q, matches), func(inc policy.Released) bool {
+		return !v.reaches(s.caller, auth.Read, inc.Resource().Type())
+	})
+}
+
+// next is the way to what comes after last.
+func (s *seeking) next(v *view, last policy.Released) string {
+	return s.r.keys.shut(cursor{v.patient.ID, last.Resource().Ref().String()}, s.bound())
 }

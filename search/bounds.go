@@ -237,6 +237,9 @@ func (q Query) Filtered() bool { return len(q.filters) > 0 }
 // Included tells whether q asks for resources beside the matches.
 func (q Query) Included() bool { return len(q.includes)+len(q.revincludes) > 0 }
 
+// Sorted tells whether q asks for an order.
+func (q Query) Sorted() bool { return q.values.Has("_sort") }
+
 // Values are the parameters that were understood, for Bundle.link self. The
 // caller may change them.
 func (q Query) Values() url.Values {

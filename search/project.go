@@ -16,8 +16,11 @@ const subsetted = `{"system":"http://terminology.hl7.org/CodeSystem/v3-Observati
 // what was asked for a subset has id, meta, and what R4 requires or could
 // change the meaning of the rest.
 func (q Query) Project(r fhir.Resource) (fhir.Resource, error) {
+	if len(q.Elements) == 0 && q.Summary != SummaryTrue && q.Summary != SummaryText && q.Summary != SummaryData {
+		return r, nil
+	}
 	t := r4def.Lookup(r.Type())
-	if t == nil || len(q.Elements) == 0 && q.Summary != SummaryTrue && q.Summary != SummaryText && q.Summary != SummaryData {
+	if t == nil {
 		return r, nil
 	}
 	keep := func(e *r4def.Element) bool {

@@ -153,6 +153,9 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 			if g.config.Observe != nil {
 				g.config.Observe(method(r.Method), t.route, t.status, took)
 			}
+			if !g.config.Log.Enabled(ctx, slog.LevelInfo) {
+				return
+			}
 			g.config.Log.LogAttrs(ctx, slog.LevelInfo, "request",
 				slog.String("method", method(r.Method)), slog.String("route", t.route), slog.Int("status", t.status),
 				slog.Duration("took", took), slog.String("request", t.id))
