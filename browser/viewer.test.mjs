@@ -89,13 +89,17 @@ test("pictures of every page, light, dark and on a phone", async () => {
 	}
 });
 
-test("320 pixels wide: nothing scrolls sideways but tables", async () => {
-	const p = await page({ viewport: { width: 320, height: 640 } });
+test("from 320 to 1280 pixels wide nothing scrolls sideways but tables", async () => {
+	const p = await page();
 	const tooWide = [];
+	const widths = [1280, 1200, 1199, 701, 320]; // around where the layout changes
 	const look = async (path) => {
 		await p.goto(path);
-		const width = await p.evaluate(() => document.documentElement.scrollWidth);
-		if (width > 320) tooWide.push(`${path}: ${width}`);
+		for (const width of widths) {
+			await p.setViewportSize({ width, height: 640 });
+			const drawn = await p.evaluate(() => document.documentElement.scrollWidth);
+			if (drawn > width) tooWide.push(`${path} at ${width}: ${drawn}`);
+		}
 	};
 	for (const path of openPages) await look(path);
 	const base = await chart(p);
@@ -209,7 +213,7 @@ test("with the keyboard alone", async () => {
 });
 
 test("nothing sticky covers what has the focus", async () => {
-	const p = await page({ viewport: { width: 1000, height: 600 } });
+	const p = await page({ viewport: { width: 1280, height: 600 } });
 	const base = await chart(p);
 	for (const path of ["/results", "/timeline"]) {
 		await p.goto(base + path);

@@ -121,6 +121,8 @@ func (c *Chart) placeOf(n fhir.Node) string {
 				word = ""
 			}
 			inside = append([]string{word + name}, inside...)
+		case kind == "" && len(inside) > 0 && len(around) == 0:
+			inside = append([]string{name}, inside...) // what holds a room and is nothing else: a ward
 		default:
 			around = append(around, name)
 		}
