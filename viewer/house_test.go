@@ -239,7 +239,7 @@ func newHouse(t testing.TB, charts ...chart.Chart) *house {
 	h.session = web.Session{Key: "session-one", Identity: identity, Worksite: "oak", Left: 15 * time.Minute}
 	note := func(_ context.Context, e audit.Event) error { h.audited = append(h.audited, e); return nil }
 	clock := func() time.Time { return h.now }
-	guard, err := web.New(web.Config{Sessions: h, Tokens: h, Door: h, Audit: note, Now: clock, Log: slog.New(slog.DiscardHandler)})
+	guard, err := web.New(web.Config{Sessions: h, Tokens: h, Door: h, Audit: note, PageRate: web.Rate{PerSecond: -1}, Now: clock, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,8 +76,8 @@ type Config struct {
 
 	Secure      bool          // served over TLS, by us or a proxy: tell browsers to insist on it
 	FormTargets []string      // origins a form may lead on to besides our own: the OpenID provider's
-	PageRate    Rate          // per session, or per address before sign-in
-	APIRate     Rate          // per token's client and subject
+	PageRate    Rate          // per session, or per address before sign-in; 20 a second and 200 at once when zero
+	APIRate     Rate          // per token's client and subject; no limit when zero
 	PageBody    int64         // bytes; 64 kB when zero
 	APIBody     int64         // bytes; 32 MB when zero
 	Timeout     time.Duration // for one answer; 30 s when zero
@@ -104,6 +104,9 @@ type Guard struct {
 func New(c Config) (*Guard, error) {
 	if c.Sessions == nil || c.Tokens == nil || c.Door == nil || c.Audit == nil {
 		return nil, errors.New("web: a guard needs Sessions, Tokens, Door and Audit")
+	}
+	if c.PageRate == (Rate{}) {
+		c.PageRate = Rate{PerSecond: 20, Burst: 200}
 	}
 	if c.PageBody == 0 {
 		c.PageBody = 64 << 10

@@ -8,7 +8,7 @@ import (
 )
 
 // Rate is how often one asker may ask: a steady rate and a burst on top.
-// The zero Rate is no limit. A limit counts requests, never what they found.
+// A rate of nought or less is no limit. A limit counts requests, never what they found.
 type Rate struct {
 	PerSecond float64
 	Burst     int
