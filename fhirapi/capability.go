@@ -68,7 +68,7 @@ func capability(c Config) ([]byte, error) {
 		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
 		"rest": []object{{
 			"mode":          "server",
-			"documentation": "A person's token may search inside one patient's record, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent.",
+			"documentation": "A person's token may search inside one patient's record, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent; transactions and batches take POST, PUT and DELETE. Histories take _since, _at and _count. Merged records are found under either id.",
 			"security": object{
 				"cors": true,
 				"service": []object{{"coding": []object{{

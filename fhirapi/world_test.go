@@ -282,20 +282,9 @@ func (a answer) link(t testing.TB, relation string) string {
 	return ""
 }
 
-// text is the OperationOutcome's first diagnostics.
-func (a answer) text(t testing.TB) string { return a.resource(t).Root().At("issue.diagnostics").Text() }
-
+// place is the OperationOutcome's first expression.
 func (a answer) place(t testing.TB) string {
 	return a.resource(t).Root().At("issue.expression").Text()
-}
-
-// feed sends messages and waits until all are applied.
-func (w *world) feed(messages ...string) {
-	w.t.Helper()
-	for _, m := range messages {
-		w.message("hospital", []byte(m))
-	}
-	w.idle()
 }
 
 func (w *world) message(source string, body []byte) {
