@@ -230,7 +230,7 @@ func (p *pushed) settle(directory, nobody string) error {
 		r.Stays = true
 		compartment := fhir.IsPatientCompartment(r.Type())
 		switch {
-		case one != "" && (compartment || p.made[n]):
+		case one != "" && (compartment || p.made[n] || r.Type() == "Binary"): // a file is seen through what names it
 			r.Chart = one
 		case compartment:
 			r.Chart = nobody
