@@ -19,8 +19,9 @@ import (
 //
 // A resource that names one patient lies in that patient's chart. One that
 // names several lies in no patient's chart, so that no record tells of another.
-// One that names none goes with the one patient of its Bundle, or lies in the
-// source's directory; a type of the Patient compartment, which may yet be about
+// One that names none goes with the one patient of its Bundle when it is a file,
+// of a type of the Patient compartment, or made by that Bundle. Otherwise it lies
+// in the source's directory; a type of the compartment, which may yet be about
 // somebody, in a chart of its own, apart from what the directory shows freely.
 //
 // Ids and patients of the form that this package gives are the gateway's and

@@ -138,6 +138,7 @@ func TestPushPlacesResources(t *testing.T) {
 		"a file that says whose it is":      {put("Binary/b", `{"resourceType":"Binary","id":"b","securityContext":{"reference":"Patient/p"}}`), []string{"p"}, "p"},
 		"a file that does not":              {put("Binary/b", `{"resourceType":"Binary","id":"b"}`), []string{directory + "+"}, directory},
 		"a file beside its letter":          {entries(`PUT Binary/b||{"resourceType":"Binary","id":"b"}`, `PUT DocumentReference/l||{"resourceType":"DocumentReference","id":"l","subject":{"reference":"Patient/p"}}`), []string{"p+", "p"}, "p"},
+		"a known file with the patient":     {entries("PUT Patient/p||"+patient, `PUT Binary/b||{"resourceType":"Binary","id":"b"}`), []string{"p", "p+"}, "p"},
 		"a patient named by a contained id": {put("Observation/o", of("#p")), []string{nobody + "+"}, directory},
 	} {
 		t.Run(name, func(t *testing.T) {
