@@ -1,6 +1,7 @@
 package label
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"unicode"
@@ -26,9 +27,9 @@ func (r *Rules) Label(message []fhir.Resource) []Labeled {
 		out = Propagate(out)
 		unclear(out, neutral)
 		bring(out)
-		for i := range out {
-			out[i].links = nil // a message is no chart
-		}
+	}
+	for i := range out {
+		out[i].links = nil // a message is no chart
 	}
 	return out
 }
@@ -36,6 +37,20 @@ func (r *Rules) Label(message []fhir.Resource) []Labeled {
 // one judges a resource by itself. says is false when it is only harmless
 // because its name says nothing ("RESULT").
 func (r *Rules) one(res fhir.Resource) (l Labeled, says bool) {
+	if !repeated[res.Type()] {
+		return r.judge(res)
+	}
+	key := sha256.Sum256(res.JSON())
+	f, ok := r.seen.get(key[:])
+	if !ok {
+		l, f.says = r.judge(res)
+		f.labels, f.reasons, f.links = slices.Clip(l.labels), slices.Clip(l.reasons), linksOf(res)
+		r.seen.put(key[:], f)
+	}
+	return Labeled{res: res, labels: f.labels, reasons: f.reasons, rules: r.version, links: f.links}, f.says
+}
+
+func (r *Rules) judge(res fhir.Resource) (l Labeled, says bool) {
 	j := judge{rules: r}
 	j.run(res)
 	if _, ok := about[j.typ]; ok && len(j.labels) == 0 && !j.known && !j.neutral {

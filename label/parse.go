@@ -38,7 +38,7 @@ func load(dir fs.FS) (*Rules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("label: %w", err)
 	}
-	r := &Rules{match: newMatcher(), codes: newCodes(), texts: newCache(), concepts: newCache()}
+	r := &Rules{match: newMatcher(), codes: newCodes(), texts: newCache[verdict](cacheSize), concepts: newCache[verdict](cacheSize), seen: newCache[finding](seenSize)}
 	sum := sha256.New()
 	sum.Write([]byte(engine))
 	for _, name := range names {

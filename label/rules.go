@@ -17,8 +17,9 @@ type Rules struct {
 	version  string
 	match    *matcher
 	codes    *codes
-	texts    *cache // verdicts on short texts
-	concepts *cache // verdicts on whole CodeableConcepts
+	texts    *cache[verdict] // on short texts
+	concepts *cache[verdict] // on whole CodeableConcepts
+	seen     *cache[finding] // in resources of the repeated types, by the hash of their content
 }
 
 // Default is the rules that Firebreak ships.
@@ -37,21 +38,23 @@ func (r *Rules) Restore(res fhir.Resource, labels []Label, reasons []Reason, ver
 	return Labeled{res: res, labels: slices.Compact(labels), reasons: reasons, rules: version}
 }
 
-// cache remembers verdicts of texts that come again and again: names of tests,
-// places, units. It holds at most 2*cacheSize of them, the younger ones.
-type cache struct {
+// cache remembers what comes again and again: names of tests, places, units. It
+// holds at most twice size, the younger ones.
+type cache[V any] struct {
+	size     int
 	mu       sync.RWMutex
-	now, old map[string]verdict // by kind of place, then text
+	now, old map[string]V
 }
 
 const (
 	cacheSize = 20000
 	cacheText = 200 // longer texts are not remembered
+	seenSize  = 10000
 )
 
-func newCache() *cache { return &cache{now: map[string]verdict{}} }
+func newCache[V any](size int) *cache[V] { return &cache[V]{size: size, now: map[string]V{}} }
 
-func (c *cache) get(key []byte) (verdict, bool) {
+func (c *cache[V]) get(key []byte) (V, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if v, ok := c.now[string(key)]; ok {
@@ -61,13 +64,24 @@ func (c *cache) get(key []byte) (verdict, bool) {
 	return v, ok
 }
 
-func (c *cache) put(key []byte, v verdict) {
+func (c *cache[V]) put(key []byte, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.now) >= cacheSize {
-		c.old, c.now = c.now, make(map[string]verdict, cacheSize)
+	if len(c.now) >= c.size {
+		c.old, c.now = c.now, make(map[string]V, c.size)
 	}
 	c.now[string(key)] = v
+}
+
+// repeated are the types that message after message brings along unchanged.
+var repeated = set("Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location", "Encounter", "Coverage", "AllergyIntolerance")
+
+// finding is what one resource says by itself.
+type finding struct {
+	labels  []Label
+	reasons []Reason
+	says    bool
+	links   *links
 }
 
 // text judges one text, remembering short ones.
