@@ -21,6 +21,7 @@ import (
 type trial struct {
 	t       testing.TB
 	world   *world
+	sides   [2]side // of the houses
 	rules   []policyFile
 	house   [2]*house
 	doors   []map[string]*door
@@ -31,8 +32,8 @@ type trial struct {
 	failure *failure
 }
 
-func newTrial(t testing.TB, w *world, dsns [2]string) *trial {
-	x := &trial{t: t, world: w, rules: policies(t)}
+func newTrial(t testing.TB, w *world, sides [2]side, dsns [2]string) *trial {
+	x := &trial{t: t, world: w, sides: sides, rules: policies(t)}
 	one := "none"
 	if len(w.people) > 0 {
 		one = w.people[0].id()
@@ -89,8 +90,8 @@ func (x *trial) tell(e *event) {
 
 func (x *trial) tellQuietly(e *event) error {
 	x.now = e.at
-	for s, h := range x.house {
-		if m, ok := e.message(side(s)); ok {
+	for i, h := range x.house {
+		if m, ok := e.message(x.sides[i]); ok {
 			if err := h.tell(m); err != nil {
 				return err
 			}
@@ -166,7 +167,7 @@ func (x *trial) compare(rules policyFile, q question, last int) {
 }
 
 func (x *trial) fail(rules policyFile, q question, last int, got [2]answer, why string) {
-	x.failure = &failure{seed: x.world.seed, events: x.world.events[:last+1], policy: rules, ask: q, got: got, why: why}
+	x.failure = &failure{seed: x.world.seed, sides: x.sides, events: x.world.events[:last+1], policy: rules, ask: q, got: got, why: why}
 	for _, b := range x.before {
 		if b.who == q.who {
 			x.failure.before = append(x.failure.before, b)
@@ -199,7 +200,7 @@ func differ(a, b answer) string {
 
 // told finds canaries in an answer to somebody who did not name them.
 func (x *trial) told(q question, a answer) string {
-	if strings.Contains(q.target, mark) || strings.Contains(q.form, mark) {
+	if names(q) {
 		return ""
 	}
 	return canary(a)
@@ -268,17 +269,32 @@ func (x *trial) crawl(d *door) map[string][]string {
 	return w.pages
 }
 
-// canary says which canary stands in an answer, in any dress; "" when none.
-func canary(a answer) string {
-	if i := bytes.Index(a.body, []byte(mark)); i >= 0 {
-		return fmt.Sprintf("a canary: ...%s...", a.body[max(0, i-40):min(i+40, len(a.body))])
-	}
-	return ""
-}
-
 // TestAbsence: a gateway that was told secrets answers as one that never was.
 func TestAbsence(t *testing.T) {
 	seeds, questions := size(t, 24, 1000)
+	tries(t, seeds, questions, func(t testing.TB, seed uint64) *trial {
+		return newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{})
+	})
+}
+
+// TestTwoSecrets: a gateway that was told secrets answers as one that was told
+// others, of another kind, with other words, numbers and people.
+func TestTwoSecrets(t *testing.T) {
+	seeds, questions := size(t, 6, 1000)
+	tries(t, seeds, questions, func(t testing.TB, seed uint64) *trial {
+		w, other := create(seed, 0), create(seed, 1)
+		for i, e := range w.events {
+			if o := other.events[i]; !bytes.Equal(e.harmless, o.harmless) || e.at != o.at {
+				t.Fatalf("seed %d: the two worlds are not alike", seed)
+			}
+			e.other = other.events[i].whole
+		}
+		return newTrial(t, w, [2]side{others, with}, [2]string{})
+	})
+}
+
+// tries runs a trial of each seed.
+func tries(t *testing.T, seeds []uint64, questions int, make func(testing.TB, uint64) *trial) {
 	var asked atomic.Int64
 	var found atomic.Bool // one story is enough
 	start := time.Now()
@@ -289,9 +305,15 @@ func TestAbsence(t *testing.T) {
 				if found.Load() {
 					return
 				}
-				x := newTrial(t, create(seed), [2]string{})
+				x := make(t, seed)
 				x.run(questions)
 				asked.Add(int64(x.asked))
+				x.close()
+				for _, h := range x.house {
+					if s := canaryIn(h.logged.Bytes()); s != "" {
+						t.Error("the log holds ", s)
+					}
+				}
 				if x.failure != nil && !found.Swap(true) {
 					t.Error(x.failure.shrink(t))
 				}

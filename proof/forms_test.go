@@ -34,7 +34,7 @@ var kinds = []kind{
 		"Tamoxifen 20 mg tablet", "Chemotherapy", "Oncology consultation", "Breast tumour biopsy", "Elevated", "Lowered.", "Cancer clinic", ""},
 }
 
-func (f *forge) kind() kind { return kinds[f.IntN(len(kinds))] }
+func (f *forge) kind() kind { return kinds[(f.IntN(len(kinds))+f.variant)%len(kinds)] }
 
 // Forms, of both kinds of source: harmless ones are shown to everyone under
 // every policy, sensitive ones are withheld, whole, from everyone but their
@@ -437,7 +437,7 @@ func (f *forge) merge() {
 		l.before = []string{"EVN|" + trigger + "|" + hl7Time(l.at)}
 		l.lines = []line{{fmt.Sprintf("MRG|%s^^^%s^MR", from.number, from.authority), false}}
 		if trigger == "A37" {
-			l.lines = []line{{f.pid(from, false), false}}
+			l.lines = []line{{fmt.Sprintf("PID|2||%s^^^%s^MR||%s", from.number, from.authority, from.family), false}}
 			l.typ = "ADT^A37^ADT_A37"
 		}
 		f.hl7(into, "two records are merged, "+trigger, l, false)

@@ -462,7 +462,7 @@ var mixedPushes = []form{
 		a := f.sodium(p)
 		f.push(p, "a sodium result", a)
 		r := f.new(p, "Provenance", false, obj{"recorded": f.clock.Format("2006-01-02T15:04:05Z"), "agent": arr{obj{"who": obj{"display": "Oak Street Clinic"}}}})
-		f.host("where both came from", p, o, but(r, obj{"target": arr{to(o), to(a)}}), but(r, obj{"target": arr{to(a)}}))
+		f.host("where both came from", p, o, but(r, obj{"target": arr{to(o), to(a), of(p)}}), but(r, obj{"target": arr{to(a), of(p)}}))
 	}},
 	{"order", "ehr", func(f *forge, p *person) {
 		k := f.kind()

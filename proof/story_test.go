@@ -10,6 +10,7 @@ import (
 // failure is a question whose answer told of a secret.
 type failure struct {
 	seed   uint64
+	sides  [2]side
 	events []*event // told before it
 	policy policyFile
 	before []*question // asked before it, where it takes those
@@ -34,7 +35,7 @@ func (f *failure) shrink(t testing.TB) *failure {
 		if pending != 0 {
 			return false // then the worlds differ by right
 		}
-		x := newTrial(t, &world{seed: f.seed, events: events}, [2]string{})
+		x := newTrial(t, &world{seed: f.seed, events: events}, f.sides, [2]string{})
 		defer x.close()
 		for _, e := range events {
 			if x.tellQuietly(e) != nil {
@@ -105,6 +106,8 @@ func (f *failure) String() string {
 	for _, e := range f.events {
 		when := e.at.Format("2 January 15:04")
 		switch {
+		case e.secret() && f.sides[0] == others:
+			fmt.Fprintf(&b, "On %s, one house is told of %s:\n%s\n\nand the other of another secret:\n%s\n\n", when, e.what, indent(story(e.whole)), indent(story(e.other)))
 		case e.secret():
 			fmt.Fprintf(&b, "On %s, ONE house alone is told of %s:\n%s\n\n", when, e.what, indent(story(e.whole)))
 		case e.mixed():

@@ -98,13 +98,14 @@ type world struct {
 type forge struct {
 	*rand.Rand
 	world
-	n     int
-	clock time.Time
+	variant int // other secrets, in a world that is otherwise the same
+	n       int
+	clock   time.Time
 }
 
-// create makes the world of a seed.
-func create(seed uint64) *world {
-	f := &forge{Rand: rand.New(rand.NewPCG(seed, 2027)), clock: dawn}
+// create makes the world of a seed, and variants of it with other secrets.
+func create(seed uint64, variant int) *world {
+	f := &forge{Rand: rand.New(rand.NewPCG(seed, 2027)), clock: dawn, variant: variant}
 	f.seed = seed
 	for range 3 + f.IntN(6) {
 		f.person(false)
@@ -180,7 +181,7 @@ func one[T any](f *forge, all ...T) T { return all[f.IntN(len(all))] }
 // canary is a word that stands nowhere else.
 func (f *forge) canary() string {
 	f.n++
-	return fmt.Sprint(mark, f.n)
+	return fmt.Sprint(mark, f.n+f.variant*500_000)
 }
 
 // number is a number that nothing else has.

@@ -1,0 +1,121 @@
+package proof_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/gorilla/mux"
+
+	"firebreak/demo"
+	"firebreak/fhir"
+	"firebreak/inbox"
+	"firebreak/mapping"
+)
+
+// TestOpenHalf: with nothing withheld everything that was told is shown, and
+// what is harmless is shown under every policy, secrets or no secrets. Else an
+// empty gateway would keep the promise.
+func TestOpenHalf(t *testing.T) {
+	seeds, _ := size(t, 12, 0)
+	for _, seed := range seeds {
+		w := create(seed, 0)
+		h := open(t, "")
+		all, plain := map[fhir.Ref]string{}, map[fhir.Ref]string{}
+		for _, e := range w.events {
+			if m, ok := e.message(with); ok {
+				if err := h.tell(m); err != nil {
+					t.Fatal(err)
+				}
+				stated(t, m, e.what, all)
+			}
+			if m, ok := e.message(without); ok {
+				stated(t, m, e.what, plain)
+			}
+		}
+		who := audiences(t, w.people[0].id())
+		for _, p := range policies(t) {
+			d := h.under(t, p)
+			must := plain
+			if p.name == openPolicy {
+				must = all
+			}
+			for ref, what := range must {
+				if needed[ref.Type] && p.name != openPolicy {
+					continue // they depend on what names them
+				}
+				for _, a := range []*audience{who[0], who[3], who[7]} {
+					got := d.ask(question{who: a, method: http.MethodGet, target: "/fhir/" + ref.String(), at: noon})
+					if got.status != http.StatusOK {
+						t.Errorf("seed %d, %s, %s: %s, told with %s, is not shown", seed, p.name, a.name, ref, what)
+					}
+				}
+			}
+		}
+		if err := h.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// needed are types that are known by what names them.
+var needed = map[string]bool{"Practitioner": true, "Organization": true, "Location": true, "Specimen": true, "Binary": true, "Provenance": true, "Medication": true}
+
+// stated takes down what a message says there is, and what there is no more.
+func stated(t *testing.T, m message, what string, all map[fhir.Ref]string) {
+	t.Helper()
+	r, err := mapping.Map(keys, inbox.Message{Source: m.source, Kind: m.kind, ControlID: m.control, Received: m.at, Body: m.body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range r.Resources {
+		if x.Deleted {
+			delete(all, x.Ref())
+		} else {
+			all[x.Ref()] = what
+		}
+	}
+}
+
+// unproven are addresses of the running gateway that have no clinical data
+// behind them, besides those that every house has.
+var unproven = map[string]string{
+	"/livez":  "whether the program runs",
+	"/readyz": "whether its database answers",
+	"/idp/":   "the demo's OpenID provider, which holds no patient",
+}
+
+// TestEveryRouteIsAsked: the grammar has questions for every address that the
+// running gateway knows, so that nobody adds a page that the proof does not see.
+func TestEveryRouteIsAsked(t *testing.T) {
+	d, err := demo.New(t.Context(), demo.Options{Listen: "127.0.0.1:0", MLLP: "127.0.0.1:0", Data: t.TempDir(), Empty: true, Start: dawn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, r := range routes {
+		known[r.template] = true
+	}
+	seen := map[string]bool{}
+	err = d.Gateway.Router.Walk(func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		template, err := r.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		seen[template] = true
+		if unproven[template] == "" && !known[template] {
+			t.Errorf("nobody asks at %s: it needs a row in routes, with questions that try to learn what is withheld", template)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for template := range known {
+		if !seen[template] {
+			t.Errorf("the gateway has no %s", template)
+		}
+	}
+}
