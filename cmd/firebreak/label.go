@@ -127,7 +127,7 @@ func isJSON(r *bufio.Reader) bool {
 
 // json judges JSON values that follow each other, on lines of their own or not.
 func (l *labeller) json(ctx context.Context, path string, r io.Reader) error {
-	d := jsontext.NewDecoder(r)
+	d := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true)) // which fhir.Parse refuses, one resource at a time
 	for n := 1; ; n++ {
 		where := fmt.Sprintf("%s, resource %d", path, n)
 		value, err := d.ReadValue()
@@ -135,7 +135,7 @@ func (l *labeller) json(ctx context.Context, path string, r io.Reader) error {
 			return ctx.Err()
 		}
 		if err != nil { // where the next would begin is unknown
-			l.say(where, errors.New("this is not JSON, or holds a key twice"))
+			l.say(where, errors.New("this is not JSON; what follows it is not read"))
 			return nil
 		}
 		res, err := fhir.Parse(bytes.Clone(value))

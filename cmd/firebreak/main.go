@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // feeds name their time zones; the machine may not know them
 )
@@ -69,7 +70,7 @@ func run(ctx context.Context, e *env, args []string) int {
 			case err == nil:
 				return 0
 			case errors.Is(err, flag.ErrHelp):
-				fmt.Fprintf(e.stderr, "usage: firebreak %s %s\n%s\n", c.name, c.args, c.about)
+				fmt.Fprintf(e.stderr, "usage: firebreak %s\n%s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
 				return 2
 			case !errors.Is(err, errSaid):
 				fmt.Fprintf(e.stderr, "firebreak %s: %v\n", c.name, err)
@@ -77,11 +78,19 @@ func run(ctx context.Context, e *env, args []string) int {
 			return 1
 		}
 	}
-	fmt.Fprintln(e.stderr, "usage:")
-	for _, c := range commands {
-		fmt.Fprintf(e.stderr, "  firebreak %s %s\n\t%s\n", c.name, c.args, c.about)
+	if len(args) == 1 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help") {
+		usage(e.stdout)
+		return 0
 	}
+	usage(e.stderr)
 	return 2
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage:")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  firebreak %s\n\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.about)
+	}
 }
 
 // flags makes a command's flag set; its own messages go nowhere, run says the usage.

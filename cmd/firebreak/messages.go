@@ -34,7 +34,7 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	failed := false
 	say := func(part hl7.FilePart, err error) {
 		failed = true
-		fmt.Fprintf(e.stderr, "%s:%d: %v\n", part.Name, part.Line, err)
+		fmt.Fprintf(e.stderr, "%s%v\n", place(part), err)
 	}
 	for part, err := range e.messages(f.Args()...) {
 		if ctx.Err() != nil {
@@ -50,7 +50,7 @@ func runMap(ctx context.Context, e *env, args []string) error {
 			continue
 		}
 		for _, n := range r.Notes {
-			fmt.Fprintf(e.stderr, "%s:%d: left out: %s\n", part.Name, part.Line, n)
+			fmt.Fprintf(e.stderr, "%sleft out: %s\n", place(part), n)
 		}
 		out.Write(mapping.Bundle(r))
 		out.WriteByte('\n')
@@ -59,6 +59,34 @@ func runMap(ctx context.Context, e *env, args []string) error {
 		return errSaid
 	}
 	return nil
+}
+
+// place is where in a file a message stands, "FILE:LINE: ".
+func place(p hl7.FilePart) string {
+	if p.Line == 0 { // of the file as a whole, which the error names
+		return ""
+	}
+	return fmt.Sprintf("%s:%d: ", p.Name, p.Line)
+}
+
+// progress says how far sending is: on a terminal in one line that clear
+// removes, else on a line every few seconds.
+func (e *env) progress() (clear func(), show func(hl7.Counts)) {
+	every, begin, end := 5*time.Second, "", "\n"
+	clear = func() {}
+	if f, ok := e.stderr.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			every, begin, end = 200*time.Millisecond, "\r", ""
+			clear = func() { fmt.Fprint(e.stderr, "\r", strings.Repeat(" ", 40), "\r") }
+		}
+	}
+	shown := time.Now()
+	return clear, func(c hl7.Counts) {
+		if now := time.Now(); now.Sub(shown) > every {
+			shown = now
+			fmt.Fprintf(e.stderr, "%ssent %d of %d read%s", begin, c.Done(), c.Read, end)
+		}
+	}
 }
 
 // lookKeys makes ids that are the same in each run, for looking at.
@@ -89,16 +117,10 @@ func runSend(ctx context.Context, e *env, args []string) error {
 			return err
 		}
 	}
-	var shown time.Time
-	progress := func(c hl7.Counts) {
-		if now := time.Now(); now.Sub(shown) > 200*time.Millisecond {
-			shown = now
-			fmt.Fprintf(e.stderr, "\rsent %d of %d read", c.Done(), c.Read)
-		}
-	}
+	clear, progress := e.progress()
 	b := hl7.Bulk{Client: func() *hl7.Client { return &hl7.Client{Addr: *to} }, Connections: *connections, Progress: progress}
 	r, err := b.Send(ctx, e.parts(f.Args()...))
-	fmt.Fprint(e.stderr, "\r", strings.Repeat(" ", 40), "\r")
+	clear()
 	for _, fault := range r.Faults {
 		fmt.Fprintln(e.stderr, fault)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -62,7 +61,7 @@ func runAudit(_ context.Context, e *env, args []string) error {
 	}
 	n, err := audit.Verify(args[1])
 	if err != nil {
-		return errors.Join(fmt.Errorf("%d entries are sound, then", n), err)
+		return fmt.Errorf("%d entries are sound, then %w", n, err)
 	}
 	fmt.Fprintf(e.stdout, "%d entries, the chain holds\n", n)
 	return nil
