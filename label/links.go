@@ -2,6 +2,7 @@ package label
 
 import (
 	"bytes"
+	"slices"
 
 	"firebreak/fhir"
 )
@@ -31,7 +32,8 @@ var addresses = [][]byte{[]byte(`"reference"`), []byte(`"url"`), []byte(`"valueU
 // linksOf finds the references that fhir.Resource.References does, and where
 // they stand, without decoding the resource.
 func linksOf(r fhir.Resource) *links {
-	var out []Link
+	var room [8]Link
+	out := room[:0]
 	for name, v := range r.Root().Members() {
 		b := v.Raw()
 		if k := v.Kind(); k != '{' && k != '[' {
@@ -74,8 +76,8 @@ func linksOf(r fhir.Resource) *links {
 			}
 		}
 	}
-	if out == nil {
+	if len(out) == 0 {
 		return noLinks
 	}
-	return &links{out}
+	return &links{slices.Clone(out)}
 }

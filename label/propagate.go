@@ -1,8 +1,10 @@
 package label
 
 import (
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"firebreak/fhir"
 )
@@ -108,17 +110,30 @@ type edge struct {
 // another resource.
 func Propagate(versions []Labeled) []Labeled {
 	out := slices.Clone(versions)
+	link(out)
 	sensitive := false
 	for i := range out {
-		if out[i].links == nil {
-			out[i].links = linksOf(out[i].res)
-		}
 		sensitive = sensitive || len(out[i].labels) > 0 && !out[i].labels[0].Internal() || len(out[i].labels) > 1
 	}
 	if sensitive {
 		spread(out)
 	}
 	return out
+}
+
+// link finds what each points at, of a long chart on all processors.
+func link(all []Labeled) {
+	var parts sync.WaitGroup
+	for part := range slices.Chunk(all, max(1000, len(all)/runtime.GOMAXPROCS(0)+1)) {
+		parts.Go(func() {
+			for i := range part {
+				if part[i].links == nil {
+					part[i].links = linksOf(part[i].res)
+				}
+			}
+		})
+	}
+	parts.Wait()
 }
 
 func spread(all []Labeled) {

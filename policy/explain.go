@@ -31,7 +31,7 @@ func (p *Policy) Explain(c access.Caller, ch chart.Chart) []Verdict {
 			continue
 		}
 		e := &v.entries[i]
-		x := e.current()
+		x := &h[e.first]
 		d.Kept = e.state == visible
 		switch {
 		case e.state == visible && v.sight.owns(x):

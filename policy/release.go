@@ -16,7 +16,7 @@ import (
 // entry is one resource of a chart on its way to being shown.
 type entry struct {
 	view    *View
-	history chart.History
+	history chart.History // nil once nothing more will be made of it
 	ref     fhir.Ref
 	first   int // the version shown as current, when visible
 	state   state
@@ -59,6 +59,7 @@ func (e *entry) shown() []shown {
 			e.list = append(e.list, y)
 		}
 		slices.Reverse(e.list)
+		e.history = nil
 	})
 	return e.list
 }

@@ -74,6 +74,8 @@ func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
 	for i := range v.entries {
 		if v.entries[i].state == visible {
 			n++
+		} else {
+			v.entries[i].history = nil
 		}
 	}
 	v.all = make([]Released, 0, n)

@@ -5,10 +5,6 @@ import (
 	"sync"
 )
 
-// rowBytes is what one version in memory costs beside its JSON: about twice
-// what the structs are, for indexes grow beside them.
-const rowBytes = 1 << 10
-
 // cache keeps views that were made, the least lately used go first. It also
 // makes sure that one view is not made twice at once.
 type cache struct {

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"runtime"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"firebreak/chart"
 	"firebreak/fhir"
@@ -75,10 +78,7 @@ func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok 
 		if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all); err != nil {
 			return err
 		}
-		l.rows = all
-		for _, x := range all {
-			l.bytes += int64(len(x.res.JSON())) + rowBytes
-		}
+		l.keep(all)
 		return nil
 	})
 	if err != nil {
@@ -86,6 +86,29 @@ func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok 
 	}
 	l.chart.Version = stampText(l.stamps)
 	return l, ok, nil
+}
+
+// Bytes that one resource of a view costs beside its JSON, once it was shown and
+// searched, and that one row costs; measured by BenchmarkChart.
+const (
+	viewBytes = 600
+	rowBytes  = 1200
+)
+
+// keep remembers the rows of a long chart, of which little is new when it
+// grows. A short one is soon read again, and what it was made from is let go as
+// it is shown.
+func (l *loaded) keep(all []row) {
+	for _, x := range all {
+		l.bytes += int64(len(x.res.JSON())) + viewBytes
+	}
+	if len(all) < longChart {
+		return
+	}
+	l.rows = all
+	for _, x := range all {
+		l.bytes += int64(len(x.res.JSON())) + rowBytes
+	}
 }
 
 // groupOf gives the chart and those it is merged with, the survivor first;
@@ -191,20 +214,50 @@ func readChart(ctx context.Context, tx *sqldb.Tx, all *[]row, chart string, know
 // maxMissing is from how many new contents on a chart is read in one piece.
 const maxMissing = 200
 
+// readRows reads versions with their contents, and makes sense of those of a
+// long chart on all processors.
 func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args ...any) error {
-	return tx.Each(ctx, func(scan func(...any) error) error {
+	before := len(*all)
+	var contents [][]byte
+	var reasons []*string
+	err := tx.Each(ctx, func(scan func(...any) error) error {
 		var x row
 		var content []byte
-		var reasons *string
-		if err := x.scan(scan, &content, &reasons); err != nil {
-			return err
+		var reason *string
+		err := x.scan(scan, &content, &reason)
+		if before < len(*all) {
+			x.share(&(*all)[len(*all)-1])
 		}
-		if err := x.fill(content, reasons); err != nil {
-			return err
-		}
-		*all = append(*all, x)
-		return nil
+		*all, contents, reasons = append(*all, x), append(contents, content), append(reasons, reason)
+		return err
 	}, text, args...)
+	if err != nil || len(contents) == 0 {
+		return err
+	}
+	rows := (*all)[before:]
+	step := max(1000, len(rows)/runtime.GOMAXPROCS(0)+1)
+	var parts errgroup.Group
+	for from := 0; from < len(rows); from += step {
+		parts.Go(func() error {
+			for i := from; i < min(from+step, len(rows)); i++ {
+				if err := rows[i].fill(contents[i], reasons[i]); err != nil {
+					return err
+				}
+				contents[i] = nil
+			}
+			return nil
+		})
+	}
+	return parts.Wait()
+}
+
+// share takes the text that most rows of a chart have alike from the row before.
+func (x *row) share(o *row) {
+	for _, s := range []struct{ mine, theirs *string }{{&x.source, &o.source}, {&x.rules, &o.rules}, {&x.labels, &o.labels}} {
+		if *s.mine == *s.theirs {
+			*s.mine = *s.theirs
+		}
+	}
 }
 
 // scan reads the columns of a version, and more behind them.

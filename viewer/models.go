@@ -13,12 +13,15 @@ import (
 // record hands the same view to everyone who sees the same. So a reading is
 // kept by its view, and can never be shown to someone with another.
 type models struct {
-	mu   sync.Mutex // guards kept
+	mu   sync.Mutex // guards the rest
 	kept map[*policy.View]*clinical.Chart
+	size int // resources in their views
 }
 
 const (
-	keptModels = 32              // bounds memory; the views themselves are the record's
+	// keptModels bounds memory, in resources at some 1 kB each: a model keeps its
+	// view, even when the record has let go of it because the chart grew.
+	keptModels = 20_000
 	modelAge   = 5 * time.Minute // ages and "coming" depend on the clock
 )
 
@@ -34,8 +37,12 @@ func (m *models) of(view *policy.View, now time.Time) *clinical.Chart {
 	c = clinical.Of(view, now)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.kept) >= keptModels {
+	if m.kept[view] == nil {
+		m.size += len(view.All())
+	}
+	if m.size > keptModels {
 		clear(m.kept)
+		m.size = len(view.All())
 	}
 	m.kept[view] = c
 	return c

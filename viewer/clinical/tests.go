@@ -3,8 +3,10 @@ package clinical
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"firebreak/fhir"
@@ -213,9 +215,13 @@ const OtherTests = "Other results"
 func (c *Chart) readTests() {
 	observations := c.src.Of("Observation")
 	read := make([]observation, len(observations))
+	results := make([][]*Result, len(observations))
+	apart(len(observations), func(i int) {
+		read[i] = readObservation(observations[i].Resource())
+		results[i] = c.observationResults(observations[i], read[i])
+	})
 	inPanel := map[fhir.Ref]place{} // members of panel Observations
-	for i, x := range observations {
-		read[i] = readObservation(x.Resource())
+	for i := range observations {
 		n := 0
 		for m := range read[i].members.Items() {
 			inPanel[ref(m)] = place{"panel|" + testKey(read[i].code), read[i].code.Name(), kindOf(read[i].category), n, ""}
@@ -232,7 +238,7 @@ func (c *Chart) readTests() {
 			parent, reported = inPanel[id]
 		}
 		kind := kindOf(o.category)
-		for _, r := range c.observationResults(x, o) {
+		for _, r := range results[i] {
 			code, at := o.code, parent
 			if r.component >= 0 {
 				code = componentCode(o, r.component)
@@ -262,6 +268,21 @@ func (c *Chart) readTests() {
 		c.Tests = append(c.Tests, t)
 	}
 	c.group(told)
+}
+
+// apart does n things that have nothing to do with each other, many of them on
+// all processors.
+func apart(n int, do func(i int)) {
+	step := max(1000, n/runtime.GOMAXPROCS(0)+1)
+	var parts sync.WaitGroup
+	for from := 0; from < n; from += step {
+		parts.Go(func() {
+			for i := from; i < min(from+step, n); i++ {
+				do(i)
+			}
+		})
+	}
+	parts.Wait()
 }
 
 func componentCode(o observation, i int) Concept {
