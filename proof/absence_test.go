@@ -24,7 +24,6 @@ type trial struct {
 	sides   [2]side // of the houses
 	rules   []policyFile
 	house   [2]*house
-	doors   []map[string]*door
 	asker   *asker
 	asked   int
 	now     time.Time

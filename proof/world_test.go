@@ -74,7 +74,6 @@ type person struct {
 	street    string
 	phone     string
 	hidden    bool // known from sensitive events only
-	merged    bool
 }
 
 var keys = mapping.NewKeys(secret, sources...)
