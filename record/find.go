@@ -16,9 +16,8 @@ import (
 
 // Bounds of looking for a person (PX-16): never browse.
 const (
-	maxPeople    = 10  // more are an error
-	minFound     = 2   // characters of a name or number
-	maxCandidate = 500 // charts looked at for one question
+	maxPeople = 10 // more are an error
+	minFound  = 2  // characters of a name or number
 )
 
 // The two answers that depend on what was asked, or on how many match; neither
@@ -29,9 +28,9 @@ var (
 )
 
 const (
-	chartsByNumber = `SELECT DISTINCT chart FROM ident WHERE value = $1 OR value = $2 AND system = '?' ORDER BY chart LIMIT $3`
-	chartsByFamily = `SELECT DISTINCT chart FROM person WHERE family = $1 ORDER BY chart LIMIT $2`
-	chartsByPerson = `SELECT DISTINCT chart FROM person WHERE family = $1 AND birth = $2 ORDER BY chart LIMIT $3`
+	chartsByNumber = `SELECT DISTINCT chart FROM ident WHERE (value = $1 OR value = $2 AND system = '?') AND chart > $3 ORDER BY chart LIMIT $4`
+	chartsByFamily = `SELECT DISTINCT chart FROM person WHERE family = $1 AND chart > $2 ORDER BY chart LIMIT $3`
+	chartsByPerson = `SELECT DISTINCT chart FROM person WHERE family = $1 AND birth = $2 AND chart > $3 ORDER BY chart LIMIT $4`
 )
 
 // Find is the Patients that match, at most ten, sorted by id; more is an error
@@ -40,8 +39,8 @@ const (
 func (r *Reader) Find(ctx context.Context, ask Ask, f Find) ([]policy.Released, error) {
 	e := ask.event(audit.Find)
 	family := foldName(f.Family)
-	var charts []string
-	var err error
+	var text string
+	var args []any
 	var match func(person) bool
 	switch {
 	case utf8.RuneCountInString(f.Number) >= minFound:
@@ -49,23 +48,22 @@ func (r *Reader) Find(ctx context.Context, ask Ask, f Find) ([]policy.Released, 
 		match = func(p person) bool {
 			return slices.ContainsFunc(p.identifiers, func(i identifier) bool { return i.value == f.Number || bareNumber(i.value) == bare })
 		}
-		charts, err = r.r.keysOf(ctx, chartsByNumber, f.Number, bare, int64(maxCandidate))
+		text, args = chartsByNumber, []any{f.Number, bare}
 	case utf8.RuneCountInString(family) < minFound:
 		return nil, errTooFew
 	case f.Birth == "":
 		match = func(p person) bool { return slices.Contains(p.families, family) }
-		charts, err = r.r.keysOf(ctx, chartsByFamily, family, int64(maxCandidate))
+		text, args = chartsByFamily, []any{family}
 	default:
 		if _, err := time.Parse(time.DateOnly, f.Birth); err != nil {
 			return nil, errTooFew
 		}
 		match = func(p person) bool { return p.birth == f.Birth && slices.Contains(p.families, family) }
-		charts, err = r.r.keysOf(ctx, chartsByPerson, family, f.Birth, int64(maxCandidate))
+		text, args = chartsByPerson, []any{family, f.Birth}
 	}
-	if err != nil {
-		return nil, err
-	}
-	found, err := r.people(ctx, ask.Caller, charts, match)
+	found, err := r.people(ctx, ask.Caller, match, func(after string) ([]string, error) {
+		return r.r.keysOf(ctx, text, append(slices.Clip(args), after, int64(walkStep))...)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -86,24 +84,34 @@ func (r *Reader) Find(ctx context.Context, ask Ask, f Find) ([]policy.Released, 
 }
 
 // people are the visible Patients in the candidate charts that match, without
-// doubles; it stops when there are too many.
-func (r *Reader) people(ctx context.Context, c access.Caller, charts []string, match func(person) bool) ([]policy.Released, error) {
+// doubles; it stops when there are too many. However many candidates hold
+// nothing to see, none of the others is passed over.
+func (r *Reader) people(ctx context.Context, c access.Caller, match func(person) bool, next func(after string) ([]string, error)) ([]policy.Released, error) {
 	var found []policy.Released
-	for _, chart := range charts {
-		v, err := r.view(ctx, c, chart, len(charts) <= maxPeople)
+	for at := ""; len(found) <= maxPeople; {
+		charts, err := next(at)
 		if err != nil {
 			return nil, err
 		}
-		if v == nil || !v.reaches(c, auth.Search, "Patient") {
-			continue
-		}
-		patient, ok := v.Patient()
-		known := slices.ContainsFunc(found, func(p policy.Released) bool { return p.Resource().ID() == patient.Resource().ID() })
-		if !ok || known || !slices.ContainsFunc(v.Of("Patient"), func(p policy.Released) bool { return match(readPatient(p.Resource())) }) {
-			continue
-		}
-		if found = append(found, patient); len(found) > maxPeople {
+		if len(charts) == 0 {
 			break
+		}
+		for _, at = range charts {
+			v, err := r.view(ctx, c, at, len(charts) <= maxPeople)
+			if err != nil {
+				return nil, err
+			}
+			if v == nil || !v.reaches(c, auth.Search, "Patient") {
+				continue
+			}
+			patient, ok := v.Patient()
+			known := slices.ContainsFunc(found, func(p policy.Released) bool { return p.Resource().ID() == patient.Resource().ID() })
+			if !ok || known || !slices.ContainsFunc(v.Of("Patient"), func(p policy.Released) bool { return match(readPatient(p.Resource())) }) {
+				continue
+			}
+			if found = append(found, patient); len(found) > maxPeople {
+				break
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b policy.Released) int {

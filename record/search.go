@@ -20,8 +20,9 @@ import (
 const (
 	defaultCount = 50
 	maxCount     = 500
-	maxWalk      = 1000 // charts looked at for one page, or counted and sorted for one question
+	maxWalk      = 1000 // charts with something to see that are looked at for one page, or counted and sorted for one question
 	walkStep     = 100  // charts asked for at a time
+	maxSince     = 5000 // charts that changed lately and are remembered for one question; of more, all charts are gone through
 )
 
 var (
@@ -114,29 +115,29 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	if s.q.Summary == search.SummaryCount {
 		count = 0
 	}
-	var charts []string
-	var listed bool
+	var in candidates
 	if reach == auth.OnePatient { // of a patient who is not the token's nothing is found
-		charts, listed = []string{s.caller.Identity().Patient()}, true
+		in = listed([]string{s.caller.Identity().Patient()})
 	} else {
 		var err error
-		if charts, listed, err = s.candidates(ctx); err != nil {
+		if in, err = s.candidates(ctx); err != nil {
 			return Page{}, err
 		}
-		if s.caller.Audience() == access.Provider && !(listed && s.narrow()) {
+		if s.caller.Audience() == access.Provider && !(in.few && s.narrow()) {
 			return Page{}, errNarrow
 		}
 	}
-	one := listed && len(charts) <= 1
-	var err error
 	total := s.q.Total == search.TotalAccurate || s.q.Total == search.TotalEstimate || count == 0 || // R4 search.html#count
-		one && s.q.Total != search.TotalNone
-	if one {
+		in.sum && s.q.Total != search.TotalNone
+	if in.one {
+		charts, err := in.next(ctx, "")
+		if err != nil {
+			return Page{}, err
+		}
 		return s.single(ctx, charts, from, count, total)
 	}
-	var all []found
 	if total || s.sorted {
-		all, err = s.everything(ctx, charts, listed)
+		all, err := s.everything(ctx, in)
 		if err != nil {
 			return Page{}, err
 		}
@@ -151,7 +152,7 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 		}
 		return s.fill(page, rest[:min(count, len(rest))], len(rest) > count)
 	}
-	all, resume, err := s.walk(ctx, charts, listed, from, count)
+	all, resume, err := s.walk(ctx, in, from, count)
 	if err != nil {
 		return Page{}, err
 	}
@@ -179,61 +180,105 @@ func (s *seeking) narrow() bool {
 }
 
 const (
-	chartsByIdent = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system = $2 ORDER BY chart LIMIT $3`
-	chartsByValue = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system <> '?' ORDER BY chart LIMIT $2`
-	chartsByName  = `SELECT DISTINCT chart FROM person WHERE family >= $1 AND family < $2 AND birth >= $3 AND birth < $4 ORDER BY chart LIMIT $5`
-	chartsSince   = `SELECT chart FROM chart WHERE updated >= $1 ORDER BY updated LIMIT $2`
-	chartsAfter   = `SELECT chart FROM chart WHERE chart > $1 AND (root = '' OR root = chart) ORDER BY chart LIMIT $2`
+	chartsByIdent  = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system = $2 AND chart > $3 ORDER BY chart LIMIT $4`
+	chartsByValue  = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system <> '?' AND chart > $2 ORDER BY chart LIMIT $3`
+	chartsByName   = `SELECT DISTINCT chart FROM person WHERE family >= $1 AND family < $2 AND birth >= $3 AND birth < $4 AND chart > $5 ORDER BY chart LIMIT $6`
+	chartsSince    = `SELECT chart FROM chart WHERE updated >= $1 LIMIT $2`
+	chartsAfter    = `SELECT chart FROM chart WHERE chart > $1 AND (root = '' OR root = chart) ORDER BY chart LIMIT $2`
+	chartsAllSince = `SELECT chart FROM chart WHERE updated >= $1 AND chart > $2 ORDER BY chart LIMIT $3`
 )
 
-// candidates are the charts in which matches can be, sorted; listed is false
-// when that may be any. Each is looked at through the caller's view, so that
-// being a candidate shows nothing.
-func (s *seeking) candidates(ctx context.Context) (charts []string, listed bool, err error) {
-	const limit = int64(maxWalk + 1)
-	add := func(text string, args ...any) {
-		if err == nil {
-			var some []string
-			some, err = s.r.keysOf(ctx, text, args...)
-			charts = append(charts, some...)
+// candidates are the charts in which matches can be. Each is looked at through
+// the caller's view, so that being one shows nothing; nor must how many they
+// are, for some may hold nothing that the caller sees: what is answered depends
+// on the question and on views alone.
+type candidates struct {
+	one  bool                                                      // the question names one patient, or nobody
+	few  bool                                                      // it names patients, or a person
+	sum  bool                                                      // few enough, whatever the data, to count without being asked
+	next func(ctx context.Context, after string) ([]string, error) // keys in order, at most walkStep; empty at the end
+}
+
+// listed are charts that the question itself names.
+func listed(charts []string) candidates {
+	charts = sortUnique(charts)
+	return candidates{one: len(charts) <= 1, few: true, sum: true, next: func(_ context.Context, after string) ([]string, error) {
+		i, ok := slices.BinarySearch(charts, after)
+		if ok {
+			i++
 		}
-	}
+		return charts[i:min(i+walkStep, len(charts))], nil
+	}}
+}
+
+func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 	if patients, ok := s.q.Patient(); ok {
+		var charts []string
 		for _, p := range patients {
 			charts = append(charts, p.ID)
 		}
-		return sortUnique(charts), true, nil
+		return listed(charts), nil
 	}
 	if s.q.Type == "Patient" {
 		if tokens, ok := s.q.Identifier(); ok && !slices.ContainsFunc(tokens, func(t search.Token) bool { return t.AnyCode }) {
-			for _, t := range tokens {
-				if t.AnySystem {
-					add(chartsByValue, t.Code, limit)
-				} else {
-					add(chartsByIdent, t.Code, t.System, limit)
+			return candidates{few: true, sum: true, next: func(ctx context.Context, after string) ([]string, error) {
+				var all []string
+				for _, t := range tokens {
+					text, args := chartsByIdent, []any{t.Code, t.System, after, int64(walkStep)}
+					if t.AnySystem {
+						text, args = chartsByValue, []any{t.Code, after, int64(walkStep)}
+					}
+					some, err := s.r.keysOf(ctx, text, args...)
+					if err != nil {
+						return nil, err
+					}
+					all = append(all, some...)
 				}
-			}
-			return sortUnique(charts), true, err
+				return step(all), nil
+			}}, nil
 		}
 		if families, from, until, ok := s.q.FamilyAndBirth(); ok {
-			for _, f := range families {
-				if f = foldName(f); f == "" {
-					continue
+			return candidates{few: true, sum: until.Sub(from) <= 24*time.Hour, next: func(ctx context.Context, after string) ([]string, error) {
+				var all []string
+				for _, f := range families {
+					if f = foldName(f); f == "" {
+						continue
+					}
+					// A birth date may be a year or a month: it sorts before its days.
+					some, err := s.r.keysOf(ctx, chartsByName, f, f+"\U0010FFFF", from.Format("2006"), until.Format(time.DateOnly), after, int64(walkStep))
+					if err != nil {
+						return nil, err
+					}
+					all = append(all, some...)
 				}
-				// A birth date may be a year or a month: it sorts before its days.
-				add(chartsByName, f, f+"\U0010FFFF", from.Format("2006"), until.Format(time.DateOnly), limit)
-			}
-			return sortUnique(charts), true, err
+				return step(all), nil
+			}}, nil
 		}
 	}
 	if from, _ := s.q.LastUpdated(); !from.IsZero() {
-		add(chartsSince, micros(from.Add(-time.Millisecond)), limit)
-		if err != nil || len(charts) <= maxWalk {
-			return sortUnique(charts), true, err
+		since := micros(from.Add(-time.Millisecond))
+		charts, err := s.r.keysOf(ctx, chartsSince, since, int64(maxSince+1))
+		if err != nil {
+			return candidates{}, err
 		}
-		return nil, false, nil
+		if len(charts) <= maxSince {
+			in := listed(charts)
+			in.one, in.few, in.sum = false, false, false
+			return in, nil
+		}
+		return candidates{next: func(ctx context.Context, after string) ([]string, error) {
+			return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
+		}}, nil
 	}
-	return nil, false, nil
+	return candidates{next: func(ctx context.Context, after string) ([]string, error) {
+		return s.r.keysOf(ctx, chartsAfter, after, int64(walkStep))
+	}}, nil
+}
+
+// step is the first keys of several lists that each hold walkStep of their own.
+func step(all []string) []string {
+	all = sortUnique(all)
+	return all[:min(walkStep, len(all))]
 }
 
 func sortUnique(s []string) []string {
@@ -311,29 +356,31 @@ func (s *seeking) strays(v *view) bool {
 }
 
 // everything gives all matches in order, for a question that few charts can answer.
-func (s *seeking) everything(ctx context.Context, charts []string, listed bool) ([]found, error) {
-	if !listed {
-		var err error
-		if charts, err = s.r.keysOf(ctx, chartsAfter, "", int64(maxWalk+1)); err != nil {
-			return nil, err
-		}
-	}
-	if len(charts) > maxWalk {
-		return nil, errCostly
-	}
+func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error) {
 	var all []found
 	seen := map[string]bool{}
-	for _, chart := range charts {
-		v, some, err := s.in(ctx, chart, len(charts) <= maxPeople)
+	for at := ""; ; {
+		charts, err := in.next(ctx, at)
 		if err != nil {
 			return nil, err
 		}
-		if v == nil || seen[v.patient.ID] {
-			continue
+		if len(charts) == 0 {
+			break
 		}
-		seen[v.patient.ID] = true
-		for _, m := range some {
-			all = append(all, found{m, v})
+		for _, at = range charts {
+			v, some, err := s.in(ctx, at, in.sum)
+			if err != nil {
+				return nil, err
+			}
+			if v == nil || seen[v.patient.ID] || len(v.All()) == 0 {
+				continue
+			}
+			if seen[v.patient.ID] = true; len(seen) > maxWalk {
+				return nil, errCostly
+			}
+			for _, m := range some {
+				all = append(all, found{m, v})
+			}
 		}
 	}
 	if s.sorted && len(seen) > 1 {
@@ -364,12 +411,12 @@ func after[T search.Item](all []T, from cursor) ([]T, error) {
 
 // walk goes through charts in the order of their keys until the page is full.
 // It stops after maxWalk charts with what it has, and says where to go on.
-func (s *seeking) walk(ctx context.Context, charts []string, listed bool, from cursor, count int) (page []found, resume cursor, err error) {
+func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count int) (page []found, resume cursor, err error) {
 	at, looked := from.chart, 0
 	seen := map[string]bool{}
 	visit := func(chart string, last string) (full bool, err error) {
 		v, some, err := s.in(ctx, chart, false)
-		if err != nil || v == nil || v.patient.ID != chart && seen[v.patient.ID] {
+		if err != nil || v == nil || v.patient.ID != chart && seen[v.patient.ID] || len(v.All()) == 0 {
 			return false, err
 		}
 		seen[v.patient.ID] = true
@@ -395,27 +442,20 @@ func (s *seeking) walk(ctx context.Context, charts []string, listed bool, from c
 		}
 	}
 	for {
-		next := charts
-		if listed {
-			i, ok := slices.BinarySearch(next, at)
-			if ok || at == "" {
-				i += int(number(ok))
-			}
-			next = next[min(i, len(next)):]
-		} else if next, err = s.r.keysOf(ctx, chartsAfter, at, int64(walkStep)); err != nil {
+		charts, err := in.next(ctx, at)
+		if err != nil {
 			return nil, cursor{}, err
 		}
-		if len(next) == 0 {
+		if len(charts) == 0 {
 			return page, cursor{}, nil
 		}
-		for _, chart := range next {
-			full, err := visit(chart, "")
+		for _, at = range charts {
+			full, err := visit(at, "")
 			if err != nil || full {
 				return page, resume, err
 			}
-			at = chart
 			if looked >= maxWalk {
-				return page, cursor{chart: chart}, nil
+				return page, cursor{chart: at}, nil
 			}
 		}
 	}
