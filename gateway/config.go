@@ -105,7 +105,7 @@ type SignIn struct {
 	Issuer       string   `json:"issuer"`
 	ClientID     string   `json:"clientId"`
 	ClientSecret Secret   `json:"clientSecret,omitzero"`
-	Algorithms   []string `json:"algorithms,omitzero"` // default RS256, ES256
+	Algorithms   []string `json:"algorithms,omitzero"` // default: auth.Algorithms, none of them symmetric
 	ACR          string   `json:"acr,omitzero"`        // refuse sign-ins weaker than this
 }
 

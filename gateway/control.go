@@ -52,8 +52,14 @@ func atSocket(folder string, f func(path string) error) error {
 // says that a socket lying here is nobody's.
 func (g *Gateway) openControl(context.Context, Options) error {
 	path := filepath.Join(g.Config.Data, socketName)
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("gateway: control: %w", err)
+	remove := func() error {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("gateway: control: %w", err)
+		}
+		return nil
+	}
+	if err := remove(); err != nil {
+		return err
 	}
 	err := atSocket(g.Config.Data, func(short string) error {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
@@ -67,7 +73,7 @@ func (g *Gateway) openControl(context.Context, Options) error {
 	if err != nil {
 		return fmt.Errorf("gateway: control: %w", err)
 	}
-	g.onClose(func() error { return errors.Join(closeQuietly(g.control)(), os.Remove(path)) })
+	g.onClose(func() error { return errors.Join(closeQuietly(g.control)(), remove()) })
 	return os.Chmod(path, 0o600)
 }
 

@@ -317,7 +317,7 @@ func (c *crash) audited() {
 // figures are metrics by name and labels.
 type figures map[string]float64
 
-var figure = regexp.MustCompile(`(?m)^([a-z_]+(?:\{[^}]*\})?) ([0-9.e+-]+)$`)
+var figure = regexp.MustCompile(`(?m)^([a-z_]+(?:\{.*\})?) ([0-9.e+-]+)$`)
 
 func scrape(t testing.TB, address string) figures {
 	t.Helper()

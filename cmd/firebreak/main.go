@@ -36,7 +36,7 @@ var commands = []command{
 	{"check", "--config FILE", "explain a configuration and test each connection", runCheck},
 	{"map", "[--zone ZONE] FILE...|-", "HL7 v2 messages to FHIR Bundles, one a line", runMap},
 	{"label", "[--zone ZONE] FILE...|-", "the sensitivity labels of FHIR resources, Bundles or HL7 v2 messages, one resource a line", runLabel},
-	{"send", "--to HOST:PORT [--connections N] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
+	{"send", "--to HOST:PORT [--connections N] [--tls] [--ca PEM] [--cert PEM --key PEM] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
 	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
 	{"replay", "--config FILE|--data DIR [--held] [ID...]", "apply stored messages again", runReplay},
 	{"audit", "verify DIR", "prove the audit log's chain, or name its first broken link", runAudit},

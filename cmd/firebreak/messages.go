@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -61,6 +63,30 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	return nil
 }
 
+// clientTLS trusts the CA of a PEM file, or the machine's, and shows a
+// certificate where one is given.
+func clientTLS(ca, certificate, key string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		b, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, err
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("--ca: no certificate in %s", ca)
+		}
+	}
+	if certificate != "" {
+		pair, err := tls.LoadX509KeyPair(certificate, key)
+		if err != nil {
+			return nil, err
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
 // place is where in a file a message stands, "FILE:LINE: ".
 func place(p hl7.FilePart) string {
 	if p.Line == 0 { // of the file as a whole, which the error names
@@ -101,11 +127,13 @@ func lookKeys(source, zone string) (*mapping.Keys, error) {
 // received stands for the time of receipt where nothing was received.
 var received = time.Unix(0, 0).UTC()
 
-// runSend is firebreak send.
+// runSend is firebreak send. It succeeds when every message was taken.
 func runSend(ctx context.Context, e *env, args []string) error {
 	f := flags("send")
 	to := f.String("to", "", "")
 	connections := f.Int("connections", 1, "")
+	secure := f.Bool("tls", false, "")
+	ca, certificate, key := f.String("ca", "", ""), f.String("cert", "", ""), f.String("key", "", "")
 	if err := parse(e, f, args); err != nil {
 		return err
 	}
@@ -117,8 +145,15 @@ func runSend(ctx context.Context, e *env, args []string) error {
 			return err
 		}
 	}
+	var over *tls.Config
+	if *secure || *ca != "" || *certificate != "" {
+		var err error
+		if over, err = clientTLS(*ca, *certificate, *key); err != nil {
+			return err
+		}
+	}
 	clear, progress := e.progress()
-	b := hl7.Bulk{Client: func() *hl7.Client { return &hl7.Client{Addr: *to} }, Connections: *connections, Progress: progress}
+	b := hl7.Bulk{Client: func() *hl7.Client { return &hl7.Client{Addr: *to, TLS: over} }, Connections: *connections, Progress: progress}
 	r, err := b.Send(ctx, e.parts(f.Args()...))
 	clear()
 	for _, fault := range r.Faults {

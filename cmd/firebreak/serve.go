@@ -38,7 +38,7 @@ func runServe(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "serving", "base", cfg.Base, "listen", g.Address, "feeds", g.Feeds, "version", version)
+	log.InfoContext(ctx, "serving", "base", cfg.Base, "listen", g.Address, "feeds", g.Feeds, "metrics", g.MetricsAddress, "version", version)
 	return g.Run(ctx)
 }
 

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"firebreak/adapters/hl7"
+	"firebreak/auth/demoidp"
 	"firebreak/demo"
 )
 
@@ -93,45 +94,49 @@ type App struct {
 	Client *http.Client
 }
 
-// Backend is demo-backend, which gets its token where the smart configuration
-// says.
+// Backend is demo-backend, signed in.
 func Backend(ctx context.Context, info demo.Info) (*App, error) {
 	a := &App{FHIR: info.FHIR, Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true}}}
+	return a, a.SignIn(ctx, info)
+}
+
+// SignIn gets a token for demo-backend where the smart configuration says.
+func (a *App) SignIn(ctx context.Context, info demo.Info) error {
 	var conf struct {
 		Endpoint string `json:"token_endpoint"`
 	}
 	answer, err := a.Get(ctx, "/.well-known/smart-configuration")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := json.Unmarshal(answer.Body, &conf); err != nil {
-		return nil, err
+		return err
 	}
 	for _, c := range info.Clients {
-		if c.ID != "demo-backend" {
+		if c.ID != demoidp.Backend {
 			continue
 		}
 		form := url.Values{"grant_type": {"client_credentials"}, "scope": {c.Scope}}
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, conf.Endpoint, strings.NewReader(form.Encode()))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.SetBasicAuth(c.ID, c.Secret)
 		answer, err := a.do(r)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var token struct {
 			Access string `json:"access_token"`
 		}
 		if err := json.Unmarshal(answer.Body, &token); err != nil || token.Access == "" {
-			return nil, fmt.Errorf("demotest: no token: status %d", answer.Status)
+			return fmt.Errorf("demotest: no token: status %d", answer.Status)
 		}
 		a.Token = token.Access
-		return a, nil
+		return nil
 	}
-	return nil, errors.New("demotest: demo.json has no demo-backend")
+	return errors.New("demotest: there is no " + demoidp.Backend)
 }
 
 // Close drops idle connections.
