@@ -292,6 +292,53 @@ func TestTwoSecrets(t *testing.T) {
 	})
 }
 
+// TestCrowd: it makes no difference whether nobody or a thousand people are
+// known from secrets alone. They have the name and birth date of somebody who
+// is looked for, so that no search may stop at a limit before it filters.
+func TestCrowd(t *testing.T) {
+	f := &forge{Rand: rand.New(rand.NewPCG(1, 1)), clock: dawn, pause: 20}
+	for range 3 {
+		f.person(false)
+		f.people[len(f.people)-1].source = "lab"
+	}
+	for range 1200 {
+		p := *f.people[f.IntN(3)]
+		p.number, p.given, p.hidden = f.number("H"), f.canary(), true
+		f.people = append(f.people, &p)
+	}
+	for i, p := range f.people {
+		forms := []form{harmlessMessages[0], harmlessMessages[2], harmlessMessages[7]}
+		if p.hidden {
+			forms = []form{sensitiveMessages[i%3]}
+		}
+		for _, x := range forms {
+			x.make(f, p)
+			f.clock = dawn.Add(time.Duration(i) * time.Minute)
+		}
+	}
+	f.arrive()
+	x := newTrial(t, &f.world, [2]side{without, with}, [2]string{})
+	for _, e := range f.events {
+		x.tell(e)
+	}
+	x.traffic()
+	x.world.people = x.world.people[:6] // whom to ask for
+	x.harvest(false)
+	x.interrogate(len(f.events)-1, 300)
+	backend := x.asker.all[7]
+	for _, target := range []string{
+		"Patient?_sort=family", "Patient?_total=accurate", "Observation?_sort=-date&_count=3", "Observation?_count=2", "Patient?_lastUpdated=gt2026-01-01", "Patient?_lastUpdated=gt2026-01-01&_sort=_id",
+		"Patient?family=" + f.people[0].family + "&birthdate=" + f.people[0].born[:4], "Patient?identifier=" + f.people[0].phn, "Patient?identifier=" + f.people[0].phn + "&_total=none", "Appointment?_summary=count",
+	} {
+		if x.failure == nil {
+			x.compare(x.rules[0], question{who: backend, method: http.MethodGet, target: "/fhir/" + target, at: x.now}, len(f.events)-1)
+		}
+	}
+	if x.failure != nil {
+		t.Error(x.failure.ask, x.failure.why)
+	}
+}
+
 // tries runs a trial of each seed.
 func tries(t *testing.T, seeds []uint64, questions int, make func(testing.TB, uint64) *trial) {
 	var asked atomic.Int64

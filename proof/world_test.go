@@ -100,11 +100,12 @@ type forge struct {
 	variant int // other secrets, in a world that is otherwise the same
 	n       int
 	clock   time.Time
+	pause   int // between messages, at most, in minutes
 }
 
 // create makes the world of a seed, and variants of it with other secrets.
 func create(seed uint64, variant int) *world {
-	f := &forge{Rand: rand.New(rand.NewPCG(seed, 2027)), clock: dawn, variant: variant}
+	f := &forge{Rand: rand.New(rand.NewPCG(seed, 2027)), clock: dawn, variant: variant, pause: 200}
 	f.seed = seed
 	for range 3 + f.IntN(6) {
 		f.person(false)
@@ -168,6 +169,10 @@ func (f *forge) person(hidden bool) {
 	}
 	if hidden {
 		p.given, p.street = f.canary(), f.canary()
+		if f.IntN(2) == 0 { // the same human, whom another source knows for harmless reasons
+			q := f.people[f.IntN(len(f.people))]
+			p.phn, p.family, p.born, p.sex = q.phn, q.family, q.born, q.sex
+		}
 	}
 	f.people = append(f.people, p)
 	if p.source == "ehr" && !hidden {
@@ -217,7 +222,7 @@ func (f *forge) arrive() {
 	slices.SortStableFunc(f.events, func(a, b *event) int { return cmp.Or(key[a].Compare(key[b]), cmp.Compare(a.control, b.control)) })
 	at := noon.Add(-60 * 24 * time.Hour)
 	for _, e := range f.events {
-		if at = at.Add(time.Duration(1+f.IntN(200)) * time.Minute); at.Before(e.fact) {
+		if at = at.Add(time.Duration(1+f.IntN(f.pause)) * time.Minute); at.Before(e.fact) {
 			at = e.fact.Add(time.Minute)
 		}
 		e.at = at
