@@ -8,6 +8,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 60s
 DEMO_DATA ?= demo-data
+DEMO_FLAGS ?=
 STATICCHECK := .build/staticcheck
 
 .PHONY: all build demo test unit browser lint bench fuzz setup clean
@@ -17,7 +18,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/firebreak ./cmd/firebreak
 
 demo: build
-	bin/firebreak demo --data $(DEMO_DATA)
+	bin/firebreak demo --data $(DEMO_DATA) $(DEMO_FLAGS)
 
 test: setup lint unit browser
 
