@@ -116,9 +116,11 @@ func member(b []byte, name, value string) []byte {
 
 // reference quotes a reference. An id that was asked for may hold anything.
 func reference(b []byte, r fhir.Ref) []byte {
-	b, _ = jsontext.AppendQuote(b, r.Type)
-	b[len(b)-1] = '/'
-	from := len(b)
-	b, _ = jsontext.AppendQuote(b, r.ID)
-	return append(b[:from], b[from+1:]...)
+	if fhir.ValidID(r.Type) && fhir.ValidID(r.ID) {
+		b = append(append(b, '"'), r.Type...)
+		b = append(append(b, '/'), r.ID...)
+		return append(b, '"')
+	}
+	b, _ = jsontext.AppendQuote(b, r.String())
+	return b
 }

@@ -13,6 +13,9 @@ import (
 // segmentBytes is when a new segment begins: one that an editor still opens.
 const segmentBytes = 64 << 20
 
+// reserveBytes is how much room of the disk is asked for at a time.
+const reserveBytes = 4 << 20
+
 // backlog bounds the entries that wait for a flush; more callers block.
 const backlog = 4096
 
@@ -35,6 +38,7 @@ type Log struct {
 	file *os.File // the last segment
 	head *os.File
 	size int64 // of file, as far as it is good
+	room int64 // up to where the disk is reserved; 0 when it is not
 	line []byte
 
 	mu    sync.Mutex
@@ -147,7 +151,7 @@ func (l *Log) Close() error {
 }
 
 func (l *Log) release() error {
-	var err error
+	err := l.giveBack()
 	for _, f := range []*os.File{l.file, l.head, l.lock} {
 		if f != nil {
 			err = errors.Join(err, f.Close())
@@ -199,14 +203,19 @@ func (l *Log) write(group []entry) error {
 	for _, w := range group {
 		l.line, at = appendLine(l.line, at, w.event)
 	}
+	if l.size+int64(len(l.line)) > l.room {
+		l.room = l.size + int64(len(l.line)) + reserveBytes
+		reserve(l.file, l.size, l.room-l.size)
+	}
 	if _, err := l.file.WriteAt(l.line, l.size); err != nil {
+		l.room = 0
 		// A full disk: nothing was acknowledged, take it back and go on later.
 		if e := l.file.Truncate(l.size); e != nil {
 			return l.fail(errors.Join(err, e))
 		}
 		return fmt.Errorf("audit: %w", err)
 	}
-	if err := l.file.Sync(); err != nil {
+	if err := flush(l.file); err != nil {
 		return l.fail(err)
 	}
 	l.size += int64(len(l.line))
@@ -237,10 +246,23 @@ func (l *Log) rotate(n int64) error {
 		return l.fail(err)
 	}
 	if l.file != nil {
+		_ = l.giveBack() // it costs room, nothing else
 		l.file.Close()
 	}
 	l.file, l.size = f, 0
 	return nil
+}
+
+// giveBack frees the room behind the segment's end.
+func (l *Log) giveBack() error {
+	if l.room == 0 {
+		return nil
+	}
+	l.room = 0
+	if l.Err() != nil {
+		return nil // what the file holds is unknown
+	}
+	return l.file.Truncate(l.size)
 }
 
 // writeHead is not synced: it follows the log, which is.

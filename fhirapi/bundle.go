@@ -20,6 +20,7 @@ type bundle struct {
 	b       bytes.Buffer
 	links   int
 	entries int
+	base    []byte // quoted, open at its end
 }
 
 // bundles are used again, up to a size: a page of results is most of what a
@@ -31,7 +32,7 @@ const bundleKept = 1 << 20 // bytes
 func newBundle(typ string) *bundle {
 	b := bundles.Get().(*bundle)
 	b.b.Reset()
-	b.links, b.entries = 0, 0
+	b.links, b.entries, b.base = 0, 0, nil
 	b.b.WriteString(`{"resourceType":"Bundle","type":"` + typ + `"`)
 	return b
 }
@@ -89,10 +90,12 @@ func (b *bundle) entry() {
 // resource begins an entry with a resource, whose type and id need no quoting.
 func (b *bundle) resource(base string, r fhir.Resource) {
 	b.entry()
+	if b.base == nil {
+		b.base, _ = jsontext.AppendQuote(nil, base)
+		b.base[len(b.base)-1] = '/'
+	}
 	b.b.WriteString(`"fullUrl":`)
-	b.text(base)
-	b.b.Truncate(b.b.Len() - 1)
-	b.b.WriteByte('/')
+	b.b.Write(b.base)
 	b.b.WriteString(r.Type())
 	b.b.WriteByte('/')
 	b.b.WriteString(r.ID())

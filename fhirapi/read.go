@@ -115,7 +115,11 @@ func unchanged(r *http.Request, got policy.Released) bool {
 	if match := r.Header.Values("If-None-Match"); len(match) > 0 {
 		return names(match, got)
 	}
-	since, err := http.ParseTime(r.Header.Get("If-Modified-Since"))
+	text := r.Header.Get("If-Modified-Since")
+	if text == "" {
+		return false
+	}
+	since, err := http.ParseTime(text)
 	return err == nil && !got.Recorded().Truncate(time.Second).After(since)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"slices"
 	"strings"
+	"sync"
 
 	"firebreak/access"
 	"firebreak/label"
@@ -14,6 +15,42 @@ import (
 type Policy struct {
 	version string
 	file    file
+	known   sync.Map // *standing by position: few, and asked for on every read
+}
+
+// position is all that a policy asks of a caller; the zero position is nobody's.
+type position struct {
+	audience      access.Audience
+	role, forRole access.Role
+	site, forSite string
+	forAnother    bool
+	app           bool   // by an app with a token, not a page
+	source        string // that the client sends for
+}
+
+func positionOf(c access.Caller) position {
+	at := position{audience: c.Audience(), role: c.Role(), site: c.Worksite().ID, app: c.Identity().Client() != "", source: c.Client().Source}
+	var m access.Membership
+	m, at.forAnother = c.OnBehalfOf()
+	at.forRole, at.forSite = m.Role, m.Worksite
+	return at
+}
+
+// standing is what a position comes to.
+type standing struct {
+	sight sight
+	key   string
+}
+
+func (p *Policy) standing(c access.Caller) *standing {
+	at := positionOf(c)
+	if s, ok := p.known.Load(at); ok {
+		return s.(*standing)
+	}
+	s := &standing{sight: p.look(at)}
+	s.key = p.keyOf(s.sight)
+	p.known.Store(at, s)
+	return s
 }
 
 // Version changes whenever the policy does: it is a hash of the file.
@@ -21,8 +58,11 @@ func (p *Policy) Version() string { return p.version }
 
 // Key names what c may see: callers with equal keys see equal views of a
 // chart. It is a cache key, and holds the policy's version.
-func (p *Policy) Key(c access.Caller) string {
-	s := p.sight(c)
+func (p *Policy) Key(c access.Caller) string { return p.standing(c).key }
+
+func (p *Policy) sight(c access.Caller) sight { return p.standing(c).sight }
+
+func (p *Policy) keyOf(s sight) string {
 	if s.nobody {
 		return p.version + " nobody"
 	}
@@ -61,32 +101,32 @@ type sight struct {
 	only       bool          // and no others
 }
 
-// sight gives the caller's audience and whatever narrows it: the role, the
+// look gives the caller's audience and whatever narrows it: the role, the
 // worksite, the app used, the practitioner acted for. What several say adds up
 // (CC-24: an effective right is what both may see).
-func (p *Policy) sight(c access.Caller) sight {
-	if c.IsZero() {
+func (p *Policy) look(at position) sight {
+	if at.audience == "" {
 		return sight{nobody: true}
 	}
 	s := sight{labels: true}
-	switch c.Audience() {
+	switch at.audience {
 	case access.Provider:
-		p.narrow(&s, string(access.Provider), c.Role(), c.Worksite().ID)
-		if m, ok := c.OnBehalfOf(); ok {
-			p.narrow(&s, string(access.Provider), m.Role, m.Worksite)
+		p.narrow(&s, string(access.Provider), at.role, at.site)
+		if at.forAnother {
+			p.narrow(&s, string(access.Provider), at.forRole, at.forSite)
 		}
-		if c.Identity().Client() != "" {
+		if at.app {
 			p.narrow(&s, "smart-app", "", "")
 		}
 	case access.Backend:
 		p.narrow(&s, string(access.Backend), "", "")
-		s.own = c.Client().Source
+		s.own = at.source
 	case access.Source:
 		p.narrow(&s, string(access.Source), "", "")
-		s.own, s.only = c.Client().Source, true
+		s.own, s.only = at.source, true
 		s.nobody = s.nobody || s.own == ""
 	default:
-		p.narrow(&s, string(c.Audience()), "", "")
+		p.narrow(&s, string(at.audience), "", "")
 	}
 	slices.Sort(s.withhold)
 	s.withhold = slices.Compact(s.withhold)

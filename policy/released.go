@@ -37,11 +37,11 @@ func (r Released) Source() string { return r.shown().source }
 func (r Released) IsZero() bool   { return r.e == nil }
 func (r Released) String() string { return r.Resource().String() }
 
-func (r Released) shown() shown {
+func (r Released) shown() *shown {
 	if r.e == nil {
-		return shown{}
+		return &shown{}
 	}
-	return r.e.shown()[r.n]
+	return &r.e.shown()[r.n]
 }
 
 // shown is one version as the caller gets it.

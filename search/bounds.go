@@ -263,7 +263,7 @@ func (q Query) Key() string {
 		list := slices.Clone(q.values[name])
 		slices.Sort(list)
 		for _, v := range list {
-			fmt.Fprintf(&b, "&%s=%s", url.QueryEscape(name), url.QueryEscape(v))
+			b.WriteString("&" + url.QueryEscape(name) + "=" + url.QueryEscape(v))
 		}
 	}
 	// ap depends on the time it was asked, addresses on the base they were

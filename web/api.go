@@ -16,7 +16,7 @@ import (
 func (g *Guard) API(h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.enter(w, r, g.config.APIBody)
-		g.openData(w)
+		openData.set(w.Header())
 		defer g.catch(w, r, outcome)
 		if err := g.callAPI(w, r, h); err != nil {
 			g.fail(w, r, err, outcome)
@@ -29,7 +29,7 @@ func (g *Guard) API(h Handler) http.Handler {
 func (g *Guard) OpenAPI(h Opener) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.enter(w, r, g.config.APIBody)
-		g.openData(w)
+		openData.set(w.Header())
 		defer g.catch(w, r, outcome)
 		if !g.api.allow(Address(r)) {
 			g.fail(w, r, tooMany(), outcome)
@@ -39,14 +39,6 @@ func (g *Guard) OpenAPI(h Opener) http.Handler {
 			g.fail(w, r, err, outcome)
 		}
 	})
-}
-
-func (g *Guard) openData(w http.ResponseWriter) {
-	h := w.Header()
-	h.Set("Content-Security-Policy", apiPolicy)
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "ETag, Last-Modified, Location, X-Request-Id")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 }
 
 func (g *Guard) callAPI(w http.ResponseWriter, r *http.Request, h Handler) error {

@@ -94,7 +94,7 @@ type Config struct {
 // Guard makes http.Handlers of Handlers.
 type Guard struct {
 	config Config
-	policy string // Content-Security-Policy of pages
+	fixed  fixed // headers of every answer
 	cross  *http.CrossOriginProtection
 	pages  *limiter
 	api    *limiter
@@ -131,7 +131,7 @@ func New(c Config) (*Guard, error) {
 		policy += " " + origin
 	}
 	return &Guard{
-		config: c, policy: policy, cross: http.NewCrossOriginProtection(),
+		config: c, fixed: hardened(policy, c.Secure), cross: http.NewCrossOriginProtection(),
 		pages: newLimiter(c.PageRate, c.Now), api: newLimiter(c.APIRate, c.Now),
 	}, nil
 }
@@ -149,7 +149,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		ww := &watched{ResponseWriter: w, trip: t}
 		h := ww.Header()
-		g.harden(h)
+		g.fixed.set(h)
 		h.Set("X-Request-Id", t.id)
 		defer func() {
 			took := g.config.Now().Sub(t.start)

@@ -19,19 +19,40 @@ const apiPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; 
 const permissions = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), geolocation=(), gyroscope=(), " +
 	"magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(self), usb=(), xr-spatial-tracking=()"
 
-// harden sets the headers every answer carries, whatever it says.
-func (g *Guard) harden(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", g.policy)
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", permissions)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	if g.config.Secure {
-		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+// fixed are headers that many answers carry alike. The values are shared: who
+// wants another replaces or adds to it, which copies.
+type fixed map[string][]string
+
+func (f fixed) set(h http.Header) {
+	for name, value := range f {
+		h[name] = value
 	}
+}
+
+// hardened are the headers every answer carries, whatever it says.
+func hardened(policy string, secure bool) fixed {
+	f := fixed{
+		"Cache-Control":                {"no-store"},
+		"Content-Security-Policy":      {policy},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Permissions-Policy":           {permissions},
+		"Referrer-Policy":              {"no-referrer"},
+		"X-Content-Type-Options":       {"nosniff"},
+		"X-Frame-Options":              {"DENY"},
+	}
+	if secure {
+		f["Strict-Transport-Security"] = []string{"max-age=31536000; includeSubDomains"}
+	}
+	return f
+}
+
+// openData is for answers that any site's script may read, with a token.
+var openData = fixed{
+	"Content-Security-Policy":       {apiPolicy},
+	"Access-Control-Allow-Origin":   {"*"},
+	"Access-Control-Expose-Headers": {"ETag, Last-Modified, Location, X-Request-Id"},
+	"Cross-Origin-Resource-Policy":  {"cross-origin"},
 }
 
 // Framed lets one answer be shown in a frame of our own pages: a document in
