@@ -12,6 +12,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,7 +60,8 @@ type Pipeline struct {
 
 	applied, held, retried atomic.Int64
 
-	room *budget // for the bodies of messages in lanes
+	room *budget       // for the bodies of messages in lanes
+	turn chan struct{} // holds one for each message that is being mapped
 
 	mu      sync.Mutex
 	working map[inbox.ID]chan struct{} // in a lane; closed when done with
@@ -75,7 +77,8 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 	}
 	p := &Pipeline{
 		record: r, queue: r.Queue(), keys: keys, rules: rules, log: c.Logger, apply: mapping.Map,
-		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), room: newBudget(maxWaiting), working: map[inbox.ID]chan struct{}{},
+		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), room: newBudget(maxWaiting),
+		turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), working: map[inbox.ID]chan struct{}{},
 	}
 	for i := range p.lanes {
 		p.lanes[i] = make(chan record.Stored, laneDepth)
@@ -234,7 +237,11 @@ func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 func (p *Pipeline) work(ctx context.Context, s record.Stored) {
 	defer p.finish(s.ID)
 	defer p.room.give(int64(len(s.Body)))
+	// One processor is left for what comes in: mapping on all of them would stand
+	// between a message and its acknowledgement.
+	p.turn <- struct{}{}
 	change, reason := p.make(s)
+	<-p.turn
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := p.store(s, change, reason)
 		var held *inbox.HeldError

@@ -5,16 +5,18 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"firebreak/internal/sqldb"
 )
 
 // Bounds of one transaction, and so of what shares one flush. What is taken in
-// waits to be acknowledged, so a group has few commits: a sender's wait is
-// about twice a group.
+// waits to be acknowledged, so a group has few commits. For a commit nobody
+// waits so eagerly: it waits a little for others to share a transaction with.
 const (
 	maxGroup   = 256 // writes
-	maxEntries = 384 // resources of all commits, but for a single larger one
+	maxEntries = 192 // resources of all commits, but for a single larger one
+	commitWait = 2 * time.Millisecond
 )
 
 var errClosed = errors.New("record: the database is closed")
@@ -22,15 +24,16 @@ var errClosed = errors.New("record: the database is closed")
 // writer is the one goroutine that writes. It takes what waits into one
 // transaction (group commit): while one group is flushed the next gathers.
 type writer struct {
-	r       *Record
-	first   chan *write       // what goes before commits
-	commits chan *write       //
-	over    *write            // a commit that the last group had no room for; the writer's own
-	feeds   map[string]int64  // last time of each source written; the writer's own
-	memory  memory            // the writer's own
-	charts  map[string]*lines // of the transaction under way, to be remembered
+	r      *Record
+	feeds  map[string]int64  // last time of each source written; the goroutine's own
+	memory memory            // the goroutine's own
+	charts map[string]*lines // of the transaction under way, to be remembered
 
-	closing sync.RWMutex // held for reading while a write is queued
+	wake    chan struct{} // something waits, or closed; one is enough
+	mu      sync.Mutex
+	first   []*write // what goes before commits
+	commits []*write
+	turn    bool // of the commits
 	closed  bool
 }
 
@@ -39,21 +42,22 @@ type write struct {
 	put    *putting
 	commit *committing
 	other  func(context.Context, *sqldb.Tx) error
-	judges bool  // other changes labels
-	err    error // why this one alone was refused
+	judges bool      // other changes labels
+	since  time.Time // when it came
+	err    error     // why this one alone was refused
 	done   chan error
 }
 
 func newWriter(r *Record) *writer {
-	return &writer{r: r, first: make(chan *write, maxGroup), commits: make(chan *write, maxGroup), feeds: map[string]int64{}}
+	return &writer{r: r, feeds: map[string]int64{}, wake: make(chan struct{}, 1)}
 }
 
 // do queues w and waits until it is durable. When ctx ends first, w may be
 // written all the same.
 func (w *writer) do(ctx context.Context, x *write) error {
-	x.done = make(chan error, 1)
-	if err := w.enqueue(ctx, x); err != nil {
-		return err
+	x.done, x.since = make(chan error, 1), time.Now()
+	if !w.enqueue(x) {
+		return errClosed
 	}
 	select {
 	case err := <-x.done:
@@ -63,92 +67,95 @@ func (w *writer) do(ctx context.Context, x *write) error {
 	}
 }
 
-func (w *writer) enqueue(ctx context.Context, x *write) error {
-	w.closing.RLock()
-	defer w.closing.RUnlock()
-	if w.closed {
-		return errClosed
+func (w *writer) enqueue(x *write) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.closed:
+		return false
+	case x.commit != nil:
+		w.commits = append(w.commits, x)
+	default:
+		w.first = append(w.first, x)
 	}
-	queue := w.first
-	if x.commit != nil {
-		queue = w.commits
-	}
+	w.awake()
+	return true
+}
+
+func (w *writer) awake() {
 	select {
-	case queue <- x:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case w.wake <- struct{}{}:
+	default:
 	}
 }
 
+// close lets the writer finish what waits.
 func (w *writer) close() {
-	w.closing.Lock()
-	defer w.closing.Unlock()
-	if !w.closed {
-		w.closed = true
-		close(w.first)
-		close(w.commits)
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.awake()
 }
 
 func (w *writer) run() {
-	group := make([]*write, 0, maxGroup)
-	first, commits := w.first, w.commits
-	for first != nil || commits != nil || w.over != nil {
-		group = group[:0]
-		if w.over == nil {
+	for {
+		group, wait := w.next()
+		switch {
+		case len(group) > 0:
+			w.write(group)
+		case wait < 0:
+			return
+		case wait == 0:
+			<-w.wake
+		default:
 			select {
-			case x, ok := <-first:
-				if !ok {
-					first = nil
-					continue
-				}
-				group = append(group, x)
-			case x, ok := <-commits:
-				if !ok {
-					commits = nil
-					continue
-				}
-				w.over = x
+			case <-w.wake:
+			case <-time.After(wait):
 			}
 		}
-		w.write(w.gather(group))
 	}
 }
 
-// gather adds what waits to a group: first what goes first, then commits as
-// far as there is room.
-func (w *writer) gather(group []*write) []*write {
-	for len(group) < maxGroup/2 {
-		select {
-		case x, ok := <-w.first:
-			if ok {
-				group = append(group, x)
-				continue
-			}
-		default:
-		}
-		break
+// next takes the next group: what goes first and commits by turns, so that
+// neither waits for more than one group of the other. When there is nothing to
+// write yet, it tells when there will be: 0 is not known, -1 never again.
+func (w *writer) next() (group []*write, wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, wait := w.ripe()
+	switch {
+	case len(w.first) > 0 && (n == 0 || !w.turn):
+		group, w.first = take(w.first, min(len(w.first), maxGroup))
+		w.turn = true
+	case n > 0:
+		group, w.commits = take(w.commits, n)
+		w.turn = false
+	case w.closed:
+		wait = -1
 	}
-	for entries := 0; len(group) < maxGroup; {
-		if w.over == nil {
-			select {
-			case w.over = <-w.commits: // nil when closed
-			default:
-			}
-		}
-		if w.over == nil {
-			break
-		}
-		n := len(w.over.commit.entries)
-		if entries > 0 && entries+n > maxEntries {
-			break
-		}
-		entries += n
-		group = append(group, w.over)
-		w.over = nil
+	return group, wait
+}
+
+// ripe tells how many commits make a group now, or how long until they do: when
+// they are many, have waited, or will be no more.
+func (w *writer) ripe() (n int, wait time.Duration) {
+	if len(w.commits) == 0 {
+		return 0, 0
 	}
-	return group
+	for entries := 0; n < len(w.commits) && n < maxGroup; n++ {
+		if entries += len(w.commits[n].commit.entries); n > 0 && entries > maxEntries {
+			return n, 0
+		}
+	}
+	if wait = commitWait - time.Since(w.commits[0].since); wait > 0 && !w.closed {
+		return 0, wait
+	}
+	return n, 0
+}
+
+// take takes the first n of a queue.
+func take(queue []*write, n int) (taken, rest []*write) {
+	return slices.Clone(queue[:n]), slices.Delete(queue, 0, n)
 }
 
 // write writes a group in one transaction. When it fails each is tried alone,
