@@ -65,6 +65,16 @@ func TestConfigRefuses(t *testing.T) {
 		{"a missing secret file", "secret.txt", "absent.txt", "signIn.clientSecret"},
 		{"no issuer", `"issuer": "https://login.example.org", `, "", "signIn.issuer is missing"},
 		{"a feed without a name", `"name": "general", `, "", "feeds[0].name"},
+		{"a secret in the open", `{"file": "secret.txt"}`, `"open sesame"`, "signIn.clientSecret may not stand here"},
+		{"a key in the open", `"data": "data",`, `"data": "data", "key": "0123456789012345678901234567890123456789",`, "key may not stand here"},
+		{"a database's password in the open", `"data": "data",`, `"data": "data", "database": "postgres://me:hush@db/x",`, "database may not stand here"},
+		{"a password among the settings", `"data": "data",`, `"data": "data", "accounts": "postgres://me@db/x?password=hush",`, "accounts may not stand here"},
+		{"a short key", `"data": "data",`, `"data": "data", "key": {"file": "secret.txt"},`, "at least 32 bytes"},
+		{"a secret of two kinds", `{"file": "secret.txt"}`, `{"file": "secret.txt", "env": "HOME"}`, "line 5"},
+		{"no time at all", `"data": "data",`, `"data": "data", "session": {"idle": "-1s"},`, "session: idle"},
+		{"an end before the idle time", `"data": "data",`, `"data": "data", "session": {"absolute": "1m"},`, "absolute not shorter"},
+		{"two feeds of one name", `"feeds": [`, `"feeds": [{"name": "general", "listen": "127.0.0.1:2576"}, `, "used twice"},
+		{"two feeds at one address", `"feeds": [`, `"feeds": [{"name": "other", "listen": "127.0.0.1:2575"}, `, "used twice"},
 		{"a secret from an empty environment", `{"file": "secret.txt"}`, `{"env": "FIREBREAK_NOT_SET"}`, "FIREBREAK_NOT_SET"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,7 +85,46 @@ func TestConfigRefuses(t *testing.T) {
 			_, err := readText(t, text)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
+			} else if strings.Contains(err.Error(), "hush") {
+				t.Errorf("the error tells the password: %v", err)
 			}
 		})
 	}
+}
+
+// Databases are files beside the configuration, or addresses; a password is no
+// fault where it comes from a file.
+func TestConfigDatabases(t *testing.T) {
+	for _, c := range []struct{ value, ends string }{
+		{`"record.db"`, "/record.db"},
+		{`"sqlite:sub/record.db"`, "/sub/record.db"},
+		{`"/var/lib/record.db"`, "/var/lib/record.db"},
+		{`"postgres://db/x"`, "postgres://db/x"},
+		{`{"file": "secret.txt"}`, "/open sesame"},
+	} {
+		cfg, err := readText(t, strings.Replace(goodConfig, `"data": "data",`, `"data": "data", "database": `+c.value+`,`, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.Database.Value; !strings.HasSuffix(got, c.ends) || !isPostgres(got) && !filepath.IsAbs(got) {
+			t.Errorf("%s is %s", c.value, got)
+		}
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add(goodConfig)
+	f.Add(`{"listen": 7}`)
+	f.Add("{\n\"feeds\": [{\"name\": \"a\", \"tls\": {}}]}")
+	f.Add(`{"session": {"idle": "1h"}, "key": {"env": "HOME"}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg := &Config{folder: "/nowhere"}
+		if err := cfg.read([]byte(text), "c.json"); err != nil {
+			if !strings.HasPrefix(err.Error(), "config: c.json line ") {
+				t.Errorf("the error names no line: %v", err)
+			}
+			return
+		}
+		_ = cfg.Finish() // whatever it says, it says it
+	})
 }
