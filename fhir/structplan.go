@@ -21,6 +21,7 @@ type field struct {
 	name     string
 	label    string // `"name":`
 	plan     plan
+	nilable  bool // a pointer, slice, interface or string, which is nothing when empty
 	omitZero bool // omitempty: zero numbers and booleans are not said
 	required bool
 	group    int // 1 + index into groups; 0 for none
@@ -57,7 +58,7 @@ func (p *structPlan) build() {
 		omit := strings.Contains(opts, "omitempty")
 		p.fields = append(p.fields, field{
 			index: f.Index[0], name: name, label: `"` + name + `":`, plan: planOf(f.Type),
-			omitZero: omit, required: !omit,
+			nilable: isNilable(f.Type.Kind()), omitZero: omit, required: !omit,
 		})
 	}
 	alike := map[string]int{}
@@ -114,14 +115,16 @@ func (p *structPlan) encode(e *encoder, v reflect.Value, o *overlay) (saying, *f
 		if o != nil {
 			at = o.at(f.name)
 		}
-		mark := len(e.b)
-		if written {
-			e.b = append(e.b, ',')
-		}
-		e.b = append(e.b, f.label...)
-		s, err := f.plan.encode(e, v.Field(f.index), at)
-		if err != nil {
-			return nothing, err.under("." + f.name)
+		value, mark, s := v.Field(f.index), len(e.b), nothing
+		if at != nil || !f.nilable || !isNothing(value) {
+			if written {
+				e.b = append(e.b, ',')
+			}
+			e.b = append(e.b, f.label...)
+			var err *fault
+			if s, err = f.plan.encode(e, value, at); err != nil {
+				return nothing, err.under("." + f.name)
+			}
 		}
 		if s == zero && (f.omitZero || f.group > 0) && (at == nil || !at.set) {
 			s = nothing
@@ -173,6 +176,20 @@ func (p *structPlan) encode(e *encoder, v reflect.Value, o *overlay) (saying, *f
 	}
 	e.b = append(e.b, '}')
 	return said, nil
+}
+
+func isNilable(k reflect.Kind) bool {
+	return k == reflect.Pointer || k == reflect.Slice || k == reflect.Interface || k == reflect.String
+}
+
+// isNothing tells that of a nilable value without a plan: most fields of most
+// structs are empty.
+func isNothing(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		return v.IsNil()
+	}
+	return v.Len() == 0
 }
 
 // chooses tells whether a Set gives one of a choice's elements that no field has.
