@@ -31,7 +31,8 @@ type Config struct {
 	TLS *TLS `json:"tls,omitzero"`
 
 	// Metrics is the address of Prometheus metrics. Default "127.0.0.1:9464".
-	// "off" leaves it out. It must be loopback unless it is a private network.
+	// "off" leaves it out. It must be loopback or of a private network, for
+	// whoever reaches it may read it.
 	Metrics string `json:"metrics,omitzero"`
 
 	// Data is the folder for everything that is kept in files: the embedded
@@ -352,6 +353,9 @@ func (cfg *Config) check() error {
 	if cfg.Key.Value != "" && len(cfg.Key.Value) < 32 {
 		bad("key must have at least 32 bytes")
 	}
+	if cfg.Metrics != "off" && !private(cfg.Metrics) {
+		bad("metrics must be a loopback address or one of a private network: it has no sign-in")
+	}
 	if _, err := time.LoadLocation(cfg.Zone); err != nil {
 		bad("zone %q is not a time zone", cfg.Zone)
 	}
@@ -388,6 +392,15 @@ func loopback(address string) bool {
 	}
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// AuditFolder is where the audit log lies.
+func (cfg *Config) AuditFolder() string { return filepath.Join(cfg.Data, "audit") }
+
+// private tells whether an address is this machine's or of a private network.
+func private(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (loopback(address) || net.ParseIP(host).IsPrivate())
 }
 
 // secure tells whether browsers reach us by https, through us or a proxy.

@@ -84,6 +84,7 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("POST /replay", g.told(g.replay))
 	mux.HandleFunc("GET /held", g.told(g.held))
 	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
+	mux.HandleFunc("GET /anchors", g.told(g.anchors))
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 }
 
@@ -194,4 +195,17 @@ func (g *Gateway) message(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	_, err = w.Write(m.Body)
 	return err
+}
+
+// anchors answers with what the database knows of the audit log, an array of
+// audit.Anchor.
+func (g *Gateway) anchors(w http.ResponseWriter, r *http.Request) error {
+	if err := g.operated(r, "proof of the audit log"); err != nil {
+		return err
+	}
+	all, err := g.record.Anchors(r.Context())
+	if err != nil {
+		return err
+	}
+	return json.MarshalWrite(w, all)
 }

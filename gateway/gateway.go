@@ -119,7 +119,7 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 		return fmt.Errorf("gateway: data folder: %w", err)
 	}
 	var err error
-	if g.audit, err = audit.Open(filepath.Join(g.Config.Data, "audit"), g.now); err != nil {
+	if g.audit, err = audit.Open(g.Config.AuditFolder(), g.now); err != nil {
 		return fmt.Errorf("gateway: data folder: %w", err)
 	}
 	g.onClose(g.audit.Close)

@@ -21,6 +21,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
+	"firebreak/audit"
 	"firebreak/inbox"
 	"firebreak/record"
 )
@@ -158,6 +159,16 @@ func (o *Operator) Message(ctx context.Context, id inbox.ID, to io.Writer) error
 	defer body.Close()
 	_, err = io.Copy(to, body)
 	return err
+}
+
+// Anchors are the entries of the audit log that the database has pinned down.
+func (o *Operator) Anchors(ctx context.Context) (all []audit.Anchor, err error) {
+	body, err := o.ask(ctx, http.MethodGet, "/anchors", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return all, json.UnmarshalRead(body, &all)
 }
 
 func (o *Operator) ask(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {

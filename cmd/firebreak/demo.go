@@ -25,6 +25,9 @@ func runDemo(ctx context.Context, e *env, args []string) error {
 	if err := parse(e, f, args); err != nil {
 		return err
 	}
+	if f.NArg() > 0 {
+		return errUsage
+	}
 	// The demo's terminal is for what the newcomer needs: warnings, not requests.
 	o.Log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	d, err := demo.New(ctx, o)

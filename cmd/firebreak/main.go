@@ -39,7 +39,7 @@ var commands = []command{
 	{"send", "--to HOST:PORT [--connections N] [--tls] [--ca PEM] [--cert PEM --key PEM] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
 	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
 	{"replay", "--config FILE|--data DIR [--held] [ID...]", "apply stored messages again", runReplay},
-	{"audit", "verify DIR", "prove the audit log's chain, or name its first broken link", runAudit},
+	{"audit", "verify DIR|--config FILE", "prove the audit log's chain, or name its first broken link", runAudit},
 	{"version", "", "print the version", printVersion},
 }
 
@@ -52,8 +52,6 @@ func main() {
 
 // errUsage ends a command that was not understood: run says how it is used.
 var errUsage = flag.ErrHelp
-
-type flagSet = flag.FlagSet
 
 // errSaid ends a command whose complaint is on standard error already.
 var errSaid = errors.New("said")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -10,26 +11,22 @@ import (
 )
 
 // configured reads the file that --config names.
-func configured(e *env, name string, args []string, more func(set *flagSet)) (*gateway.Config, []string, error) {
+func configured(e *env, name string, args []string) (*gateway.Config, error) {
 	f := flags(name)
 	path := f.String("config", "", "")
-	if more != nil {
-		more(f)
-	}
 	if err := parse(e, f, args); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if *path == "" {
-		fmt.Fprintln(e.stderr, "--config is missing")
-		return nil, nil, errUsage
+	if *path == "" || f.NArg() > 0 {
+		fmt.Fprintln(e.stderr, "give --config FILE, and nothing else")
+		return nil, errUsage
 	}
-	cfg, err := gateway.ReadConfig(*path)
-	return cfg, f.Args(), err
+	return gateway.ReadConfig(*path)
 }
 
 // runServe is firebreak serve.
 func runServe(ctx context.Context, e *env, args []string) error {
-	cfg, _, err := configured(e, "serve", args, nil)
+	cfg, err := configured(e, "serve", args)
 	if err != nil {
 		return err
 	}
@@ -44,7 +41,7 @@ func runServe(ctx context.Context, e *env, args []string) error {
 
 // runCheck is firebreak check.
 func runCheck(ctx context.Context, e *env, args []string) error {
-	cfg, _, err := configured(e, "check", args, nil)
+	cfg, err := configured(e, "check", args)
 	if err != nil {
 		return err
 	}
@@ -54,15 +51,49 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 	return nil
 }
 
-// runAudit is firebreak audit verify.
-func runAudit(_ context.Context, e *env, args []string) error {
-	if len(args) != 2 || args[0] != "verify" {
+// runAudit is firebreak audit verify. A configuration adds what the database
+// knows of the log, without which a cut end that was made to look whole is not
+// seen.
+func runAudit(ctx context.Context, e *env, args []string) (err error) {
+	if len(args) == 0 || args[0] != "verify" {
 		return errUsage
 	}
-	n, err := audit.Verify(args[1])
+	f := flags("audit verify")
+	path := f.String("config", "", "")
+	if err := parse(e, f, args[1:]); err != nil {
+		return err
+	}
+	if (*path == "") == (f.NArg() == 0) || f.NArg() > 1 {
+		return errUsage
+	}
+	dir := f.Arg(0)
+	var anchors []audit.Anchor
+	if *path != "" {
+		cfg, err := gateway.ReadConfig(*path)
+		if err != nil {
+			return err
+		}
+		dir = cfg.AuditFolder()
+		if n, err := audit.Verify(dir); err != nil { // before anything opens it
+			return fmt.Errorf("%d entries are sound, then %w", n, err)
+		}
+		o, err := gateway.Operate(ctx, cfg, slog.New(slog.DiscardHandler), false)
+		if err != nil {
+			return err
+		}
+		anchors, err = o.Anchors(ctx)
+		if err = errors.Join(err, o.Close()); err != nil {
+			return err
+		}
+	}
+	n, err := audit.Verify(dir, anchors...)
 	if err != nil {
 		return fmt.Errorf("%d entries are sound, then %w", n, err)
 	}
-	fmt.Fprintf(e.stdout, "%d entries, the chain holds\n", n)
+	fmt.Fprintf(e.stdout, "%d entries, the chain holds", n)
+	if len(anchors) > 0 {
+		fmt.Fprintf(e.stdout, ", and so do %d anchors in the database", len(anchors))
+	}
+	fmt.Fprintln(e.stdout)
 	return nil
 }
