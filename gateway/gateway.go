@@ -77,6 +77,7 @@ type Gateway struct {
 // New opens and checks everything, and listens; nothing is taken or answered
 // before Run. On an error all that was opened is closed.
 func New(ctx context.Context, cfg *Config, o Options) (g *Gateway, err error) {
+	boundMemory()
 	g = &Gateway{Config: cfg, Router: mux.NewRouter().SkipClean(true), now: o.Now, log: o.Log}
 	if g.now == nil {
 		g.now = time.Now

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"runtime"
+	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -214,41 +214,57 @@ func readChart(ctx context.Context, tx *sqldb.Tx, all *[]row, chart string, know
 // maxMissing is from how many new contents on a chart is read in one piece.
 const maxMissing = 200
 
-// readRows reads versions with their contents, and makes sense of those of a
-// long chart on all processors.
+// readRows reads versions with their contents. Other processors make sense of
+// what was read of a long chart while this one reads on.
 func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args ...any) error {
-	before := len(*all)
-	var contents [][]byte
-	var reasons []*string
+	var batches []*unread
+	var b *unread
+	var others errgroup.Group
+	var last row
 	err := tx.Each(ctx, func(scan func(...any) error) error {
+		if b == nil || len(b.rows) == cap(b.rows) {
+			if b != nil {
+				others.Go(b.fill)
+			}
+			b = &unread{rows: make([]row, 0, 256)}
+			batches = append(batches, b)
+		}
 		var x row
 		var content []byte
-		var reason *string
-		err := x.scan(scan, &content, &reason)
-		if before < len(*all) {
-			x.share(&(*all)[len(*all)-1])
-		}
-		*all, contents, reasons = append(*all, x), append(contents, content), append(reasons, reason)
+		var reasons *string
+		err := x.scan(scan, &content, &reasons)
+		x.share(&last)
+		last = x
+		b.rows, b.contents, b.reasons = append(b.rows, x), append(b.contents, content), append(b.reasons, reasons)
 		return err
 	}, text, args...)
-	if err != nil || len(contents) == 0 {
+	if b != nil && err == nil {
+		err = b.fill()
+	}
+	if err := errors.Join(err, others.Wait()); err != nil {
 		return err
 	}
-	rows := (*all)[before:]
-	step := max(1000, len(rows)/runtime.GOMAXPROCS(0)+1)
-	var parts errgroup.Group
-	for from := 0; from < len(rows); from += step {
-		parts.Go(func() error {
-			for i := from; i < min(from+step, len(rows)); i++ {
-				if err := rows[i].fill(contents[i], reasons[i]); err != nil {
-					return err
-				}
-				contents[i] = nil
-			}
-			return nil
-		})
+	for _, b := range batches {
+		*all = append(*all, b.rows...)
 	}
-	return parts.Wait()
+	return nil
+}
+
+// unread are rows whose contents are not read yet.
+type unread struct {
+	rows     []row
+	contents [][]byte
+	reasons  []*string
+}
+
+func (b *unread) fill() error {
+	for i := range b.rows {
+		if err := b.rows[i].fill(b.contents[i], b.reasons[i]); err != nil {
+			return err
+		}
+	}
+	b.contents, b.reasons = nil, nil
+	return nil
 }
 
 // share takes the text that most rows of a chart have alike from the row before.

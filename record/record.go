@@ -32,7 +32,7 @@ type Config struct {
 	Log    *audit.Log       //
 	Rules  *label.Rules     // today's rules: a row judged by others is withheld until Relabel
 	Secret []byte           // version ids and cursors are keyed by it; empty: a random one, kept in the database
-	Cache  int64            // bytes of charts kept ready to show; 0: 64 MB
+	Cache  int64            // bytes of charts kept ready to show; 0: 80 MB
 	Node   string           // whose audit log it is, where nodes share a database; empty: the host's name
 	Logger *slog.Logger     // nil: discards
 }
@@ -140,7 +140,7 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 		c.Now = time.Now
 	}
 	if c.Cache == 0 {
-		c.Cache = 64 << 20
+		c.Cache = 80 << 20
 	}
 	if c.Node == "" {
 		c.Node, _ = os.Hostname()

@@ -46,7 +46,9 @@ func (c *Chart) ReadAt() time.Time { return c.now }
 
 // Of reads a view. now decides ages and what lies ahead.
 func Of(v *policy.View, now time.Time) *Chart {
-	c := &Chart{now: now, src: v, results: map[fhir.Ref][]*Result{}}
+	c := &Chart{now: now, src: v, results: make(map[fhir.Ref][]*Result, len(v.Of("Observation")))}
+	all := v.All()
+	apart(len(all), func(i int) { all[i].Resource() }) // what is shown is made when first asked for
 	c.readPerson()
 	c.readReports()
 	c.readTests()

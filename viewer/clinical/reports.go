@@ -62,9 +62,10 @@ func (c *Chart) readReports() {
 			continue
 		}
 		code := concept(x.Resource().Get("code"))
+		panel, name := "report|"+testKey(code), code.Name()
 		for i, id := range report.results {
 			if _, known := c.reported[id]; !known {
-				c.reported[id] = place{"report|" + testKey(code), code.Name(), report.Kind, i, ""}
+				c.reported[id] = place{panel, name, report.Kind, i, ""}
 			}
 		}
 	}

@@ -300,8 +300,12 @@ func componentCode(o observation, i int) Concept {
 func nameTest(t *Test, read map[*Result]reading) {
 	for _, r := range t.Results {
 		x := read[r]
-		t.Name = cmp.Or(t.Name, x.code.Name())
-		t.Code = cmp.Or(t.Code, shownCode(x.code))
+		if t.Name == "" {
+			t.Name = x.code.Name()
+		}
+		if t.Code == "" {
+			t.Code = shownCode(x.code)
+		}
 		t.Kind = cmp.Or(t.Kind, x.ownKind, x.kind)
 		if t.Name != "" && t.Kind != "" {
 			return

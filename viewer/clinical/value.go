@@ -142,9 +142,25 @@ type Range struct {
 func readRanges(n fhir.Node) []Range {
 	var all []Range
 	for item := range n.Items() {
-		low, high := quantity(item.Get("low")), quantity(item.Get("high"))
+		var low, high Value
+		var kind Concept
+		var text, who string
+		for name, v := range item.Members() {
+			switch name {
+			case "low":
+				low = quantity(v)
+			case "high":
+				high = quantity(v)
+			case "text":
+				text = v.Text()
+			case "type":
+				kind = concept(v)
+			case "appliesTo":
+				who = names(concepts(v))
+			}
+		}
 		r := Range{Low: low.Number, High: high.Number, HasLow: low.Numeric, HasHigh: high.Numeric}
-		switch text := item.Get("text").Text(); {
+		switch {
 		case text != "":
 			r.Text = text
 		case low.Numeric && high.Numeric:
@@ -159,13 +175,12 @@ func readRanges(n fhir.Node) []Range {
 		if !r.HasLow && !r.HasHigh {
 			r.parse()
 		}
-		kind := concept(item.Get("type"))
 		normal := kind.IsZero() || kind.First() == "normal"
 		if !normal {
 			r.Text = kind.Name() + " " + r.Text
 			r.HasLow, r.HasHigh = false, false
 		}
-		if who := names(concepts(item.Get("appliesTo"))); who != "" {
+		if who != "" {
 			r.Text += " (" + who + ")"
 		}
 		if normal && len(all) > 0 && !all[0].HasLow && !all[0].HasHigh {
