@@ -289,8 +289,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })
-	group.Go(func() error { g.relabel(ctx); return nil })
-	group.Go(func() error { return g.watch(ctx) })
+	group.Go(func() error { persist(ctx, g.relabel); return nil })
+	group.Go(func() error { return watch(ctx, g.record.Err) })
 	group.Go(func() error {
 		<-ctx.Done()
 		patience, cancel := context.WithTimeout(work, grace)
@@ -311,24 +311,29 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return errors.Join(err, g.close())
 }
 
-// relabel judges again what other rules judged, however often the database fails.
-func (g *Gateway) relabel(ctx context.Context) {
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		_, err := g.record.Relabel(ctx)
-		if err == nil || ctx.Err() != nil {
-			return
-		}
+// relabel judges again what other rules judged.
+func (g *Gateway) relabel(ctx context.Context) error {
+	_, err := g.record.Relabel(ctx)
+	if err != nil && ctx.Err() == nil {
 		g.log.Error("relabelling was broken off and goes on later; rows not yet judged are withheld", "error", err)
+	}
+	return err
+}
+
+// persist does what must be done in the end, however often it fails.
+func persist(ctx context.Context, do func(context.Context) error) {
+	for pause := time.Second; do(ctx) != nil; pause = min(2*pause, time.Minute) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
+			return
 		}
 	}
 }
 
 // watch ends the gateway when nothing can be written any more: what a disk
 // holds after a failed flush is unknown until it is opened again.
-func (g *Gateway) watch(ctx context.Context) error {
+func watch(ctx context.Context, broken func() error) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -336,7 +341,7 @@ func (g *Gateway) watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := g.record.Err(); err != nil {
+			if err := broken(); err != nil {
 				return fmt.Errorf("gateway: %w", err)
 			}
 		}
