@@ -138,7 +138,14 @@ func open(t testing.TB, dsn string) *house {
 		}
 		return errors.Join(err, os.RemoveAll(h.dir))
 	})
-	t.Cleanup(func() { must(h.stop()) })
+	// Cleanups are kept until the last of all parallel tests has ended: this one
+	// must not keep the house.
+	stop := h.stop
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 	return h
 }
 
