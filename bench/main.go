@@ -35,6 +35,7 @@ func main() {
 	flag.IntVar(&b.connections, "connections", 16, "connections of each load")
 	flag.StringVar(&b.dir, "dir", "", "folder for the stores, kept between runs; default a temporary one")
 	flag.StringVar(&b.stream, "stream", filepath.Join(cmp.Or(os.Getenv("FIREBREAK_SHARED"), "../shared"), "corpus", "hl7v2", "simhospital", "stream.hl7.gz"), "HL7 v2 messages to send")
+	flag.StringVar(&b.only, "only", "", "measure one part, ingest or reads")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of the server; they slow it a little")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -49,6 +50,7 @@ type bench struct {
 	connections  int
 	dir, stream  string
 	profiles     string
+	only         string
 	base         figures // of the small store
 	servers      []*server
 	rows         []row
@@ -82,8 +84,18 @@ func (b *bench) run(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		b.dir = dir
 	}
-	for _, step := range []func(context.Context) error{b.ingest, b.reads, b.growth} {
-		if err := step(ctx); err != nil {
+	parts := []func(context.Context) error{b.ingest, b.reads, b.growth}
+	switch b.only {
+	case "":
+	case "ingest":
+		parts = parts[:1]
+	case "reads":
+		parts = parts[1:2]
+	default:
+		return fmt.Errorf("there is no part %q to measure alone", b.only)
+	}
+	for _, part := range parts {
+		if err := part(ctx); err != nil {
 			return err
 		}
 	}

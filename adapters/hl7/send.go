@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"iter"
 	"slices"
 	"strings"
@@ -12,10 +11,10 @@ import (
 	"time"
 )
 
-// Bulk sends many messages over several connections. The messages of one
-// patient (first number in PID-3) go over the same connection, so they arrive
-// in order; a message that joins two patients (MRG) is sent when everything
-// before it has been answered, and nothing follows until it is.
+// Bulk sends many messages over several connections. A message goes over the
+// first connection that is free once everything before it about the same patient
+// (first number in PID-3) has been answered. One that joins two patients (MRG, or
+// a second PID) is about both: it waits for both, and both wait for it.
 type Bulk struct {
 	Client      func() *Client // makes one connection's client
 	Connections int            // default 1
@@ -97,32 +96,38 @@ func (b *Bulk) Send(ctx context.Context, parts iter.Seq2[FilePart, error]) (Resu
 		run.now = time.Now
 	}
 	start := run.now()
-	lanes := make([]chan letter, max(b.Connections, 1))
+	connections := max(b.Connections, 1)
+	run.room = make(chan struct{}, window*connections)
+	run.ready = make(chan *letter, cap(run.room))
 	var workers sync.WaitGroup
-	for i := range lanes {
-		lanes[i] = make(chan letter, 16)
-		workers.Go(func() { run.lane(lanes[i]) })
+	for range connections {
+		workers.Go(run.connection)
 	}
 	for part, err := range parts {
 		if ctx.Err() != nil {
 			break
 		}
-		run.post(lanes, part, err)
+		run.post(part, err)
 	}
-	for _, lane := range lanes {
-		close(lane)
-	}
+	run.open.Wait()
+	close(run.ready)
 	workers.Wait()
 	run.result.Elapsed = run.now().Sub(start)
 	slices.Sort(run.result.latencies)
 	return run.result, context.Cause(ctx)
 }
 
+// window is how many messages are read ahead for each connection.
+const window = 16
+
 // letter is one message on its way.
 type letter struct {
-	name string
-	line int
-	m    *Message
+	name     string
+	line     int
+	m        *Message
+	patients []string  // whom it is about
+	behind   []*letter // what waits for it
+	waits    int       // for so many
 }
 
 type bulkRun struct {
@@ -130,15 +135,18 @@ type bulkRun struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	now    func() time.Time
-	open   sync.WaitGroup // letters posted and without outcome
+	room   chan struct{}  // holds one for each letter that is posted and without outcome
+	open   sync.WaitGroup // the same letters
+	ready  chan *letter   // those that wait for none; never full
 
 	mu     sync.Mutex
+	last   map[string]*letter // of each patient, while without outcome
 	result Result
 }
 
-// post gives a message to its patient's lane.
-func (r *bulkRun) post(lanes []chan letter, part FilePart, err error) {
-	l := letter{name: part.Name, line: part.Line}
+// post sends a message on its way, when there is room.
+func (r *bulkRun) post(part FilePart, err error) {
+	l := &letter{name: part.Name, line: part.Line}
 	if err == nil {
 		if part.Kind != MessagePart {
 			return
@@ -149,53 +157,91 @@ func (r *bulkRun) post(lanes []chan letter, part FilePart, err error) {
 		r.mark(l, func(c *Result) { c.Read++; c.Unreadable++ }, "", err)
 		return
 	}
-	joins := len(lanes) > 1 && l.m.Segment("MRG").Exists()
-	if joins {
-		r.open.Wait()
-	}
-	r.mu.Lock()
-	r.result.Read++
-	r.mu.Unlock()
-	r.open.Add(1)
 	select {
-	case lanes[laneOf(l.m, len(lanes))] <- l:
-		if joins {
-			r.open.Wait()
-		}
+	case r.room <- struct{}{}:
 	case <-r.ctx.Done():
-		r.open.Done()
+		return
+	}
+	r.open.Add(1)
+	l.patients = patientsOf(l.m)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Read++
+	if r.last == nil {
+		r.last = map[string]*letter{}
+	}
+	for _, patient := range l.patients {
+		if before := r.last[patient]; before != nil {
+			before.behind = append(before.behind, l)
+			l.waits++
+		}
+		r.last[patient] = l
+	}
+	if l.waits == 0 {
+		r.ready <- l
 	}
 }
 
-// laneOf hashes the patient's first number; messages without one go by the
-// whole of PID-3, and those without PID all over the first connection.
-func laneOf(m *Message, lanes int) int {
-	pid := m.Segment("PID").Field(3)
-	key := strings.TrimSpace(pid.Component(1).String())
-	if key == "" {
-		key = pid.Raw()
+// done lets go what waited for a letter.
+func (r *bulkRun) done(l *letter) {
+	r.mu.Lock()
+	for _, patient := range l.patients {
+		if r.last[patient] == l {
+			delete(r.last, patient)
+		}
 	}
-	if key == "" || lanes == 1 {
-		return 0
+	for _, next := range l.behind {
+		if next.waits--; next.waits == 0 {
+			r.ready <- next
+		}
 	}
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return int(h.Sum32() % uint32(lanes))
+	r.mu.Unlock()
+	<-r.room
+	r.open.Done()
 }
 
-// lane sends what comes on one connection.
-func (r *bulkRun) lane(letters <-chan letter) {
+// patientsOf gives the patients a message is about, each once: the first number
+// in the PID-3 of each PID and the MRG-1, or else MRG-4, of each MRG. One without
+// a number goes by the whole field; what names nobody is kept in order too.
+func patientsOf(m *Message) (all []string) {
+	add := func(f Field) {
+		key := strings.TrimSpace(f.Component(1).String())
+		if key == "" {
+			key = f.Raw()
+		}
+		if !slices.Contains(all, key) {
+			all = append(all, key)
+		}
+	}
+	for pid := range m.All("PID") {
+		add(pid.Field(3))
+	}
+	for mrg := range m.All("MRG") {
+		f := mrg.Field(1)
+		if !f.Present() {
+			f = mrg.Field(4)
+		}
+		add(f)
+	}
+	if len(all) == 0 {
+		all = append(all, "")
+	}
+	return all
+}
+
+// connection sends what may be sent, one after another.
+func (r *bulkRun) connection() {
 	client := r.Client()
 	defer client.Close()
-	for l := range letters {
+	for l := range r.ready {
 		if r.ctx.Err() == nil {
 			r.deliver(client, l)
 		}
-		r.open.Done()
+		r.done(l)
 	}
 }
 
-func (r *bulkRun) deliver(client *Client, l letter) {
+func (r *bulkRun) deliver(client *Client, l *letter) {
 	wire := l.m.Wire()
 	attempts, pause := or(r.Attempts, 3), orTime(r.Pause, 200*time.Millisecond)
 	for attempt := 1; ; attempt++ {
@@ -222,7 +268,7 @@ func (r *bulkRun) deliver(client *Client, l letter) {
 	}
 }
 
-func (r *bulkRun) answered(l letter, a Answer, took time.Duration) {
+func (r *bulkRun) answered(l *letter, a Answer, took time.Duration) {
 	var err error
 	if a.Code != "" && !a.Code.Positive() {
 		err = told(a.Message)
@@ -244,7 +290,7 @@ func (r *bulkRun) answered(l letter, a Answer, took time.Duration) {
 }
 
 // mark records an outcome.
-func (r *bulkRun) mark(l letter, count func(*Result), code AckCode, err error) {
+func (r *bulkRun) mark(l *letter, count func(*Result), code AckCode, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	count(&r.result)
