@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"firebreak/audit"
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/record"
 )
@@ -32,6 +33,7 @@ const (
 
 	operatorHeader = "Firebreak-Operator" // who it is, as the command says
 	feedsHeader    = "Firebreak-Feeds"    // Config.feedsDigest of the command's file
+	policyHeader   = "Firebreak-Policy"   // Config.Policy of the command's file
 )
 
 // atSocket calls f with a path to the folder's socket that the system can take.
@@ -85,6 +87,8 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("GET /held", g.told(g.held))
 	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
 	mux.HandleFunc("GET /anchors", g.told(g.anchors))
+	mux.HandleFunc("POST /policy/load", g.told(g.loadPolicy))
+	mux.HandleFunc("POST /policy/try", g.told(g.tryPolicy))
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 }
 
@@ -98,8 +102,10 @@ func (g *Gateway) told(f func(http.ResponseWriter, *http.Request) error) http.Ha
 			return
 		case errors.Is(err, record.ErrUnknown):
 			http.Error(w, "there is no message of that number", http.StatusNotFound)
-		case errors.Is(err, errOtherFeeds):
-			http.Error(w, errOtherFeeds.Error(), http.StatusConflict)
+		case isNotFound(err):
+			http.Error(w, "there is no patient of that id or number, or more than one", http.StatusNotFound)
+		case errors.As(err, new(refusal)):
+			http.Error(w, err.Error(), http.StatusConflict)
 		case r.Context().Err() != nil:
 			http.Error(w, "the gateway stops; what is marked for replay is applied when it starts again", http.StatusServiceUnavailable)
 		default:
@@ -113,7 +119,17 @@ func (g *Gateway) operated(r *http.Request, detail string) error {
 	return g.audit.Append(r.Context(), audit.Event{Action: audit.Operate, Subject: "operator " + r.Header.Get(operatorHeader), Detail: detail, Address: "local"})
 }
 
-var errOtherFeeds = errors.New("the running gateway was started with other feeds than this configuration has: restart it first")
+// refusal is why what an operator asks for cannot be done.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+const errOtherFeeds = refusal("the running gateway was started with other feeds than this configuration has: restart it first")
+
+func isNotFound(err error) bool {
+	known, ok := errors.AsType[*fhir.Error](err)
+	return ok && known.Status == http.StatusNotFound
+}
 
 // replay answers {"ids": [...]}, or none for all that are held, with a Replayed.
 func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {

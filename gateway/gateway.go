@@ -26,7 +26,6 @@ import (
 	"firebreak/label"
 	"firebreak/mapping"
 	"firebreak/pipeline"
-	"firebreak/policy"
 	"firebreak/record"
 	"firebreak/registry"
 	"firebreak/viewer"
@@ -64,6 +63,8 @@ type Gateway struct {
 	key      []byte
 	first    time.Time
 	guard    *web.Guard
+	reader   *record.Reader
+	loading  sync.Mutex // one policy after another
 	metrics  *metrics
 
 	control         *net.UnixListener
@@ -176,21 +177,6 @@ func (g *Gateway) openAccounts(ctx context.Context, o Options) error {
 	return err
 }
 
-// policy reads the policy file, or the shipped one.
-func (g *Gateway) policy(o Options) (*policy.Policy, error) {
-	b := o.Policy
-	if b == nil && g.Config.Policy != "" {
-		var err error
-		if b, err = os.ReadFile(g.Config.Policy); err != nil {
-			return nil, fmt.Errorf("gateway: policy: %w", err)
-		}
-	}
-	if b == nil {
-		b = policy.Default()
-	}
-	return policy.Load(b)
-}
-
 func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	if o.ClientSecret != "" {
 		g.Config.SignIn.ClientSecret.Value = o.ClientSecret
@@ -233,11 +219,11 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	reader := g.record.Reader(rules)
+	g.reader = g.record.Reader(rules)
 	g.Router.HandleFunc("/livez", g.alive)
 	g.Router.HandleFunc("/readyz", g.ready)
 	err = fhirapi.Register(g.Router, "/fhir", fhirapi.Config{
-		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: reader, Audit: g.audit, Smart: tokens.SMARTConfiguration,
+		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: g.reader, Audit: g.audit, Smart: tokens.SMARTConfiguration,
 		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now}, Now: g.now, Log: g.log,
 	})
 	if err != nil {
@@ -252,7 +238,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 		names[f.Name] = f.Display
 	}
 	pages, err := viewer.New(viewer.Config{
-		Guard: g.guard, Reader: reader, Accounts: accounts, Registry: g.registry, Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
+		Guard: g.guard, Reader: g.reader, Accounts: accounts, Registry: g.registry, Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
 		Zone: zone, Feeds: names, Emergency: g.Config.Emergency, HelpLine: g.Config.HelpLine, Now: g.now,
 	})
 	if err != nil {

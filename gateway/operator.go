@@ -43,18 +43,25 @@ type StillHeld struct {
 type Operator struct {
 	client *http.Client
 	feeds  string
+	policy string
 	close  func() error
 }
 
 // Operate finds the gateway of cfg.Data, or opens its stores for the time
 // being. Messages are applied then only if apply says so.
 func Operate(ctx context.Context, cfg *Config, log *slog.Logger, apply bool) (*Operator, error) {
-	o, err := Attach(ctx, cfg.Data)
+	o, err := AttachTo(ctx, cfg)
 	if errors.Is(err, ErrNotRunning) {
 		return standIn(ctx, cfg, log, apply)
 	}
+	return o, err
+}
+
+// AttachTo finds the gateway that runs with this configuration.
+func AttachTo(ctx context.Context, cfg *Config) (*Operator, error) {
+	o, err := Attach(ctx, cfg.Data)
 	if o != nil {
-		o.feeds = cfg.feedsDigest()
+		o.feeds, o.policy = cfg.feedsDigest(), absolute(cfg.Policy)
 	}
 	return o, err
 }
@@ -179,6 +186,9 @@ func (o *Operator) ask(ctx context.Context, method, path string, body []byte) (i
 	r.Header.Set(operatorHeader, operatorName())
 	if o.feeds != "" {
 		r.Header.Set(feedsHeader, o.feeds)
+	}
+	if o.policy != "" {
+		r.Header.Set(policyHeader, o.policy)
 	}
 	answer, err := o.client.Do(r)
 	if err != nil {

@@ -18,10 +18,34 @@ type Verdict struct {
 	Reasons []label.Reason
 }
 
+// Position is where somebody stands that a rule is tried for. It is no caller:
+// nothing is shown to it.
+type Position struct {
+	Audience access.Audience `json:"audience"`
+	Role     access.Role     `json:"role,omitzero"`     // of a provider
+	Worksite string          `json:"worksite,omitzero"` // id of the registry
+	Person   string          `json:"person,omitzero"`   // id of the registry
+	App      bool            `json:"app,omitzero"`      // by an app with a token, not a page
+	Source   string          `json:"source,omitzero"`   // that a client sends for
+}
+
+// Position is where c stands, whoever c acts for left out.
+func PositionOf(c access.Caller) Position {
+	at := positionOf(c)
+	return Position{Audience: at.audience, Role: at.role, Worksite: at.site, Person: c.Person(), App: at.app, Source: at.source}
+}
+
+// Knows tells whether the policy says anything about the position: audience
+// and role. What it does not know sees nothing.
+func (p *Policy) Knows(at Position) bool {
+	_, ok := p.file.Audiences[string(at.Audience)]
+	return ok && (at.Audience != access.Provider || at.Role.Clinical())
+}
+
 // Explain goes through a whole chart and says of each resource, in the order
-// of the chart, what View does with it.
-func (p *Policy) Explain(c access.Caller, ch chart.Chart) []Verdict {
-	v := p.View(c, ch)
+// of the chart, what a View for that position does with it.
+func (p *Policy) Explain(at Position, ch chart.Chart) []Verdict {
+	v := p.view(p.look(position{audience: at.Audience, role: at.Role, site: at.Worksite, app: at.App, source: at.Source}), ch)
 	out := make([]Verdict, 0, len(ch.Histories))
 	for i, h := range ch.Histories {
 		d := Verdict{Ref: h[0].Resource().Ref(), Labels: h[0].Labels(), Reasons: h[0].Reasons()}

@@ -42,8 +42,10 @@ const (
 // View is ch as c may see it. The zero Caller sees nothing; nor does anyone see
 // what is unlabelled, judged by other rules than today's, or not settled by
 // label.Propagate.
-func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
-	v := &View{sight: p.sight(c), patient: ch.Patient}
+func (p *Policy) View(c access.Caller, ch chart.Chart) *View { return p.view(p.sight(c), ch) }
+
+func (p *Policy) view(s sight, ch chart.Chart) *View {
+	v := &View{sight: s, patient: ch.Patient}
 	if v.sight.nobody {
 		return v
 	}

@@ -23,11 +23,23 @@ import (
 // fhir.NotFound.
 type Reader struct {
 	r *Record
-	p *policy.Policy
+	p atomic.Pointer[policy.Policy]
 }
 
 // Reader shows charts as p allows.
-func (r *Record) Reader(p *policy.Policy) *Reader { return &Reader{r, p} }
+func (r *Record) Reader(p *policy.Policy) *Reader {
+	x := &Reader{r: r}
+	x.p.Store(p)
+	return x
+}
+
+// Use lets p decide from now on and gives the policy it takes the place of. A
+// view belongs to the policy that made it: what is asked for after Use is
+// answered by p, from the first request on.
+func (r *Reader) Use(p *policy.Policy) (before *policy.Policy) { return r.p.Swap(p) }
+
+// Policy is the one that decides now.
+func (r *Reader) Policy() *policy.Policy { return r.p.Load() }
 
 // view is one chart as one audience sees it, kept in the cache.
 type view struct {
@@ -61,7 +73,8 @@ func stampText(all []stamp) string {
 //
 // A view that is kept is shown only when no chart it was made from has changed.
 func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep bool) (*view, error) {
-	key := r.p.Key(c) + " " + chart
+	p := r.p.Load()
+	key := p.Key(c) + " " + chart
 	for {
 		var old []row
 		if v := r.r.cache.get(key); v != nil {
@@ -75,12 +88,12 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 			}
 		}
 		if !keep {
-			return r.make(ctx, c, chart, old)
+			return r.make(ctx, p, c, chart, old)
 		}
 		mine, done := r.r.cache.claim(key)
 		if mine {
 			defer r.r.cache.release(key)
-			v, err := r.make(ctx, c, chart, old)
+			v, err := r.make(ctx, p, c, chart, old)
 			if v != nil {
 				r.r.cache.put(key, v)
 			}
@@ -94,13 +107,13 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 	}
 }
 
-func (r *Reader) make(ctx context.Context, c access.Caller, chart string, old []row) (*view, error) {
+func (r *Reader) make(ctx context.Context, p *policy.Policy, c access.Caller, chart string, old []row) (*view, error) {
 	since := r.r.changes.done.Load()
 	l, ok, err := r.r.load(ctx, chart, old)
 	if !ok || err != nil {
 		return nil, err
 	}
-	v := &view{View: r.p.View(c, l.chart), stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
+	v := &view{View: p.View(c, l.chart), stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
 	v.since.Store(since)
 	return v, nil
 }

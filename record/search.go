@@ -84,7 +84,7 @@ type seeking struct {
 // bound is what a cursor belongs to.
 func (s *seeking) bound() string {
 	id := s.caller.Identity()
-	return s.q.Type + "\n" + s.q.Key() + "\n" + s.p.Key(s.caller) + "\n" + id.Issuer() + "\n" + id.Subject()
+	return s.q.Type + "\n" + s.q.Key() + "\n" + s.p.Load().Key(s.caller) + "\n" + id.Issuer() + "\n" + id.Subject()
 }
 
 // found is one match and the view it stands in.

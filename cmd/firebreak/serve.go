@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"firebreak/audit"
 	"firebreak/gateway"
@@ -35,8 +38,28 @@ func runServe(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go reload(ctx, g, hangUp, log)
 	log.InfoContext(ctx, "serving", "base", cfg.Base, "listen", g.Address, "feeds", g.Feeds, "metrics", g.MetricsAddress, "version", version)
 	return g.Run(ctx)
+}
+
+// reload has the gateway read its policy file anew at each signal.
+func reload(ctx context.Context, g *gateway.Gateway, signals <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			if _, err := g.LoadPolicy(ctx, "signal HUP"); err != nil {
+				log.ErrorContext(ctx, "the policy stays as it was", "error", err)
+			}
+		}
+	}
 }
 
 // runCheck is firebreak check.
