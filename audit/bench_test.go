@@ -40,6 +40,10 @@ func BenchmarkAppend(b *testing.B) {
 		})
 		must(b, err)
 		defer db.Close()
+		type entry struct {
+			event []byte
+			done  chan error
+		}
 		queue := make(chan entry, backlog)
 		go func() {
 			for first := range queue {

@@ -4,6 +4,7 @@
 // The log is a folder of segments, files "audit-<number of the first entry>.jsonl",
 // one JSON object a line. Each line ends with its hash, SHA-256 over the hash of
 // the line before and its own text; a file "head" repeats the last number and hash.
+// While a segment is open, zeros follow its last line.
 //
 // What the chain proves: that no entry was changed, removed, inserted or moved
 // since, as long as one later hash is known from elsewhere. [Verify] compares

@@ -179,8 +179,9 @@ func TestAnchorElsewhereShowsAForgedChain(t *testing.T) {
 	}
 }
 
-// Whatever prefix of the last write a crash leaves, the log opens again, keeps
-// all that was acknowledged, and goes on.
+// Whatever a crash leaves of the last write, the log opens again, keeps all that
+// was acknowledged, and goes on. It leaves a part of it, or all but some blocks
+// that stay the zeros which were there before.
 func TestTornEndIsSetAsideAndSaid(t *testing.T) {
 	dir := written(t, 20)
 	names, err := segments(dir)
@@ -190,15 +191,46 @@ func TestTornEndIsSetAsideAndSaid(t *testing.T) {
 	must(t, err)
 	at, err := readHead(dir)
 	must(t, err)
-	more, _ := appendLine(nil, at, Event{Action: Read, Time: clock()}.encode())
+	var more []byte
+	var ends []int
+	for range 5 {
+		more, at = appendLine(more, at, Event{Action: Read, Time: clock(), Detail: strings.Repeat("x", 150)}.encode())
+		ends = append(ends, len(more))
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		copied := t.TempDir()
 		must(t, os.CopyFS(filepath.Join(copied, "log"), os.DirFS(dir)))
 		log := filepath.Join(copied, "log")
-		cut := rapid.IntRange(0, len(more)).Draw(rt, "bytes of the torn write")
-		zeros := make([]byte, rapid.SampledFrom([]int{0, 0, 512}).Draw(rt, "zeros"))
-		torn := append(bytes.Clone(more[:cut]), zeros...)
-		must(t, os.WriteFile(filepath.Join(log, last), append(bytes.Clone(before), torn...), 0o600))
+		left := bytes.Clone(more)
+		good := len(more) // bytes up to the first that is missing
+		if rapid.Bool().Draw(rt, "cut") {
+			good = rapid.IntRange(0, len(more)).Draw(rt, "bytes of the torn write")
+			left = left[:good]
+		} else {
+			const block = 100
+			for at := 0; at < len(more); at += block {
+				if rapid.Bool().Draw(rt, "block lost") {
+					clear(left[at:min(at+block, len(left))])
+					good = min(good, at)
+				}
+			}
+		}
+		left = append(left, make([]byte, rapid.SampledFrom([]int{0, 512}).Draw(rt, "zeros behind"))...)
+		must(t, os.WriteFile(filepath.Join(log, last), append(bytes.Clone(before), left...), 0o600))
+		want := int64(21) // and every whole line, kept though nobody was told
+		rest := 0
+		for _, end := range ends {
+			if end <= good {
+				want++
+				rest = end
+			}
+		}
+		if n, err := Verify(log); n != want-1 || err != nil {
+			rt.Errorf("before it is opened: %d entries, want %d; %v", n, want-1, err)
+		}
+		if len(bytes.Trim(left[rest:], "\x00")) > 0 {
+			want++ // the entry that says so
+		}
 		l, err := Open(log, clock)
 		if err != nil {
 			rt.Fatal(err)
@@ -209,20 +241,39 @@ func TestTornEndIsSetAsideAndSaid(t *testing.T) {
 		if err := l.Close(); err != nil {
 			rt.Fatal(err)
 		}
-		n, err := Verify(log)
-		want := int64(21)
-		switch {
-		case cut == len(more) && len(zeros) == 0: // whole: kept though nobody was told
-			want = 22
-		case cut == len(more):
-			want = 23
-		case len(torn) > 0:
-			want = 22 // and the entry that says so
-		}
-		if n != want || err != nil {
+		if n, err := Verify(log); n != want || err != nil {
 			rt.Errorf("%d entries, want %d; %v", n, want, err)
 		}
+		if b, err := os.ReadFile(filepath.Join(log, last)); err != nil || bytes.IndexByte(b, 0) >= 0 {
+			rt.Errorf("a closed segment holds zeros; %v", err)
+		}
 	})
+}
+
+// What is on the disk while a log is open is what a crash leaves at that moment.
+func TestLogEndsAtAnyMoment(t *testing.T) {
+	dir, copied := t.TempDir(), t.TempDir()
+	l, err := open(dir, clock, 4000)
+	must(t, err)
+	defer l.Close()
+	for i := range 40 {
+		must(t, l.Append(ctx, Event{Action: Read, Request: fmt.Sprint(i)}))
+		if n, err := Verify(dir); n != int64(i+1) || err != nil {
+			t.Fatalf("while it is written: %d entries of %d, %v", n, i+1, err)
+		}
+		image := filepath.Join(copied, fmt.Sprint(i))
+		must(t, os.CopyFS(image, os.DirFS(dir)))
+		again, err := open(image, clock, 4000)
+		must(t, err)
+		must(t, again.Append(ctx, Event{Action: Read}))
+		if at := again.Head(); at.N != int64(i+2) {
+			t.Fatalf("entry %d followed %d", at.N, i+1)
+		}
+		must(t, again.Close())
+		if n, err := Verify(image, l.Head()); n != int64(i+2) || err != nil {
+			t.Fatalf("after a crash: %d entries of %d, %v", n, i+2, err)
+		}
+	}
 }
 
 func TestOpenRefusesWhatNoCrashLeaves(t *testing.T) {

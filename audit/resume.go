@@ -56,15 +56,14 @@ func (l *Log) resume() (notes []string, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("audit: %w", err)
 		}
-		size := info.Size() - int64(len(tail))
-		if len(tail) > 0 {
-			note, err := l.setAside(name, size, tail)
+		l.size, l.room = info.Size()-int64(len(tail)), info.Size()
+		if rest := content(tail); len(rest) > 0 {
+			note, err := l.setAside(name, rest)
 			if err != nil {
 				return nil, err
 			}
 			notes = append(notes, note)
 		}
-		l.size = size
 		known = known || head.N <= at.N // in an earlier segment: Verify's to check
 	} else {
 		if err := l.rotate(1); err != nil {
@@ -94,7 +93,7 @@ func (l *Log) begin(names []string) (Anchor, error) {
 	if err != nil {
 		return Anchor{}, fmt.Errorf("audit: %w", err)
 	}
-	b = bytes.TrimSuffix(b, []byte("\n"))
+	b = bytes.TrimSuffix(content(b), []byte("\n"))
 	line := b[bytes.LastIndexByte(b, '\n')+1:]
 	if len(line) < tailSize {
 		return Anchor{}, &BrokenError{File: name, N: first - 1, Reason: "cut short"}
@@ -102,35 +101,34 @@ func (l *Log) begin(names []string) (Anchor, error) {
 	return Anchor{first - 1, string(line[len(line)-tailSize+len(hashHead) : len(line)-len(hashTail)])}, nil
 }
 
-// setAside moves a torn end out of the log. A crash tears at most the end of
-// what one flush wrote: it leaves one partial line, or zeros where data had not
-// arrived. Whole lines that do not fit are somebody's work.
-func (l *Log) setAside(name string, size int64, tail []byte) (string, error) {
-	torn := bytes.IndexByte(tail, '\n') < 0 || len(bytes.Trim(tail, "\x00")) == 0
-	if !torn {
-		return "", &BrokenError{name, l.lines(name, size) + 1, l.at.N + 1, "does not follow from the line before"}
+// setAside moves a torn end out of the log. Whole lines that do not fit are
+// somebody's work.
+func (l *Log) setAside(name string, rest []byte) (string, error) {
+	if !torn(rest) {
+		return "", &BrokenError{name, l.lines(name) + 1, l.at.N + 1, "does not follow from the line before"}
 	}
 	aside := fmt.Sprintf("torn-%012d", l.at.N+1)
 	f, err := os.OpenFile(filepath.Join(l.dir, aside), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("audit: %w", err)
 	}
-	_, err = f.Write(tail)
+	_, err = f.Write(rest)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = errors.Join(l.file.Truncate(size), l.file.Sync())
+		err = errors.Join(l.file.Truncate(l.size), l.file.Sync())
+		l.room = l.size
 	}
 	if err != nil {
 		return "", fmt.Errorf("audit: %w", err)
 	}
-	return fmt.Sprintf("a torn line of %d bytes was set aside in %s", len(tail), aside), nil
+	return fmt.Sprintf("a torn line of %d bytes was set aside in %s", len(rest), aside), nil
 }
 
-// lines counts the lines in the first size bytes of a segment.
-func (l *Log) lines(name string, size int64) int {
+// lines counts the good lines of the segment.
+func (l *Log) lines(name string) int {
 	b, err := os.ReadFile(filepath.Join(l.dir, name))
-	if err != nil || int64(len(b)) < size {
+	if err != nil || int64(len(b)) < l.size {
 		return 0
 	}
-	return bytes.Count(b[:size], []byte("\n"))
+	return bytes.Count(b[:l.size], []byte("\n"))
 }

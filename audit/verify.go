@@ -67,7 +67,7 @@ func Verify(dir string, anchors ...Anchor) (n int64, err error) {
 		if err != nil {
 			return at.N, err
 		}
-		if len(tail) > 0 && (i < len(names)-1 || bytes.IndexByte(tail, '\n') >= 0) {
+		if rest := content(tail); len(rest) > 0 && (i < len(names)-1 || !torn(rest)) {
 			return at.N, &BrokenError{name, line + 1, at.N + 1, "does not follow from the line before"}
 		}
 	}
@@ -76,6 +76,17 @@ func Verify(dir string, anchors ...Anchor) (n int64, err error) {
 		return at.N, &BrokenError{N: at.N + 1, Reason: fmt.Sprintf("the log ends here, but entry %d was written", last.N)}
 	}
 	return at.N, nil
+}
+
+// content is b without the zeros at its end, which are room for what comes.
+func content(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
+
+// torn tells whether a crash may leave rest behind the last good line. It does
+// away with parts of what one flush wrote: there is then no end of a line, or
+// zeros where data had not arrived. No line that was ever written holds a zero.
+func torn(rest []byte) bool {
+	line, _, whole := bytes.Cut(rest, []byte("\n"))
+	return !whole || bytes.IndexByte(line, 0) >= 0
 }
 
 func segmentName(first int64) string { return fmt.Sprintf("audit-%012d.jsonl", first) }
