@@ -234,6 +234,33 @@ func TestPropagate(t *testing.T) {
 	}
 }
 
+// TestByNumber: what names an order by its number is as sensitive as what is
+// named; a number of another kind or authority is none.
+func TestByNumber(t *testing.T) {
+	r := rules(t)
+	number := func(system, value string) obj { return obj{"system": system, "value": value} }
+	order := obj{"resourceType": "ServiceRequest", "id": "o", "code": local("HIV viral load"), "identifier": arr{number("urn:a", "P0"), number("urn:a", "P1")}}
+	for _, row := range []struct {
+		ref  obj
+		want bool
+	}{
+		{obj{"identifier": number("urn:a", "P1")}, true},
+		{obj{"type": "ServiceRequest", "identifier": number("urn:a", "P1")}, true},
+		{obj{"type": "Task", "identifier": number("urn:a", "P1")}, false},
+		{obj{"identifier": number("urn:b", "P1")}, false},
+		{obj{"identifier": number("urn:a", "P2")}, false},
+	} {
+		all := r.Label([]fhir.Resource{resource(t, order)})
+		all = append(all, r.Label([]fhir.Resource{resource(t, obj{"resourceType": "Appointment", "id": "a", "description": "Visit", "basedOn": arr{row.ref}})})...)
+		once := Propagate(all)
+		for i, got := range [][]Labeled{once, Propagate(once)} {
+			if got[1].Has(HIV) != row.want || (len(got[1].Links()) > 0) != row.want {
+				t.Errorf("%v, time %d: %v, links %v", row.ref, i+1, got[1].Labels(), got[1].Links())
+			}
+		}
+	}
+}
+
 // TestLinks: Links finds what fhir.Resource.References does.
 func TestLinks(t *testing.T) {
 	for _, s := range []string{

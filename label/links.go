@@ -7,14 +7,15 @@ import (
 	"firebreak/fhir"
 )
 
-// Link is a literal reference from a resource to another of this server.
+// Link is a reference from a resource to another of this server: a literal one,
+// or one by an identifier that the other carries.
 type Link struct {
 	Element string // the top element it stands in: "result", "subject"
 	To      fhir.Ref
 }
 
-// Links are the references that l's resource makes, in document order; nil
-// until l is settled. The caller must not change them.
+// Links are the references that l's resource makes, in document order, those by
+// identifier last; nil until l is settled. The caller must not change them.
 func (l Labeled) Links() []Link {
 	if l.links == nil {
 		return nil
@@ -22,7 +23,11 @@ func (l Labeled) Links() []Link {
 	return l.links.all
 }
 
-type links struct{ all []Link }
+type links struct {
+	all     []Link
+	literal int      // how many of all are
+	named   []naming // by identifier
+}
 
 var noLinks = &links{}
 
@@ -34,10 +39,14 @@ var addresses = [][]byte{[]byte(`"reference"`), []byte(`"url"`), []byte(`"valueU
 func linksOf(r fhir.Resource) *links {
 	var room [8]Link
 	out := room[:0]
+	var named []naming
 	for name, v := range r.Root().Members() {
 		b := v.Raw()
 		if k := v.Kind(); k != '{' && k != '[' {
 			continue
+		}
+		if carrying[name] && bytes.Contains(b, []byte(`"identifier"`)) {
+			named = append(named, namings(name, v)...)
 		}
 		if bytes.Contains(b, []byte(`\u`)) { // a name may be written in escapes
 			v.Each(func(member string, x fhir.Node) bool {
@@ -76,8 +85,8 @@ func linksOf(r fhir.Resource) *links {
 			}
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && named == nil {
 		return noLinks
 	}
-	return &links{slices.Clone(out)}
+	return &links{slices.Clone(out), len(out), named}
 }

@@ -134,6 +134,7 @@ func link(all []Labeled) {
 		})
 	}
 	parts.Wait()
+	resolve(all)
 }
 
 func spread(all []Labeled) {

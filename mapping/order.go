@@ -114,24 +114,30 @@ func firstKey(kind1 string, ei1 data, kind2 string, ei2 data) []string {
 }
 
 // requestKey is what the order itself is called by: the placer's number, which
-// an order has before anyone fills it. Without any number an order is its
-// message's own.
+// an order has before anyone fills it, and the service, for some placers number
+// the specimen or the visit and not the order: orders that share a number must
+// not share what is withheld. Without any number an order is its message's own.
+//
+// A message may end an order by its number alone (ORC without OBR). That is a
+// resource with the same identifier: it cannot be told which one is meant.
 func (b *build) requestKey(o *order) []string {
-	if k := firstKey("placer", o.placer(), "filler", o.filler()); k != nil {
-		return k
-	}
-	return b.ownKey(o)
+	return b.numberedKey(o, firstKey("placer", o.placer(), "filler", o.filler()))
 }
 
 // reportKey is what a report is called by, the same from preliminary to
-// corrected: the filler's number, else the placer's, and the service, for some
-// laboratories number the specimen or the visit and not the test.
+// corrected: the filler's number, else the placer's, and the service.
 func (b *build) reportKey(o *order) []string {
-	k := firstKey("filler", o.filler(), "placer", o.placer())
-	if k == nil {
+	return b.numberedKey(o, firstKey("filler", o.filler(), "placer", o.placer()))
+}
+
+func (b *build) numberedKey(o *order, number []string) []string {
+	if number == nil {
 		return b.ownKey(o)
 	}
-	return append(k, conceptKey(first(o.obr.Field(4)))...)
+	if service := first(o.obr.Field(4)); textOf(service) != "" {
+		number = append(number, conceptKey(service)...)
+	}
+	return number
 }
 
 // ownKey calls an order without a number by its message: nothing may lie over

@@ -10,9 +10,8 @@ import (
 // Each order group is a ServiceRequest, or a MedicationRequest where it orders a
 // drug (RXO). OBX of an order are what was asked with it, and support it.
 //
-// ORM^O01 to cancel or hold, and ORR^O02, send an ORC without its OBR. Where that
-// says no more than that the order stands, it must not lie over the version that
-// tells what was ordered, and counts only until one comes.
+// ORM^O01 to cancel or hold, and ORR^O02, may send an ORC without its OBR. Where
+// that says no more than that the order stands, it adds nothing to the order.
 //
 // Source: v2-to-FHIR, ORM_O01, OML_O21.
 func (b *build) orm() error {
@@ -32,13 +31,16 @@ func (b *build) orm() error {
 			}
 			continue
 		}
+		if !o.obr.Exists() && !ends(o) {
+			continue
+		}
 		o.requestID = l.id("ServiceRequest", l.requestKey(o)...)
 		l.takeSpecimens(o)
 		asked, err := l.asked(o, refer("ServiceRequest", o.requestID))
 		if err != nil {
 			return err
 		}
-		l.request(o, o.obr.Exists() || ends(o), asked)
+		l.request(o, true, asked)
 	}
 	l.finish()
 	return nil

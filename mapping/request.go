@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -165,14 +166,17 @@ func (l *lab) requestNotes(o *order) []r4.Annotation {
 }
 
 // parentOrders is OBR-29, the order whose result led to this one. Both may go
-// by one placer number; then they are one order.
+// by one number; the reference would then name the order itself.
 func (l *lab) parentOrders(o *order) []r4.Reference {
 	eip := first(o.obr.Field(29))
-	ref := l.mentioned(eip.in(1), eip.in(2))
-	if ref == nil || ref.Reference != nil && *ref.Reference == "ServiceRequest/"+o.requestID {
+	own := append(each(o.obr.Field(2)), each(o.orc.Field(2))...)
+	if key := entityKey(eip.in(1)); key != nil && slices.ContainsFunc(own, func(ei data) bool { return slices.Equal(entityKey(ei), key) }) {
 		return nil
 	}
-	return []r4.Reference{*ref}
+	if ref := l.mentioned(eip.in(1), eip.in(2)); ref != nil {
+		return []r4.Reference{*ref}
+	}
+	return nil
 }
 
 // diagnosis makes the Condition of a DG1 and refers to it, nil when it is none.
@@ -186,25 +190,13 @@ func (l *lab) diagnosis(dg1 hl7.Segment) *r4.Reference {
 }
 
 // mentioned refers to an order that the message names by number only; nil
-// without a number.
-//
-// The placer's number names its ServiceRequest. So that the reference leads
-// somewhere, the little that is known becomes a resource, below anything that an
-// order message says. A filler's number alone names none: it is an identifier.
+// without a number. Several orders may share it, so it is an identifier and not
+// an address.
 func (l *lab) mentioned(placer, filler data) *r4.Reference {
-	key := entityKey(placer)
-	if key == nil {
-		return byIdentifier("ServiceRequest", l.numbered(filler, "FILL"))
+	if id := l.numbered(placer, "PLAC"); id != nil {
+		return byIdentifier("ServiceRequest", id)
 	}
-	rid := l.id("ServiceRequest", append([]string{"placer"}, key...)...)
-	l.later = append(l.later, func() {
-		if !l.has("ServiceRequest", rid) {
-			l.support(reminder(l.at), r4.ServiceRequest{
-				Id: &rid, Identifier: []r4.Identifier{*l.numbered(placer, "PLAC")}, Intent: r4.RequestIntentOrder, Subject: l.subject(),
-			}, fhir.Set{Path: "status", Value: "unknown"})
-		}
-	})
-	return ptr(refer("ServiceRequest", rid))
+	return byIdentifier("ServiceRequest", l.numbered(filler, "FILL"))
 }
 
 // priority is TQ1-9, OBR-5, or the sixth part of the old TQ in ORC-7 or OBR-27.

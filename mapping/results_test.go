@@ -249,10 +249,13 @@ func TestOthersAreUntouched(t *testing.T) {
 }
 
 // TestOrderAndResultMeet: an order, its answer and its result are versions of
-// one ServiceRequest; what only repeats it lies below.
+// one ServiceRequest; what only repeats it lies below. An ORC alone adds nothing;
+// one that ends the order is another with the same number, for tests may share it.
 func TestOrderAndResultMeet(t *testing.T) {
 	order := mapped(t, lines(fmt.Sprintf(header, "20260302100000+0000", "ORM^O01", "1"), person, "ORC|NW|P1^EHR|||IP", "OBR|1|P1^EHR||G^Glucose^L"))
-	answer := mapped(t, lines(fmt.Sprintf(header, "20260302100010+0000", "ORR^O02", "2"), "MSA|AA|1", person, "ORC|OK|P1^EHR|F1^LAB||IP"))
+	answer := mapped(t, lines(fmt.Sprintf(header, "20260302100010+0000", "ORR^O02", "2"), "MSA|AA|1", person, "ORC|OK|P1^EHR|F1^LAB||IP", "OBR|1|P1^EHR|F1^LAB|G^Glucose^L"))
+	repeats := mapped(t, lines(fmt.Sprintf(header, "20260302100010+0000", "ORR^O02", "2"), "MSA|AA|1", person, "ORC|OK|P1^EHR|F1^LAB||IP"))
+	alone := mapped(t, lines(fmt.Sprintf(header, "20260302100010+0000", "ORM^O01", "2"), person, "ORC|CA|P1^EHR|F1^LAB||CA"))
 	bare := mapped(t, lines(fmt.Sprintf(header, "20260302110000+0000", "ORU^R01", "3"), person, "ORC|RE|P1^EHR|F1^LAB||P", "OBR|1|P1^EHR|F1^LAB|G^Glucose^L|||20260302||||||||||||||||||P"))
 	done := mapped(t, lines(fmt.Sprintf(header, "20260302120000+0000", "ORU^R01", "4"), person, "ORC|RE|P1^EHR|F1^LAB||CM", "OBR|1|P1^EHR|F1^LAB|G^Glucose^L|||20260302||||||||||||||||||F"))
 	ids := keys(of(order, "ServiceRequest"))
@@ -262,7 +265,19 @@ func TestOrderAndResultMeet(t *testing.T) {
 		}
 	}
 	at := func(r mapping.Result) mapping.Resource { return of(r, "ServiceRequest")[ids[0]] }
-	if !at(answer).At.Before(at(order).At) || !at(bare).At.Before(at(order).At) {
+	if len(of(repeats, "ServiceRequest")) != 0 || len(of(alone, "ServiceRequest")) != 1 {
+		t.Error("an ORC alone is one order if it ends it, and none if not")
+	}
+	for id, x := range of(alone, "ServiceRequest") {
+		var numbers []string
+		for n := range x.All("identifier.value") {
+			numbers = append(numbers, n.Text())
+		}
+		if id == ids[0] || !slices.Contains(numbers, "P1") {
+			t.Errorf("an ORC alone is %s", x.JSON())
+		}
+	}
+	if !at(bare).At.Before(at(order).At) {
 		t.Error("what only repeats the order lies above it")
 	}
 	if !at(done).At.After(at(order).At) || !at(done).Get("status").Is("completed") {
