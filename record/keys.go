@@ -8,7 +8,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"hash"
 	"strconv"
+	"sync"
 
 	"firebreak/internal/sqldb"
 	"firebreak/label"
@@ -16,7 +18,7 @@ import (
 
 // keys are made from one secret, each for one purpose.
 type keys struct {
-	version []byte      // of version ids
+	version *sync.Pool  // of hash.Hash, keyed for version ids
 	seal    []byte      // of cursors
 	aead    cipher.AEAD // made of seal
 }
@@ -48,7 +50,8 @@ func (r *Record) openKeys(ctx context.Context) (keys, error) {
 		h.Write([]byte("firebreak record " + purpose))
 		return h.Sum(nil)
 	}
-	k := keys{version: derive("version"), seal: derive("seal")}
+	version := derive("version")
+	k := keys{version: &sync.Pool{New: func() any { return hmac.New(sha256.New, version) }}, seal: derive("seal")}
 	block, err := aes.NewCipher(k.seal)
 	if err == nil {
 		k.aead, err = cipher.NewGCM(block)
@@ -61,15 +64,21 @@ var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(b
 // versionID names a content of a resource. It is opaque, so that it tells
 // neither how many versions there are nor what they hold.
 func (k keys) versionID(typ, id string, deleted bool, context label.Label, json []byte) string {
-	h := hmac.New(sha256.New, k.version)
-	h.Write([]byte(typ + "/" + id + " " + strconv.FormatBool(deleted) + " " + string(context) + " "))
-	h.Write(json)
-	return lower.EncodeToString(h.Sum(nil)[:10])
+	return k.name(typ+"/"+id+" "+strconv.FormatBool(deleted)+" "+string(context)+" ", json)
 }
 
 // again names a later run of the same content.
 func (k keys) again(version string, m mark) string {
-	h := hmac.New(sha256.New, k.version)
-	h.Write([]byte(version + " again " + strconv.FormatInt(m.at, 10) + " " + strconv.FormatInt(m.seq, 10)))
-	return lower.EncodeToString(h.Sum(nil)[:10])
+	return k.name(version+" again "+strconv.FormatInt(m.at, 10)+" "+strconv.FormatInt(m.seq, 10), nil)
+}
+
+func (k keys) name(head string, rest []byte) string {
+	h := k.version.Get().(hash.Hash)
+	defer k.version.Put(h)
+	h.Reset()
+	var buf [256]byte
+	h.Write(append(buf[:0], head...))
+	h.Write(rest)
+	var sum [sha256.Size]byte
+	return lower.EncodeToString(h.Sum(sum[:0])[:10])
 }

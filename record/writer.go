@@ -12,7 +12,7 @@ import (
 
 // Bounds of one transaction, and so of what shares one flush. What is taken in
 // waits to be acknowledged, so a group has few commits. For a commit nobody
-// waits so eagerly: it waits a little for others to share a transaction with.
+// waits so eagerly: alone it waits a little for others to share a transaction with.
 const (
 	maxGroup   = 256 // writes
 	maxEntries = 192 // resources of all commits, but for a single larger one
@@ -33,7 +33,6 @@ type writer struct {
 	mu      sync.Mutex
 	first   []*write // what goes before commits
 	commits []*write
-	turn    bool // of the commits
 	closed  bool
 }
 
@@ -116,28 +115,27 @@ func (w *writer) run() {
 	}
 }
 
-// next takes the next group: what goes first and commits by turns, so that
-// neither waits for more than one group of the other. When there is nothing to
-// write yet, it tells when there will be: 0 is not known, -1 never again.
+// next takes the next group: what goes first, and with it as many commits as one
+// transaction takes, for a flush costs more than they do. When there is nothing
+// to write yet, it tells when there will be: 0 is not known, -1 never again.
 func (w *writer) next() (group []*write, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n, wait := w.ripe()
-	switch {
-	case len(w.first) > 0 && (n == 0 || !w.turn):
-		group, w.first = take(w.first, min(len(w.first), maxGroup))
-		w.turn = true
-	case n > 0:
-		group, w.commits = take(w.commits, n)
-		w.turn = false
-	case w.closed:
-		wait = -1
+	if n == 0 && len(w.first) == 0 {
+		if w.closed {
+			wait = -1
+		}
+		return nil, wait
 	}
-	return group, wait
+	group, w.first = take(w.first, min(len(w.first), maxGroup))
+	commits, rest := take(w.commits, n)
+	w.commits = rest
+	return append(group, commits...), 0
 }
 
 // ripe tells how many commits make a group now, or how long until they do: when
-// they are many, have waited, or will be no more.
+// they are many, have waited, have company, or will be no more.
 func (w *writer) ripe() (n int, wait time.Duration) {
 	if len(w.commits) == 0 {
 		return 0, 0
@@ -147,7 +145,7 @@ func (w *writer) ripe() (n int, wait time.Duration) {
 			return n, 0
 		}
 	}
-	if wait = commitWait - time.Since(w.commits[0].since); wait > 0 && !w.closed {
+	if wait = commitWait - time.Since(w.commits[0].since); wait > 0 && !w.closed && len(w.first) == 0 {
 		return 0, wait
 	}
 	return n, 0
