@@ -4,11 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
-	"fmt"
-	"maps"
 	"os"
-	"path/filepath"
-	"sort"
 	"strings"
 	"testing"
 
@@ -106,18 +102,18 @@ func tricky(row map[string]string) obj {
 	if code == "" {
 		c = obj{"text": text}
 	}
-	local := coded("urn:x-local", "CMT", "COMMENT")
+	comment := coded("urn:x-local", "CMT", "COMMENT")
 	switch context := row["context"]; {
 	case strings.HasPrefix(context, "OBX-3"), context == "Observation.code":
 		return obj{"resourceType": "Observation", "code": c}
 	case context == "OBR-4":
 		return obj{"resourceType": "DiagnosticReport", "code": c}
 	case context == "Observation.valueCodeableConcept":
-		return obj{"resourceType": "Observation", "code": local, "valueCodeableConcept": c}
+		return obj{"resourceType": "Observation", "code": comment, "valueCodeableConcept": c}
 	case strings.HasPrefix(context, "OBX-5"):
-		return obj{"resourceType": "Observation", "code": local, "valueString": text}
+		return obj{"resourceType": "Observation", "code": comment, "valueString": text}
 	case context == "NTE-3":
-		return obj{"resourceType": "Observation", "code": local, "note": arr{obj{"text": text}}}
+		return obj{"resourceType": "Observation", "code": comment, "note": arr{obj{"text": text}}}
 	case strings.HasPrefix(context, "DG1"), context == "PRB-3":
 		return obj{"resourceType": "Condition", "code": c}
 	case strings.HasPrefix(context, "RXE"), strings.HasPrefix(context, "RXO"), context == "MedicationRequest":
@@ -170,7 +166,10 @@ func tricky(row map[string]string) obj {
 	case context == "PID-8":
 		return obj{"resourceType": "Patient", "gender": "female", "extension": arr{obj{"url": "http://example.org/sex", "valueString": text}}}
 	case context == "text.div":
-		return obj{"resourceType": "Observation", "code": local, "text": obj{"status": "generated", "div": `<div xmlns="http://www.w3.org/1999/xhtml">` + text + `</div>`}}
+		return obj{"resourceType": "Observation", "code": comment, "text": obj{"status": "generated", "div": `<div xmlns="http://www.w3.org/1999/xhtml">` + text + `</div>`}}
+	case context == "presentedForm.data" && !strings.Contains(text, "text is: "):
+		_, order, _ := strings.Cut(text, "ordered as ")
+		return obj{"resourceType": "DiagnosticReport", "code": local(order), "presentedForm": arr{obj{"contentType": "application/pdf", "data": base64.StdEncoding.EncodeToString([]byte("%PDF-1.4"))}}}
 	case context == "presentedForm.data":
 		return obj{"resourceType": "DiagnosticReport", "code": obj{"text": "Report"}, "presentedForm": arr{obj{"contentType": "application/pdf", "data": base64.StdEncoding.EncodeToString([]byte(pdfOf(text)))}}}
 	}
@@ -180,103 +179,6 @@ func tricky(row map[string]string) obj {
 func pdfOf(text string) string {
 	_, text, _ = strings.Cut(text, "text is: ")
 	return "%PDF-1.4\n1 0 obj << /Length 44 >>\nstream\nBT /F1 12 Tf (" + text + ") Tj ET\nendstream\nendobj\n"
-}
-
-// TestTerminology scores the rules on the code lists and asserts what they
-// reach. A row counts as recognised when its file's category is among the
-// labels; a negative as withheld when it has any label, and apart from that
-// when a patient would not see it.
-func TestTerminology(t *testing.T) {
-	r := rules(t)
-	show := os.Getenv("LABEL_MISSES") != ""
-	scores := map[string]*score{}
-	count := func(key string, ok bool) {
-		s := scores[key]
-		if s == nil {
-			s = &score{}
-			scores[key] = s
-		}
-		s.all++
-		if ok {
-			s.hit++
-		}
-	}
-	files, err := filepath.Glob(corpus.Dir(t, "terminology", "*.csv"))
-	if err != nil || len(files) < 12 {
-		t.Fatalf("code lists: %v %v", files, err)
-	}
-	for _, path := range files {
-		file := strings.TrimSuffix(filepath.Base(path), ".csv")
-		if strings.HasPrefix(file, "tricky") {
-			continue
-		}
-		for i, row := range table(t, filepath.Base(path)) {
-			got := r.Label([]fhir.Resource{resource(t, listed(row))})[0]
-			if file == "negative" {
-				bad := len(got.labels) > 0 && got.labels[0] != Unclassified
-				count("negative", bad)
-				count("negative held for patients", len(got.labels) > 0)
-				if show && len(got.labels) > 0 {
-					fmt.Println("NEG", row["system"], row["code"], row["display"], got.reasons)
-				}
-				continue
-			}
-			ok := got.Has(Label(row["category"]))
-			count(row["tier"]+" "+file, ok)
-			count(row["tier"], ok)
-			bare := maps.Clone(row)
-			bare["code"] = "" // what the words find: codes that no list holds come with names like these
-			count(row["tier"]+" by name alone", r.Label([]fhir.Resource{resource(t, listed(bare))})[0].Has(Label(row["category"])))
-			count(row["tier"]+[]string{" even rows", " odd rows"}[i%2], ok) // rules that were fitted to rows would tell
-			if show && !ok {
-				fmt.Println("MISS", file, row["tier"], row["system"], row["code"], row["display"], got.labels)
-			}
-		}
-	}
-	for _, row := range table(t, "tricky-dev.csv") {
-		model := tricky(row)
-		if model == nil {
-			if show {
-				fmt.Println("STRUCTURE", row["context"], row["text"])
-			}
-			continue
-		}
-		got := r.Label([]fhir.Resource{resource(t, model)})[0]
-		if row["category"] == "none" {
-			count("tricky negative", len(got.labels) > 0 && got.labels[0] != Unclassified)
-			count("tricky negative held for patients", len(got.labels) > 0)
-			if show && len(got.labels) > 0 {
-				fmt.Println("TNEG", row["context"], row["code"], row["text"], got.labels, got.reasons)
-			}
-			continue
-		}
-		ok := got.Has(Label(row["category"]))
-		count("tricky positive", ok)
-		if show && !ok {
-			fmt.Println("TMISS", row["category"], row["context"], row["code"], row["text"], got.labels)
-		}
-	}
-	var keys []string
-	for k := range scores {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		t.Logf("%-36s %5d of %5d  %6.2f%%", k, scores[k].hit, scores[k].all, scores[k].percent())
-	}
-	// What is reached, in percent. The core misses are rows that are no such thing:
-	// ulcers and abscesses listed for drug use, Vincent's infections for STI.
-	for key, floor := range map[string]float64{"core": 99.2, "broad": 99, "tricky positive": 99, "core hiv": 100, "core reproductive": 100, "core cancer": 99.5,
-		"core even rows": 99, "core odd rows": 99, "broad even rows": 98.5, "broad odd rows": 98.5} {
-		if got := scores[key].percent(); got < floor {
-			t.Errorf("%s: %.2f%%, was %.2f%%", key, got, floor)
-		}
-	}
-	for key, ceiling := range map[string]float64{"negative": 0, "negative held for patients": 0, "tricky negative": 0, "tricky negative held for patients": 0} {
-		if got := scores[key].percent(); got > ceiling {
-			t.Errorf("%s: %.2f%%, was %.2f%%", key, got, ceiling)
-		}
-	}
 }
 
 type score struct{ hit, all int }

@@ -287,6 +287,9 @@ func clip(s string) string {
 	return s
 }
 
+// isPlace are elements that refer to a place or an organization, never a person.
+var isPlace = set("location", "serviceProvider", "managingOrganization", "custodian", "organization", "department", "payor", "assigner")
+
 // reference reads a Reference. A name of something whose content is judged by
 // itself is not read: the policy removes it with the reference.
 func (j *judge) reference(v fhir.Node, in where) {
@@ -303,7 +306,7 @@ func (j *judge) reference(v fhir.Node, in where) {
 		case typ == "Organization" || typ == "Location" || typ == "HealthcareService":
 			j.read(display.Text(), inPlace)
 		case clinical[typ] && !strings.HasPrefix(v.Get("reference").Text(), "#"):
-		case in == inPlace:
+		case in == inPlace && !isPlace[j.path[len(j.path)-1].name]:
 			j.read(display.Text(), inPerson)
 		default:
 			j.read(display.Text(), in)
