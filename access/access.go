@@ -123,7 +123,7 @@ func (c Caller) Client() Client          { return c.client }
 // Admitted is when the caller was admitted; a caller lives for one request.
 func (c Caller) Admitted() time.Time { return c.admitted }
 
-// Purpose is the purpose of use, v3-ActReason "TREAT": direct care only.
+// Purpose is the purpose of use, auth.Treatment: direct care only.
 func (c Caller) Purpose() string { return c.purpose }
 
 // OnBehalfOf is the practitioner acted for, if any. The caller may see what

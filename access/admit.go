@@ -1,15 +1,19 @@
 package access
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"firebreak/auth"
 )
 
-// treat is v3-ActReason TREAT: "to perform one or more operations on
-// information for provision of health care". There is no other purpose here.
-const treat = "TREAT"
+// treats tells whether id is for direct care, or says nothing else. There is no
+// other purpose here: who states one is not admitted, for one as little as for
+// several of which one is direct care.
+func treats(id auth.Identity) bool {
+	return !slices.ContainsFunc(id.Purposes(), func(p string) bool { return p != auth.Treatment })
+}
 
 // Refusal is why someone is not admitted. Each is one value, to compare with
 // errors.Is; Error is for the log, Text for the person.
@@ -24,6 +28,7 @@ func (r *Refusal) Text() string { return r.text }
 // and "worksite not active".
 const (
 	notIncluded = "Your account does not include this page. Your site administrator can help."
+	notCare     = "Records are opened here for direct care only."
 	notYet      = "You cannot open records from this worksite yet. See what is still to do."
 )
 
@@ -31,6 +36,7 @@ const (
 var (
 	ErrNobody     = &Refusal{"no proven identity", notIncluded}
 	ErrKind       = &Refusal{"a client where a person is needed, or the reverse", notIncluded}
+	ErrPurpose    = &Refusal{"a purpose of use other than direct care", notCare}
 	ErrLogin      = &Refusal{"the membership or client belongs to another account", notIncluded}
 	ErrPlace      = &Refusal{"the membership is for another worksite", notIncluded}
 	ErrInactive   = &Refusal{"the membership or client is not active", notIncluded}
@@ -54,6 +60,8 @@ func Admit(id auth.Identity, m Membership, w Worksite, now time.Time) (Caller, e
 		return Caller{}, ErrNobody
 	case id.IsClient():
 		return Caller{}, ErrKind
+	case !treats(id):
+		return Caller{}, ErrPurpose
 	case m.Login != Login{id.Issuer(), id.Subject()}, m.Person == "":
 		return Caller{}, ErrLogin
 	case m.Worksite == "" || m.Worksite != w.ID:
@@ -73,7 +81,7 @@ func Admit(id auth.Identity, m Membership, w Worksite, now time.Time) (Caller, e
 	if !w.Active {
 		return Caller{}, ErrWorksite
 	}
-	c := Caller{audience: Provider, identity: id, person: m.Person, name: m.Name, role: m.Role, worksite: w, purpose: treat, admitted: now}
+	c := Caller{audience: Provider, identity: id, person: m.Person, name: m.Name, role: m.Role, worksite: w, purpose: auth.Treatment, admitted: now}
 	if m.For != nil {
 		f := *m.For
 		c.onBehalf = &f
@@ -116,6 +124,8 @@ func AdmitClient(id auth.Identity, c Client, now time.Time) (Caller, error) {
 		return Caller{}, ErrNobody
 	case !id.IsClient():
 		return Caller{}, ErrKind
+	case !treats(id):
+		return Caller{}, ErrPurpose
 	case c.ID != id.Client() || c.Issuer != id.Issuer():
 		return Caller{}, ErrLogin
 	case !c.Active:
@@ -132,5 +142,5 @@ func AdmitClient(id auth.Identity, c Client, now time.Time) (Caller, error) {
 	if len(limit) == 0 {
 		return Caller{}, ErrScope
 	}
-	return Caller{audience: audience, identity: id, name: c.Name, client: c, limit: limit, purpose: treat, admitted: now}, nil
+	return Caller{audience: audience, identity: id, name: c.Name, client: c, limit: limit, purpose: auth.Treatment, admitted: now}, nil
 }

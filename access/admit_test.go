@@ -63,6 +63,11 @@ func TestAdmit(t *testing.T) {
 		{"an assistant for a physician", maya, assistant(authorizer(nil)), site, nil},
 		{"an assistant for a pharmacist", maya, assistant(authorizer(func(m *access.Membership) { m.Role = access.Pharmacist })), site, nil},
 
+		{"a token for direct care", identity(t, map[string]any{"purpose_of_use": "TREAT"}), member(nil), site, nil},
+		{"a token for research", identity(t, map[string]any{"purpose_of_use": "HRESCH"}), member(nil), site, access.ErrPurpose},
+		{"a token for direct care and marketing", identity(t, map[string]any{"purpose_of_use": []any{"TREAT", "HMARKT"}}), member(nil), site, access.ErrPurpose},
+		{"a token for who knows what", identity(t, map[string]any{"purpose_of_use": 7}), member(nil), site, access.ErrPurpose},
+
 		{"nobody", nobody, member(nil), site, access.ErrNobody},
 		{"nobody with an empty membership", nobody, access.Membership{}, access.Worksite{}, access.ErrNobody},
 		{"a backend", identity(t, map[string]any{"sub": "app"}), member(nil), site, access.ErrKind},

@@ -19,16 +19,22 @@ type Identity struct {
 	name     string   // display name from the provider, for the page only
 	patient  string   // SMART launch context "patient", empty when none
 	worksite string   // worksite chosen when the token was issued, empty when none
+	purposes []string // purposes of use that a token states
 	expires  time.Time
 }
 
-func (id Identity) Issuer() string     { return id.issuer }
-func (id Identity) Subject() string    { return id.subject }
-func (id Identity) Client() string     { return id.client }
-func (id Identity) Scopes() []string   { return id.scopes }
-func (id Identity) Name() string       { return id.name }
-func (id Identity) Patient() string    { return id.patient }
-func (id Identity) Worksite() string   { return id.worksite }
+func (id Identity) Issuer() string   { return id.issuer }
+func (id Identity) Subject() string  { return id.subject }
+func (id Identity) Client() string   { return id.client }
+func (id Identity) Scopes() []string { return id.scopes }
+func (id Identity) Name() string     { return id.name }
+func (id Identity) Patient() string  { return id.patient }
+func (id Identity) Worksite() string { return id.worksite }
+
+// Purposes are the purposes of use that a token states; none for a token that
+// states none, and for the gateway's own pages.
+func (id Identity) Purposes() []string { return id.purposes }
+
 func (id Identity) Expires() time.Time { return id.expires }
 func (id Identity) IsZero() bool       { return id.issuer == "" || id.subject == "" }
 

@@ -81,6 +81,7 @@ type Session struct {
 	identity  Identity
 	worksite  string
 	actingFor string
+	purpose   string
 	idToken   string
 	started   time.Time
 	seen      time.Time
@@ -98,6 +99,10 @@ func (s Session) Key() string { return s.key }
 // empty before a choice. They grant nothing by themselves.
 func (s Session) Worksite() string  { return s.worksite }
 func (s Session) ActingFor() string { return s.actingFor }
+
+// Purpose is what the person said they open records for when they chose the
+// worksite: Treatment, or empty before.
+func (s Session) Purpose() string { return s.purpose }
 
 const insertSession = `INSERT INTO auth_session
 (id, issuer, subject, name, id_token, worksite, acting_for, seen, started, ends)
@@ -128,7 +133,7 @@ func (s *Sessions) start(ctx context.Context, w http.ResponseWriter, r *http.Req
 	return session, nil
 }
 
-const selectSession = `SELECT issuer, subject, name, id_token, worksite, acting_for, seen, started, ends
+const selectSession = `SELECT issuer, subject, name, id_token, worksite, acting_for, purpose, seen, started, ends
 FROM auth_session WHERE id = $1`
 
 // Find is the session that r's cookie belongs to. It is no use of the session:
@@ -145,7 +150,7 @@ func (s *Sessions) Find(ctx context.Context, r *http.Request) (Session, error) {
 	s.mu.Unlock()
 	var seen, started, ends int64
 	err := s.db.QueryRow(ctx, selectSession, f.key).Scan(&f.identity.issuer, &f.identity.subject, &f.identity.name,
-		&f.idToken, &f.worksite, &f.actingFor, &seen, &started, &ends)
+		&f.idToken, &f.worksite, &f.actingFor, &f.purpose, &seen, &started, &ends)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, nil
 	}
@@ -182,17 +187,18 @@ func (s *Sessions) Touch(f Session) Session {
 	return f
 }
 
-// Choose sets where, and for whom, the person acts in this session.
+// Choose sets where, and for whom, the person acts in this session: for direct
+// care, which the page that asks has them state.
 func (s *Sessions) Choose(ctx context.Context, f Session, worksite, actingFor string) (Session, error) {
-	const update = `UPDATE auth_session SET worksite = $2, acting_for = $3 WHERE id = $1`
+	const update = `UPDATE auth_session SET worksite = $2, acting_for = $3, purpose = $4 WHERE id = $1`
 	err := s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, update, f.key, worksite, actingFor)
+		_, err := tx.Exec(ctx, update, f.key, worksite, actingFor, Treatment)
 		return err
 	})
 	if err != nil {
 		return Session{}, fmt.Errorf("auth: choose worksite: %w", err)
 	}
-	f.worksite, f.actingFor = worksite, actingFor
+	f.worksite, f.actingFor, f.purpose = worksite, actingFor, Treatment
 	return f, nil
 }
 

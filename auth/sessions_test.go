@@ -164,13 +164,13 @@ func TestSignOutEverywhere(t *testing.T) {
 func TestChoiceStaysWithTheSession(t *testing.T) {
 	g := newGateway(t, newFake(t, newClock()), sqlite(t), auth.SessionConfig{})
 	b, s := g.signedIn(t)
-	if s.Worksite() != "" || s.ActingFor() != "" {
+	if s.Worksite() != "" || s.ActingFor() != "" || s.Purpose() != "" {
 		t.Errorf("chosen before: %q %q", s.Worksite(), s.ActingFor())
 	}
 	if _, err := g.sessions.Choose(t.Context(), s, "harbour", "maya"); err != nil {
 		t.Fatal(err)
 	}
-	if s := g.find(t, b); s.Worksite() != "harbour" || s.ActingFor() != "maya" {
+	if s := g.find(t, b); s.Worksite() != "harbour" || s.ActingFor() != "maya" || s.Purpose() != auth.Treatment {
 		t.Errorf("chosen %q %q", s.Worksite(), s.ActingFor())
 	}
 	if s := g.signInAgain(t, b); s.Worksite() != "" {

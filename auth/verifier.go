@@ -97,7 +97,7 @@ func (v *Verifier) identity(c claims) (Identity, error) {
 	return Identity{
 		issuer: v.provider.issuer, subject: c.Subject, client: client,
 		scopes: scopes, granted: ParseScopes(strings.Join(scopes, " ")),
-		name: c.Name, patient: c.Patient, worksite: c.Worksite, expires: c.expires,
+		name: c.Name, patient: c.Patient, worksite: c.Worksite, purposes: slices.Concat(c.Purpose, c.Extensions.B2B.Purpose, c.Extensions.IUA.Purpose), expires: c.expires,
 	}, nil
 }
 
@@ -116,6 +116,12 @@ type claims struct {
 	ACR          string          `json:"acr"`
 	NotBefore    *float64        `json:"nbf"`
 	Confirmation json.RawMessage `json:"cnf"`
+
+	Purpose    purposes `json:"purpose_of_use"`
+	Extensions struct {
+		B2B stated `json:"hl7-b2b"`
+		IUA stated `json:"ihe_iua"`
+	} `json:"extensions"`
 
 	kind     string // typ of the header, lower case, without "application/"
 	audience []string

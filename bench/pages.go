@@ -84,7 +84,7 @@ func (s *server) signIn() (*browser, error) {
 		if worksite == nil {
 			return nil, errors.New("the physician has no worksite")
 		}
-		_, err = b.post("/worksite", url.Values{"worksite": {worksite[1]}})
+		_, err = b.post("/worksite", url.Values{"worksite": {worksite[1]}, "purpose": {"TREAT"}})
 		return b, err
 	}
 	return nil, errors.New("the demo has no physician")

@@ -245,7 +245,7 @@ func (a *actor) signIn(where, behalf string) {
 		a.shown(page)
 	}
 	if where != "" && page.path == "/worksite" {
-		page = a.send(http.MethodPost, "/worksite", url.Values{"worksite": {where}})
+		page = a.send(http.MethodPost, "/worksite", url.Values{"worksite": {where}, "purpose": {"TREAT"}})
 	}
 	if behalf != "" {
 		a.send(http.MethodPost, "/acting-for", url.Values{"for": {behalf}})

@@ -132,6 +132,9 @@ func (v *Viewer) chooseWorksite(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.PostFormValue("purpose") != auth.Treatment {
+		return v.notIncluded(r, access.ErrPurpose)
+	}
 	chosen := r.PostFormValue("worksite")
 	for _, x := range all {
 		if x.ID != chosen {
@@ -145,7 +148,7 @@ func (v *Viewer) chooseWorksite(w http.ResponseWriter, r *http.Request) error {
 		}
 		return v.choose(w, r, x.ID, "", "/acting-for")
 	}
-	return v.notIncluded(r)
+	return v.notIncluded(r, access.ErrPlace)
 }
 
 // actingFor asks an assistant for whom; only those who authorise it here.
@@ -182,12 +185,12 @@ func (v *Viewer) chooseActingFor(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	return v.notIncluded(r)
+	return v.notIncluded(r, access.ErrPlace)
 }
 
 // choose sets where, and for whom, the session acts. It is written down first.
 func (v *Viewer) choose(w http.ResponseWriter, r *http.Request, worksite, actingFor, next string) error {
-	detail := "worksite " + worksite
+	detail := "worksite " + worksite + ", purpose " + auth.Treatment
 	if actingFor != "" {
 		detail += " for " + actingFor
 	}
@@ -202,11 +205,11 @@ func (v *Viewer) choose(w http.ResponseWriter, r *http.Request, worksite, acting
 }
 
 // notIncluded refuses a choice that was not offered, and writes that down.
-func (v *Viewer) notIncluded(r *http.Request) error {
-	if err := v.note(r, web.SessionOf(r).Identity, audit.SignIn, true, "worksite"); err != nil {
+func (v *Viewer) notIncluded(r *http.Request, why *access.Refusal) error {
+	if err := v.note(r, web.SessionOf(r).Identity, audit.SignIn, true, "worksite, "+why.Error()); err != nil {
 		return err
 	}
-	return &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: access.ErrPlace.Text()}
+	return &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: why.Text()}
 }
 
 var _ Registry = (*registry.Registry)(nil)

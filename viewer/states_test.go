@@ -171,16 +171,18 @@ func TestWorksiteAndActingFor(t *testing.T) {
 			t.Errorf("%s %v is audited as %+v", path, form, h.audited)
 		}
 	}
-	choose("/worksite", url.Values{"worksite": {"oak"}}, "/find") // one practitioner: nothing to ask
+	choose("/worksite", url.Values{"worksite": {"oak"}, "purpose": {"TREAT"}}, "/find") // one practitioner: nothing to ask
 	if h.session.For != "Haddad" {
 		t.Errorf("acts for %q", h.session.For)
 	}
-	choose("/worksite", url.Values{"worksite": {"elm"}}, "/acting-for")
+	choose("/worksite", url.Values{"worksite": {"elm"}, "purpose": {"TREAT"}}, "/acting-for")
 	if out := outline(h.get("/acting-for")); !strings.Contains(out, "Dr Haddad") || !strings.Contains(out, "Dr Woolfson") {
 		t.Errorf("practitioners to act for are\n%s", out)
 	}
 	choose("/acting-for", url.Values{"for": {"Nobody"}}, "")
-	choose("/worksite", url.Values{"worksite": {"ash"}}, "")
+	choose("/worksite", url.Values{"worksite": {"oak"}}, "") // says nothing of direct care
+	choose("/worksite", url.Values{"worksite": {"oak"}, "purpose": {"HRESCH"}}, "")
+	choose("/worksite", url.Values{"worksite": {"ash"}, "purpose": {"TREAT"}}, "")
 	choose("/acting-for", url.Values{"for": {"Woolfson"}}, "/find")
 	if out := outline(h.get(h.base(0))); !strings.Contains(out, "Elm Clinic Dr Ann Lee for Dr Woolfson") {
 		t.Errorf("the banner does not name both:\n%s", out)

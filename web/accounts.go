@@ -26,7 +26,11 @@ func (a Accounts) Session(r *http.Request, use bool) (Session, error) {
 	if f.IsZero() {
 		return Session{}, nil
 	}
-	return Session{Key: f.Key(), Identity: f.Identity(), Worksite: f.Worksite(), For: f.ActingFor(), Left: a.Sessions.Remaining(f)}, nil
+	s := Session{Key: f.Key(), Identity: f.Identity(), Left: a.Sessions.Remaining(f)}
+	if f.Purpose() == auth.Treatment { // a choice that stated no purpose is none
+		s.Worksite, s.For = f.Worksite(), f.ActingFor()
+	}
+	return s, nil
 }
 
 // Begin sends the browser to the provider's sign-in page.

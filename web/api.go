@@ -58,7 +58,10 @@ func (g *Guard) callAPI(w http.ResponseWriter, r *http.Request, h Handler) error
 	if !g.api.allow(id.Issuer() + " " + id.Client() + " " + id.Subject()) {
 		return tooMany()
 	}
-	caller, err := g.config.Door.Token(r.Context(), id)
+	var caller access.Caller
+	if err = otherPurpose(r); err == nil {
+		caller, err = g.config.Door.Token(r.Context(), id)
+	}
 	var refusal *access.Refusal
 	if errors.As(err, &refusal) {
 		return g.refuse(r, id, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "The bearer of this token has no access here.", Err: err})
@@ -67,6 +70,22 @@ func (g *Guard) callAPI(w http.ResponseWriter, r *http.Request, h Handler) error
 		return err
 	}
 	return h(w, r, caller)
+}
+
+// purposeHeader may state a request's purpose of use, as a token may: a code of
+// v3-ActReason, with or without its system. Several may be separated by commas.
+const purposeHeader = "Purpose-Of-Use"
+
+// otherPurpose is access.ErrPurpose for a request that states one.
+func otherPurpose(r *http.Request) error {
+	for _, value := range r.Header.Values(purposeHeader) {
+		for stated := range strings.SplitSeq(value, ",") {
+			if auth.Purpose(stated) != auth.Treatment {
+				return access.ErrPurpose
+			}
+		}
+	}
+	return nil
 }
 
 // bearer reads the Authorization header (RFC 6750 section 2.1). Tokens in a

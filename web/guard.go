@@ -196,6 +196,10 @@ func (g *Guard) refuse(r *http.Request, id auth.Identity, why *fhir.Error) error
 	if !id.IsZero() {
 		e.Subject = id.Issuer() + " " + id.Subject()
 	}
+	var refusal *access.Refusal
+	if errors.As(why, &refusal) {
+		e.Detail += ", " + refusal.Error()
+	}
 	if err := g.config.Audit(r.Context(), e); err != nil {
 		return err
 	}
