@@ -13,10 +13,12 @@ import (
 // Bounds of one transaction, and so of what shares one flush. What is taken in
 // waits to be acknowledged, so a group has few commits. For a commit nobody
 // waits so eagerly: alone it waits a little for others to share a transaction with.
+// What is taken in waits a moment for the senders that were answered just before.
 const (
 	maxGroup   = 256 // writes
 	maxEntries = 192 // resources of all commits, but for a single larger one
 	commitWait = 2 * time.Millisecond
+	putWait    = time.Millisecond
 )
 
 var errClosed = errors.New("record: the database is closed")
@@ -33,6 +35,8 @@ type writer struct {
 	mu      sync.Mutex
 	first   []*write // what goes before commits
 	commits []*write
+	senders int       // that may soon wait in first: so many did, or were just answered
+	since   time.Time // senders were counted
 	closed  bool
 }
 
@@ -102,6 +106,7 @@ func (w *writer) run() {
 		switch {
 		case len(group) > 0:
 			w.write(group)
+			w.answered(group)
 		case wait < 0:
 			return
 		case wait == 0:
@@ -121,6 +126,11 @@ func (w *writer) run() {
 func (w *writer) next() (group []*write, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.first) > 0 && len(w.first) < min(w.senders, maxGroup) && !w.closed {
+		if wait = putWait - time.Since(w.since); wait > 0 {
+			return nil, wait
+		}
+	}
 	n, wait := w.ripe()
 	if n == 0 && len(w.first) == 0 {
 		if w.closed {
@@ -132,6 +142,19 @@ func (w *writer) next() (group []*write, wait time.Duration) {
 	commits, rest := take(w.commits, n)
 	w.commits = rest
 	return append(group, commits...), 0
+}
+
+// answered counts the senders that may come again at once: those of the group
+// that was written, and those that wait.
+func (w *writer) answered(group []*write) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.senders, w.since = len(w.first), time.Now()
+	for _, x := range group {
+		if x.put != nil {
+			w.senders++
+		}
+	}
 }
 
 // ripe tells how many commits make a group now, or how long until they do: when
