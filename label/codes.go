@@ -12,6 +12,7 @@ type codes struct {
 	system map[string]string // name as sent, see bare, to kind
 	ranges map[string][]span // by kind, sorted by from
 	loinc  map[string][]Label
+	known  map[string]bool // LOINC codes that are harmless whatever they are called
 }
 
 // span covers from <= code and (code <= to or code begins with to).
@@ -22,11 +23,17 @@ type span struct {
 }
 
 func newCodes() *codes {
-	return &codes{system: map[string]string{}, ranges: map[string][]span{}, loinc: map[string][]Label{}}
+	return &codes{system: map[string]string{}, ranges: map[string][]span{}, loinc: map[string][]Label{}, known: map[string]bool{}}
 }
 
 func (c *codes) add(kind, entry string, give Label, file string) error {
-	if kind == "loinc" {
+	switch {
+	case kind == "loinc" && give == "":
+		c.known[entry] = true
+		return nil
+	case give == "":
+		return fmt.Errorf("no label for %s", entry)
+	case kind == "loinc":
 		c.loinc[entry] = append(c.loinc[entry], give)
 		return nil
 	}

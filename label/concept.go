@@ -101,6 +101,9 @@ func (r *Rules) coding(c fhir.Node, in where, below string, out *verdict, words 
 			out.neutral = out.neutral || d.neutral
 		}
 	}
+	if k := kind + guessed; k == "loinc" && r.codes.known[strings.TrimSpace(code)] {
+		out.harmless = true
+	}
 	switch kind {
 	case "icd-10", "icd-9", "icd-o", "icd-10-pcs", "cvx", "atc", "hcpcs", "ucum", "hl7":
 		out.harmless = true // judged whole by the hierarchy, or closed

@@ -138,7 +138,7 @@ func without(t testing.TB, r *Rules, rows []row, fold int, strict bool) *Rules {
 		}
 	}
 	c := newCodes()
-	c.system = r.codes.system
+	c.system, c.known = r.codes.system, r.codes.known
 	for kind, spans := range r.codes.ranges {
 		c.ranges[kind] = slices.DeleteFunc(slices.Clone(spans), func(s span) bool { return s.from == s.to && len(s.from) > 3 && codes[s.from] })
 	}

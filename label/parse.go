@@ -26,7 +26,8 @@ var shipped embed.FS
 //	upper          only in capitals
 //	alone          only when the text holds nothing else
 //
-// harmless.txt has no label: its words make a local code's name known to be
+// Files named harmless have no label. The codes of harmless-loinc.txt are known
+// without a name. The words of harmless.txt make a local code's name known to be
 // harmless, unless a rule says otherwise; those under [neutral] say nothing and
 // are as harmless as the panel; those under [organization] tell an organization's
 // name from a person's. "#" begins a comment.
@@ -82,7 +83,7 @@ func (r *Rules) read(file, text string) error {
 		case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
 			section = line[1 : len(line)-1]
 			continue
-		case give == "" && file != "harmless":
+		case give == "" && !strings.HasPrefix(file, "harmless"):
 			return bad("no label")
 		}
 		switch section {
