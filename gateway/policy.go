@@ -106,13 +106,10 @@ func (g *Gateway) tryPolicy(w http.ResponseWriter, r *http.Request) error {
 	}
 	var p *policy.Policy
 	var err error
-	switch {
-	case ask.Policy != nil:
+	if ask.Policy != nil {
 		p, err = policy.Load(ask.Policy)
-	case g.reader != nil:
-		p = g.reader.Policy()
-	default:
-		p, err = g.policy(Options{})
+	} else {
+		p, err = g.inForce()
 	}
 	if err != nil {
 		return refusal(err.Error())
@@ -124,6 +121,41 @@ func (g *Gateway) tryPolicy(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return json.MarshalWrite(w, Tried{p.Version(), patient.ID, p.Knows(ask.At), all})
+}
+
+// inForce is the policy that decides now, or would if the gateway were started.
+func (g *Gateway) inForce() (*policy.Policy, error) {
+	if g.reader != nil {
+		return g.reader.Policy(), nil
+	}
+	return g.policy(Options{})
+}
+
+// unread answers with what is not understood in patients' directives, an array
+// of policy.Unread.
+func (g *Gateway) unread(w http.ResponseWriter, r *http.Request) error {
+	p, err := g.inForce()
+	if err != nil {
+		return refusal(err.Error())
+	}
+	if err := g.operated(r, "list of directives not understood"); err != nil {
+		return err
+	}
+	all, err := g.record.Unread(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	return json.MarshalWrite(w, all)
+}
+
+// Unread lists what is not understood in patients' directives.
+func (o *Operator) Unread(ctx context.Context) (all []policy.Unread, err error) {
+	body, err := o.ask(ctx, http.MethodGet, "/policy/unread", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return all, json.UnmarshalRead(body, &all)
 }
 
 // LoadPolicy has the running gateway read its policy file anew.

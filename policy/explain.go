@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"strings"
+	"time"
+
 	"firebreak/access"
 	"firebreak/chart"
 	"firebreak/fhir"
@@ -44,8 +47,9 @@ func (p *Policy) Knows(at Position) bool {
 
 // Explain goes through a whole chart and says of each resource, in the order
 // of the chart, what a View for that position does with it.
-func (p *Policy) Explain(at Position, ch chart.Chart) []Verdict {
-	v := p.view(p.look(position{audience: at.Audience, role: at.Role, site: at.Worksite, app: at.App, source: at.Source}), ch)
+func (p *Policy) Explain(at Position, now time.Time, ch chart.Chart) []Verdict {
+	s := p.look(position{audience: at.Audience, role: at.Role, site: at.Worksite, app: at.App, source: at.Source})
+	v := p.view(s, []subject{{at.Person, at.Worksite, at.Role}}, now, ch)
 	out := make([]Verdict, 0, len(ch.Histories))
 	for i, h := range ch.Histories {
 		d := Verdict{Ref: h[0].Resource().Ref(), Labels: h[0].Labels(), Reasons: h[0].Reasons()}
@@ -73,6 +77,10 @@ func (p *Policy) Explain(at Position, ch chart.Chart) []Verdict {
 			d.Why = "its chart was not settled"
 		case !h[0].Current:
 			d.Why = "judged by other rules than today's"
+		case v.said.tells(e.ref):
+			d.Why = "the patient's directive, or the form it was made from" + notRead(v.said.unread, e.ref)
+		case v.sight.mask.hides(&h[0]):
+			d.Why = "the patient's directive denies it"
 		case v.sight.withholds(&h[0]):
 			d.Why = "a label is withheld"
 		case v.sight.sees(&h[0]):
@@ -83,4 +91,18 @@ func (p *Policy) Explain(at Position, ch chart.Chart) []Verdict {
 		out = append(out, d)
 	}
 	return out
+}
+
+// notRead says which parts of a Consent were not understood.
+func notRead(all []Unread, consent fhir.Ref) string {
+	var paths []string
+	for _, u := range all {
+		if u.Consent == consent {
+			paths = append(paths, u.Path)
+		}
+	}
+	if paths == nil {
+		return ""
+	}
+	return "; not understood, so it denies: " + strings.Join(paths, ", ")
 }

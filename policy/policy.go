@@ -97,6 +97,8 @@ type sight struct {
 	withhold   []label.Label // sorted
 	redact     []string      // elements taken out, "Patient.photo", sorted
 	labels     bool          // security labels and tags of the source are left in
+	masks      bool          // what patients mask by directive is withheld
+	mask       *mask         // by what they say of this caller; of one view
 	own        string        // versions of this source are seen as they were sent
 	only       bool          // and no others
 }
@@ -130,6 +132,7 @@ func (p *Policy) look(at position) sight {
 	}
 	slices.Sort(s.withhold)
 	s.withhold = slices.Compact(s.withhold)
+	s.masks = s.holds(label.Masked)
 	slices.Sort(s.redact)
 	s.redact = slices.Compact(s.redact)
 	return s

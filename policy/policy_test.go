@@ -49,7 +49,7 @@ func TestClosed(t *testing.T) {
 		if _, ok := v.Patient(); ok {
 			t.Errorf("%s: the patient is shown", row.name)
 		}
-		for _, r := range p.Explain(PositionOf(row.caller), row.ch) {
+		for _, r := range p.Explain(PositionOf(row.caller), row.caller.Admitted(), row.ch) {
 			if r.Kept {
 				t.Errorf("%s: %s is kept", row.name, r.Ref)
 			}

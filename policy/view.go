@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"firebreak/access"
 	"firebreak/chart"
@@ -18,6 +19,8 @@ import (
 type View struct {
 	sight   sight
 	patient fhir.Ref
+	said    *directives       // the patient's, nil when there are none
+	concern string            // key of what they say of the caller
 	merged  map[string]string // "Patient/old" to "Patient/surviving", of merges in force
 	links   []chart.Link
 	entries []entry            // the whole chart, sorted
@@ -42,12 +45,18 @@ const (
 // View is ch as c may see it. The zero Caller sees nothing; nor does anyone see
 // what is unlabelled, judged by other rules than today's, or not settled by
 // label.Propagate.
-func (p *Policy) View(c access.Caller, ch chart.Chart) *View { return p.view(p.sight(c), ch) }
+func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
+	return p.view(p.sight(c), subjectsOf(c), c.Admitted(), ch)
+}
 
-func (p *Policy) view(s sight, ch chart.Chart) *View {
+func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *View {
 	v := &View{sight: s, patient: ch.Patient}
 	if v.sight.nobody {
 		return v
+	}
+	if s.masks {
+		v.said = p.directives(ch)
+		v.sight.mask, v.concern = v.said.of(who, now)
 	}
 	v.links = ch.Links
 	for _, l := range ch.Links {
@@ -64,6 +73,9 @@ func (p *Policy) view(s sight, ch chart.Chart) *View {
 		e.view, e.history = v, h
 		e.ref = h[0].Resource().Ref()
 		e.state, e.first = v.sight.first(h)
+		if e.state == visible && v.said.tells(e.ref) && !v.sight.owns(e.current()) {
+			e.state = hidden
+		}
 		if e.state == visible && needy[e.ref.Type] && !(directory && e.ref.Type != "Binary") && !v.sight.owns(e.current()) {
 			e.state = waiting
 		}
@@ -88,6 +100,20 @@ func (p *Policy) view(s sight, ch chart.Chart) *View {
 	}
 	return v
 }
+
+// Concern names what the patient's directives say of c now, empty where there are
+// none. It belongs to Policy.Key: a View made for one may be shown to another
+// caller when both have the same Key and the same Concern in it.
+func (v *View) Concern(c access.Caller) string {
+	if v.said == nil {
+		return ""
+	}
+	_, key := v.said.of(subjectsOf(c), c.Admitted())
+	return key
+}
+
+// Fits tells whether the view was made for what the directives say of c now.
+func (v *View) Fits(c access.Caller) bool { return v.said == nil || v.Concern(c) == v.concern }
 
 // needy types are known by what names them: a practitioner of whom nothing but
 // a withheld result speaks is visible to nobody.
@@ -133,7 +159,7 @@ func (s *sight) first(h chart.History) (state, int) {
 		if context := v.Context(); context != "" && s.conceals(context) {
 			continue
 		}
-		if s.withholds(v) && v.Resource().Type() != "Patient" {
+		if s.withholds(v) && v.Resource().Type() != "Patient" || s.mask.hides(v) {
 			return hidden, 0
 		}
 		return visible, i
@@ -154,7 +180,7 @@ func (s *sight) sees(v *chart.Version) bool {
 	if context := v.Context(); context != "" && s.conceals(context) {
 		return false
 	}
-	return v.Resource().Type() == "Patient" || !s.withholds(v)
+	return (v.Resource().Type() == "Patient" || !s.withholds(v)) && !s.mask.hides(v)
 }
 
 // owns tells whether the caller sent this version itself.
@@ -257,7 +283,7 @@ func (v *View) tells(e *entry) bool {
 			} else if to != absent {
 				left++
 			}
-		case to != hidden || !label.Clinical(l.To.Type):
+		case to != hidden || !label.Clinical(l.To.Type) && l.To.Type != "Consent":
 		case l.Element == "derivedFrom":
 			return true
 		case messages[e.ref.Type] && l.Element != "context":

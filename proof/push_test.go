@@ -290,6 +290,16 @@ var sensitivePushes = []form{
 		k := f.kind()
 		f.hide(p, "a diagnosis of "+k.name, f.new(p, "Condition", true, obj{"code": one(f, coded(icd, k.icd, ""), text(k.disease+" "+f.canary())), "onsetDateTime": "1994-02-17", "note": arr{obj{"text": f.canary()}}}))
 	}},
+	{"what the patient masked", "ehr", func(f *forge, p *person) {
+		r := f.new(p, "Condition", true, obj{"code": coded(icd, "I10", "Essential hypertension"), "note": arr{obj{"text": f.canary()}}})
+		form := f.new(p, "DocumentReference", true, obj{"status": "current", "type": text("Form"), "content": arr{obj{"attachment": obj{"url": "https://example.org/" + f.canary()}}}})
+		c := f.new(p, "Consent", true, obj{"status": "active", "scope": coded("http://terminology.hl7.org/CodeSystem/consentscope", "patient-privacy", ""),
+			"sourceReference": to(form), "provision": obj{"type": "deny", "data": arr{obj{"meaning": one(f, "instance", "related"), "reference": to(r)}}}})
+		delete(c, "subject")
+		c["patient"] = of(p)
+		task := f.new(p, "Task", true, obj{"status": "requested", "intent": "order", "for": of(p), "focus": to(one(f, r, c)), "description": f.canary()})
+		f.bundle("a diagnosis that the patient asked to be masked", entry{r, true}, entry{form, true}, entry{c, true}, entry{task, true})
+	}},
 	{"medication", "ehr", func(f *forge, p *person) {
 		k := f.kind()
 		m := f.new(p, "Medication", true, obj{"code": text(k.drug + " " + f.canary())})

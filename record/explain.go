@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"slices"
 
 	"firebreak/audit"
 	"firebreak/fhir"
@@ -34,5 +35,30 @@ func (r *Record) Explain(ctx context.Context, e audit.Event, p *policy.Policy, a
 	if !ok {
 		return fhir.Ref{}, nil, fhir.NotFound()
 	}
-	return l.chart.Patient, p.Explain(at, l.chart), nil
+	return l.chart.Patient, p.Explain(at, r.c.Now(), l.chart), nil
+}
+
+const chartsWithConsents = `SELECT DISTINCT chart FROM version WHERE type = 'Consent' ORDER BY chart`
+
+// Unread lists what p does not understand in patients' directives, in order of
+// charts. It denies, so somebody should ask the source to mend it. All charts
+// that hold a Consent are read: this is for an operator, now and then.
+func (r *Record) Unread(ctx context.Context, p *policy.Policy) ([]policy.Unread, error) {
+	charts, err := r.keysOf(ctx, chartsWithConsents)
+	if err != nil {
+		return nil, err
+	}
+	var all []policy.Unread
+	for _, chart := range charts {
+		l, ok, err := r.load(ctx, chart, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range p.Unread(l.chart) {
+			if ok && !slices.Contains(all, u) { // charts that are merged are loaded as one
+				all = append(all, u)
+			}
+		}
+	}
+	return all, nil
 }

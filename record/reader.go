@@ -75,6 +75,7 @@ func stampText(all []stamp) string {
 func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep bool) (*view, error) {
 	p := r.p.Load()
 	key := p.Key(c) + " " + chart
+	all := key // kept for whoever comes first
 	for {
 		var old []row
 		if v := r.r.cache.get(key); v != nil {
@@ -83,8 +84,12 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 			if err != nil {
 				return nil, err
 			}
-			if fresh {
+			if fresh && v.Fits(c) {
 				return v, nil
+			}
+			if theirs := all + " " + v.Concern(c); fresh && theirs != key {
+				key = theirs // the patient's directives say something else of c than of whom it was made for
+				continue
 			}
 		}
 		if !keep {

@@ -27,6 +27,8 @@ func runPolicy(ctx context.Context, e *env, args []string) error {
 		return loadPolicy(ctx, e, args[1:])
 	case "try":
 		return tryPolicy(ctx, e, args[1:])
+	case "unread":
+		return unreadPolicy(ctx, e, args[1:])
 	}
 	return errUsage
 }
@@ -71,6 +73,27 @@ func loadPolicy(ctx context.Context, e *env, args []string) (err error) {
 	}
 	fmt.Fprintf(e.stdout, "policy %s takes the place of %s\n", n.Now, n.Before)
 	return nil
+}
+
+// unreadPolicy lists what patients say that is not understood, and so denies.
+func unreadPolicy(ctx context.Context, e *env, args []string) (err error) {
+	t, err := parseTarget(e, "policy unread", args, func(*flag.FlagSet) {})
+	if err != nil {
+		return err
+	}
+	if len(t.rest) > 0 {
+		return errUsage
+	}
+	o, err := t.open(ctx, e, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	all, err := o.Unread(ctx)
+	for _, u := range all {
+		fmt.Fprintf(e.stdout, "%s  %s\n", u.Consent, u.Path)
+	}
+	return err
 }
 
 // attach finds the gateway that runs, and never stands in for it.

@@ -65,6 +65,7 @@ func TestPolicyIsLoadedAnew(t *testing.T) {
 	expect(t, 0, "takes the place of p", "", "policy", "load", "--data", data)
 	seen(2, "after a policy that withholds less")
 
+	expect(t, 0, "", "", "policy", "unread", "--data", data)
 	write(t, file, strict)
 	signals, log := make(chan os.Signal), slog.New(slog.DiscardHandler)
 	go reload(t.Context(), d.Gateway, signals, log)
