@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"firebreak/auth"
 	"firebreak/chart"
 	"firebreak/fhir"
 	"firebreak/label"
@@ -285,7 +284,7 @@ func (x *reading) purposes(n fhir.Node, at string) maybe {
 	any := no
 	for i, c := range list(n) {
 		switch code := c.Get("code").Text(); code {
-		case auth.Treatment:
+		case "TREAT":
 			any = yes
 		case "HMARKT", "HRESCH", "HOPERAT", "HPAYMT", "PUBHLTH", "HSYSADMIN", "HLEGAL", "PATADMIN", "MARKETING", "DONAT", "FRAUD", "GOV", "HACCRED", "HCOMPL", "HDECD", "HDIRECT", "HDM", "HOUTCOMS", "HPRGRP", "HQUALIMP", "MEMADMIN", "RECORDMGT", "SYSDEV", "TRAIN", "CLINTRCH", "DISASTER", "THREAT", "PATRQT", "FAMRQT", "PWATRNY", "SUPNWK":
 		default: // ETREAT and BTG among them: who breaks the glass has another rule
