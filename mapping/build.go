@@ -96,6 +96,11 @@ func (b *build) support(at time.Time, model any, also ...fhir.Set) fhir.Ref {
 		}
 		return fhir.Ref{}
 	}
+	return b.mention(at, res)
+}
+
+// mention adds a resource unless the message gave one of that id already.
+func (b *build) mention(at time.Time, res fhir.Resource) fhir.Ref {
 	ref := res.Ref()
 	if _, twice := b.seen[ref]; !twice {
 		b.seen[ref] = len(b.out.Resources)

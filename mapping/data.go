@@ -65,6 +65,17 @@ func (d data) in(n int) data {
 	return data{comp: d.rep.Component(n), deep: true}
 }
 
+// raw is d as sent, and the level at which it stands; "" for what was not sent.
+func (d data) raw() (text, level string) {
+	switch {
+	case d.low:
+		return d.leaf.Raw(), "&"
+	case d.deep:
+		return d.comp.Raw(), "^"
+	}
+	return d.rep.Raw(), "~"
+}
+
 // present tells whether anything was sent besides delimiters and nulls.
 func (d data) present() bool {
 	if d.low {

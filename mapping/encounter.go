@@ -17,10 +17,14 @@ func (b *build) encounter() *r4.Reference {
 		return b.visit
 	}
 	b.asked = true
-	if model, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2")); model != nil {
+	b.visit = b.once(b.on("mentioned visit", b.segments("PID", "PV1", "PV2", "ROL")...), func(b *build) *r4.Reference {
+		model, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
+		if model == nil {
+			return nil
+		}
 		ref := b.support(reminder(b.at), *model, also...)
-		b.visit = ptr(refer(ref.Type, ref.ID))
-	}
+		return ptr(refer(ref.Type, ref.ID))
+	})
 	return b.visit
 }
 
@@ -247,7 +251,10 @@ func (b *build) places(pv1, pv2 hl7.Segment, trigger, status string) []r4.Encoun
 	}
 	var all []r4.EncounterLocation
 	place := func(f hl7.Field, status string, when *r4.Period) {
-		where := b.location(first(f))
+		if !f.Present() {
+			return
+		}
+		where := b.once(b.on("place", f.Rep(0).Raw()), func(b *build) *r4.Reference { return b.location(first(f)) })
 		if where == nil {
 			return
 		}

@@ -17,6 +17,7 @@ import (
 type Keys struct {
 	feeds map[string]*Feed
 	hash  sync.Pool // of hash.Hash, keyed with the secret
+	parts parts     // of messages, that others repeat
 }
 
 // NewKeys takes the secret, at least 16 bytes that never change while the

@@ -14,14 +14,20 @@ func (b *build) mentionPatient() {
 	if b.has("Patient", b.chart) {
 		return
 	}
-	model, also := b.patient(b.msg.Segments())
-	b.support(reminder(b.at), model, also...)
+	b.once(b.on("mentioned patient", b.segments("PID", "PD1", "NK1", "ROL")...), func(b *build) *r4.Reference {
+		model, also := b.patient(b.msg.Segments())
+		b.support(reminder(b.at), model, also...)
+		return nil
+	})
 }
 
 // statePatient adds the patient of a message that is about the patient.
 func (b *build) statePatient() {
-	model, also := b.patient(b.msg.Segments())
-	b.support(b.at, model, also...)
+	b.once(b.on("stated patient", b.segments("PID", "PD1", "NK1", "ROL")...), func(b *build) *r4.Reference {
+		model, also := b.patient(b.msg.Segments())
+		b.support(b.at, model, also...)
+		return nil
+	})
 }
 
 // patient maps PID and PD1, NK1 as contacts and a ROL that names the general

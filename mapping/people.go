@@ -6,12 +6,21 @@ import (
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
-// practitioner makes the Practitioner an XCN names and refers to it; nil when it
+// practitioner makes the Practitioner an XCN names, as practitionerOf does.
+func (b *build) practitioner(xcn data) *r4.Reference {
+	text, level := xcn.raw()
+	if text == "" {
+		return nil
+	}
+	return b.once(b.on("practitioner", text, level), func(b *build) *r4.Reference { return b.practitionerOf(xcn) })
+}
+
+// practitionerOf makes the Practitioner an XCN names and refers to it; nil when it
 // names nobody. A number without a name makes no resource, which would lie over
 // one that has the name: it becomes a reference by identifier.
 //
 // Source: v2-to-FHIR, XCN[Practitioner].
-func (b *build) practitioner(xcn data) *r4.Reference {
+func (b *build) practitionerOf(xcn data) *r4.Reference {
 	number, family, given := xcn.at(1), xcn.in(2).at(1), xcn.at(3)
 	id := b.identifierOf(number, xcn.in(9), xcn.at(13))
 	if family == "" && given == "" {
