@@ -24,10 +24,10 @@ test: setup lint unit browser
 
 # The tests that take whole corpora through the whole program run without the
 # race detector, which makes them many times slower; everything else runs with it.
-WHOLE := ^(TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAbsence|TestTwoSecrets|TestCrowd|TestOpenHalf)$$
+WHOLE := ^(TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAbsence|TestTwoSecrets|TestCrowd|TestOpenHalf|TestMutants)$$
 
 # Worlds and questions of the no-leak proof; its aim is 200x2000.
-PROOF ?= 4x300
+PROOF ?= 24x800
 
 unit:
 	$(GO) test -race -shuffle=on -timeout 20m -skip '$(WHOLE)' ./...

@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -415,23 +416,36 @@ var mixedMessages = []form{
 // from sensitive events only.
 func (f *forge) merge() {
 	var all []*person
+	source := "hospital"
 	for _, p := range f.people {
-		if p.source == "hospital" {
+		if p.hidden && p.source == "lab" {
+			source = "lab"
+		}
+	}
+	for _, p := range f.people {
+		if p.source == source {
 			all = append(all, p)
 		}
 	}
-	if len(all) < 2 || f.IntN(2) == 0 {
+	if len(all) < 2 || f.IntN(3) == 0 {
 		return
 	}
 	f.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	from, into := all[0], all[1]
-	if into.hidden {
-		from, into = into, from
+	hiddenFirst := func(a, b *person) int {
+		switch {
+		case a.hidden == b.hidden:
+			return 0
+		case a.hidden:
+			return -1
+		}
+		return 1
 	}
+	slices.SortStableFunc(all, hiddenFirst)
+	from, into := all[0], all[len(all)-1]
 	if into.hidden {
 		return
 	}
-	for _, trigger := range []string{"A40", "A37"}[:1+f.IntN(2)] {
+	for _, trigger := range []string{"A40", "A37"}[:1+f.IntN(4)/3] {
 		l := f.letter(into, "ADT^"+trigger+"^ADT_A39", false)
 		l.visit = ""
 		l.before = []string{"EVN|" + trigger + "|" + hl7Time(l.at)}

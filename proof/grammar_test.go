@@ -25,6 +25,7 @@ type asker struct {
 	known  *words // of harmless things
 	hidden *words // that only the secrets hold
 	found  *words // that answers gave, so far
+	about  *card  // what the next question is about; nil for nothing
 }
 
 // route is how the router spells an address, and how to ask there.
@@ -260,35 +261,71 @@ func (g *asker) searchByForm(who *audience) question {
 
 // search is a question in FHIR's grammar.
 func (g *asker) search(who *audience) question {
-	if g.IntN(10) == 0 { // on to the next page, or any page of anybody's
-		if a := g.word(func(w *words) []string { return w.addresses }, ""); strings.HasPrefix(a, "/fhir/") {
-			return question{target: a}
+	if g.IntN(8) == 0 { // on to the next page, mostly of one's own
+		from := who.name
+		if g.IntN(6) == 0 {
+			from = g.all[g.IntN(len(g.all))].name
+		}
+		if all := g.found.next[from]; len(all) > 0 {
+			return question{target: all[g.IntN(len(all))]}
 		}
 	}
-	typ := g.typeName()
+	if g.IntN(10) == 0 {
+		if typ, v := g.hop(who); v != nil {
+			g.control(v, typ)
+			return question{target: "/fhir/" + typ + "?" + v.Encode()}
+		}
+	}
+	g.choose()
+	typ := g.searched(who)
 	v := url.Values{}
+	within := ownerOf(typ)
 	if person := who.caller.Role() != ""; typ == "Patient" {
-		switch g.IntN(5) {
+		p := g.world.people[g.IntN(len(g.world.people))]
+		switch g.IntN(6) {
 		case 0:
-			p := g.world.people[g.IntN(len(g.world.people))]
 			v.Add("family", p.family)
 			v.Add("birthdate", p.born[:4]+"-"+p.born[4:6]+"-"+p.born[6:])
 		case 1:
-			v.Add("identifier", g.world.people[g.IntN(len(g.world.people))].phn)
+			v.Add("identifier", p.phn)
 		case 2:
-			v.Add("identifier", g.word(func(w *words) []string { return append(w.codes, w.tokens...) }, "1"))
-		case 3:
+			v.Add("identifier", or(g.fact("Patient", "identifier"), "1"))
+		case 3, 4:
 			v.Add("_id", g.patient())
 		}
-	} else if person && g.IntN(8) > 0 || g.IntN(3) == 0 {
-		v.Add(pick(g, "patient", "patient", "subject", "subject:Patient"), pick(g, "", "Patient/")+g.patient())
+	} else if len(within) > 0 && (person && g.IntN(30) > 0 || g.IntN(2) == 0) {
+		patient := g.patient()
+		if g.about != nil && g.about.patient != "" && g.IntN(8) > 0 {
+			patient = g.about.patient
+		}
+		name := pick(g, within...)
+		if name != "patient" && g.IntN(10) > 0 || g.IntN(2) == 0 {
+			patient = "Patient/" + patient
+		}
+		v.Add(name+pick(g, "", "", ":Patient"), patient)
 	}
 	params := paramsOf(typ)
-	for range pick(g, 0, 1, 1, 1, 1, 2, 2, 3) {
+	for range pick(g, 0, 0, 0, 1, 1, 1, 1, 1, 2, 3) {
 		g.filter(v, typ, params, 0)
 	}
 	g.control(v, typ)
 	return question{target: "/fhir/" + typ + "?" + v.Encode()}
+}
+
+// searched is a type to search for: mostly one of which something is there.
+func (g *asker) searched(who *audience) string {
+	if who.name == "app-for-observations" && g.IntN(4) > 0 {
+		return "Observation"
+	}
+	if who.name == "backend-for-results" && g.IntN(4) > 0 {
+		return pick(g, "Observation", "DiagnosticReport", "Patient")
+	}
+	if g.about != nil && g.IntN(10) > 0 {
+		if !needed[g.about.typ] || who.caller.Role() == "" { // a person finds those in no search
+			return g.about.typ
+		}
+	}
+	return g.typeName()
 }
 
 var paramsOf = memo(search.Params)
@@ -326,39 +363,78 @@ func (g *asker) condition(typ string, params []search.Param, hops int) (name, va
 		return "", ""
 	}
 	if all := revIncludesOf(typ); hops < 3 && len(all) > 0 && g.IntN(8) == 0 {
-		source, param, _ := strings.Cut(pick(g, all...), ":")
+		source, param, _ := strings.Cut(g.likely(all), ":")
+		of := g.about
+		defer g.along(func(c *card) bool {
+			return c.typ == source && of != nil && slices.Contains(c.facts[param], of.typ+"/"+of.id)
+		})()
 		name, value = g.condition(source, paramsOf(source), hops+1)
 		return "_has:" + source + ":" + param + ":" + name, value
 	}
 	p := params[g.IntN(len(params))]
-	if len(p.Target) > 0 && hops < 3 && g.IntN(3) == 0 {
-		target := p.Target[g.IntN(len(p.Target))]
-		if slices.Contains(p.Target, "Patient") && g.IntN(3) == 0 {
-			target = "Patient"
+	for range 8 { // rather one by which something could be found
+		if g.fact(typ, p.Name) != "" || g.IntN(30) == 0 {
+			break
 		}
+		p = params[g.IntN(len(params))]
+	}
+	if len(p.Target) > 0 && hops < 3 && g.IntN(2) == 0 {
+		target, id, _ := strings.Cut(g.fact(typ, p.Name), "/")
+		if !slices.Contains(p.Target, target) {
+			target = p.Target[g.IntN(len(p.Target))]
+		}
+		defer g.along(func(c *card) bool { return c.typ == target && c.id == id })()
 		name, value = g.condition(target, paramsOf(target), hops+1)
 		return p.Name + pick(g, ":"+target, ":"+target, "") + "." + name, value
 	}
 	modifier := ""
 	if g.IntN(5) == 0 {
-		modifier = pick(g, append([]string{"not", "missing", "text", "above", "in", "exact", "contains", "identifier"}, p.Modifiers...)...)
+		modifier = pick(g, p.Modifiers...)
+		if g.IntN(8) == 0 {
+			modifier = pick(g, "not", "missing", "text", "above", "in", "exact", "contains", "identifier")
+		}
 		if modifier == "missing" {
 			return p.Name + ":missing", pick(g, "true", "false")
 		}
 		modifier = ":" + modifier
 	}
-	value = g.value(p)
+	value = g.value(typ, p)
 	if g.IntN(10) == 0 {
-		value += "," + g.value(p)
+		value += "," + g.value(typ, p)
 	}
 	return p.Name + modifier, value
 }
 
-func (g *asker) value(p search.Param) string {
+// likely is one of the references "Type:parameter", mostly of a type of which
+// something is there.
+func (g *asker) likely(all []string) string {
+	one := pick(g, all...)
+	for range 8 {
+		if typ, param, _ := strings.Cut(one, ":"); g.fact(typ, param) != "" || typ == "*" || g.IntN(30) == 0 {
+			break
+		}
+		one = pick(g, all...)
+	}
+	return one
+}
+
+func (g *asker) value(typ string, p search.Param) string {
+	if g.IntN(8) > 0 {
+		s := g.fact(typ, p.Name)
+		if p.Type == "composite" {
+			s = g.composite(typ, p.Name)
+		}
+		if p.Type == "date" || p.Type == "quantity" {
+			s = pick(g, "", "", "eq", "ge", "le", "gt", "ne", "ap") + s
+		}
+		if len(s) > 2 {
+			return s
+		}
+	}
 	codes := func(w *words) []string { return w.codes }
 	tokens := func(w *words) []string { return w.tokens }
 	texts := func(w *words) []string { return w.texts }
-	escape := strings.NewReplacer(`\`, `\\`, ",", `\,`, "$", `\$`).Replace
+	escape := escaped
 	prefix := func() string {
 		return pick(g, "", "", "", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 	}
@@ -419,7 +495,7 @@ func (g *asker) instant() string {
 // control adds the parameters that say how to answer.
 func (g *asker) control(v url.Values, typ string) {
 	if g.IntN(3) == 0 {
-		v.Set("_count", pick(g, "0", "1", "1", "2", "3", "50"))
+		v.Set("_count", pick(g, "0", "1", "1", "2", "2", "3", "5", "50"))
 	}
 	if g.IntN(5) == 0 {
 		v.Set("_total", pick(g, "none", "estimate", "accurate"))
@@ -432,17 +508,16 @@ func (g *asker) control(v url.Values, typ string) {
 	}
 	if g.IntN(5) == 0 {
 		if params := paramsOf(typ); len(params) > 0 {
-			v.Set("_sort", pick(g, "", "-")+pick(g, "_lastUpdated", "_id", "date", params[g.IntN(len(params))].Name))
+			p := params[g.IntN(len(params))].Name
+			v.Set("_sort", pick(g, "", "-")+pick(g, "_lastUpdated", "_id", p, p, or(g.sorts(typ), p)))
 		}
 	}
 	if g.IntN(6) == 0 {
-		if all := append(includesOf(typ), "*"); len(all) > 0 {
-			v.Add("_include"+pick(g, "", "", ":iterate"), all[g.IntN(len(all))])
-		}
+		v.Add("_include"+pick(g, "", "", ":iterate"), g.likely(append(includesOf(typ), "*", "*", "*")))
 	}
 	if g.IntN(6) == 0 {
 		if all := revIncludesOf(typ); len(all) > 0 {
-			v.Add("_revinclude"+pick(g, "", "", ":iterate"), all[g.IntN(len(all))])
+			v.Add("_revinclude"+pick(g, "", "", ":iterate"), g.likely(append(slices.Clone(all), "*")))
 		}
 	}
 	if g.IntN(20) == 0 {
@@ -454,6 +529,16 @@ func (g *asker) control(v url.Values, typ string) {
 	if g.IntN(40) == 0 {
 		v.Set("_format", pick(g, "json", "xml"))
 	}
+}
+
+// sorts is a parameter in whose order things of a type commonly stand.
+func (g *asker) sorts(typ string) string {
+	for _, name := range []string{"date", "code", "status", "authored", "identifier"} {
+		if g.fact(typ, name) != "" && g.IntN(2) == 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // person looks for somebody at the pages.

@@ -16,7 +16,7 @@ import (
 // what is harmless is shown under every policy, secrets or no secrets. Else an
 // empty gateway would keep the promise.
 func TestOpenHalf(t *testing.T) {
-	seeds, _ := size(t, 12, 0)
+	seeds, _ := size(t, 4)
 	for _, seed := range seeds {
 		w := create(seed, 0)
 		h := open(t, "")

@@ -15,6 +15,7 @@ type failure struct {
 	policy policyFile
 	before []*question // asked before it, where it takes those
 	ask    question
+	asked  int       // the how many-th it was
 	got    [2]answer // without secrets, with them
 	why    string
 }

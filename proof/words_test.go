@@ -16,25 +16,30 @@ import (
 
 // words is what somebody who saw a world would know to ask for.
 type words struct {
-	refs      []string            // "Type/id"
-	versions  []string            // "Type/id/_history/version"
-	tokens    []string            // system|code
-	codes     []string            //
-	texts     []string            // words of names and notes
-	dates     []string            //
-	numbers   []string            //
-	urls      []string            // systems, addresses
-	etags     []string            //
-	modified  []string            // Last-Modified
-	pages     map[string][]string // addresses of pages, by audience
-	seen      map[string]bool     // to keep out doubles
-	addresses []string            // of the API, found in answers
+	refs     []string            // "Type/id"
+	versions []string            // "Type/id/_history/version"
+	tokens   []string            // system|code
+	codes    []string            //
+	texts    []string            // words of names and notes
+	dates    []string            //
+	numbers  []string            //
+	urls     []string            // systems, addresses
+	etags    []string            //
+	modified []string            // Last-Modified
+	pages    map[string][]string // addresses of pages, by audience
+	next     map[string][]string // addresses of further pages of searches, by audience
+	fact     map[string][]string // what something could be found by, by "Type?parameter"
+	types    []string            // of resources
+	cards    []*card             // what each resource could be found by
+	seen     map[string]bool     // to keep out doubles
 }
 
-func newWords() *words { return &words{pages: map[string][]string{}, seen: map[string]bool{}} }
+func newWords() *words {
+	return &words{pages: map[string][]string{}, next: map[string][]string{}, fact: map[string][]string{}, seen: map[string]bool{}}
+}
 
 func (w *words) add(list *[]string, kind, s string) {
-	if s == "" || len(s) > 300 || w.seen[kind+s] || len(*list) > 4000 {
+	if s == "" || len(s) > 300 && !strings.HasPrefix(kind, "next ") || w.seen[kind+s] || len(*list) > 4000 {
 		return
 	}
 	w.seen[kind+s] = true
@@ -50,7 +55,7 @@ func (w *words) minus(known *words) *words {
 	}{
 		{&w.refs, &out.refs, "ref "}, {&w.versions, &out.versions, "version "}, {&w.tokens, &out.tokens, "token "}, {&w.codes, &out.codes, "code "},
 		{&w.texts, &out.texts, "text "}, {&w.dates, &out.dates, "date "}, {&w.numbers, &out.numbers, "number "}, {&w.urls, &out.urls, "url "},
-		{&w.etags, &out.etags, "etag "}, {&w.modified, &out.modified, "modified "}, {&w.addresses, &out.addresses, "address "},
+		{&w.etags, &out.etags, "etag "}, {&w.modified, &out.modified, "modified "}, {&w.types, &out.types, "type "},
 	} {
 		for _, s := range *l.from {
 			if !known.seen[l.kind+s] {
@@ -58,14 +63,24 @@ func (w *words) minus(known *words) *words {
 			}
 		}
 	}
-	for _, who := range slices.Sorted(maps.Keys(w.pages)) {
-		list := []string{}
-		for _, s := range w.pages[who] {
-			if !known.seen["page "+who+" "+s] {
-				out.add(&list, "page "+who+" ", s)
+	for _, m := range []struct {
+		from, to map[string][]string
+		kind     string
+	}{{w.pages, out.pages, "page "}, {w.next, out.next, "next "}, {w.fact, out.fact, "fact "}} {
+		for _, key := range slices.Sorted(maps.Keys(m.from)) {
+			list := []string{}
+			for _, s := range m.from[key] {
+				if !known.seen[m.kind+key+" "+s] {
+					out.add(&list, m.kind+key+" ", s)
+				}
 			}
+			m.to[key] = list
 		}
-		out.pages[who] = list
+	}
+	for _, c := range w.cards {
+		if !known.seen["ref "+c.typ+"/"+c.id] {
+			out.cards = append(out.cards, c)
+		}
 	}
 	return out
 }
@@ -99,6 +114,21 @@ func (w *words) learn(q question, a answer) {
 		var v any
 		if d.Decode(&v) == nil {
 			w.read("", v)
+			w.follow(q.who.name, v)
+		}
+	}
+}
+
+// follow takes down where a searchset goes on.
+func (w *words) follow(who string, v any) {
+	bundle, _ := v.(map[string]any)
+	links, _ := bundle["link"].([]any)
+	for _, l := range links {
+		if link, _ := l.(map[string]any); link["relation"] == "next" {
+			address, _ := link["url"].(string)
+			list := w.next[who]
+			w.add(&list, "next "+who+" ", strings.TrimPrefix(address, base))
+			w.next[who] = list
 		}
 	}
 }
@@ -123,6 +153,8 @@ func (w *words) read(name string, v any) {
 		if typ, ok := v["resourceType"].(string); ok {
 			if id, ok := v["id"].(string); ok {
 				w.add(&w.refs, "ref ", typ+"/"+id)
+				w.add(&w.types, "type ", typ)
+				w.facts(typ, id, v)
 				if meta, ok := v["meta"].(map[string]any); ok {
 					w.add(&w.versions, "version ", fmt.Sprint(typ, "/", id, "/_history/", meta["versionId"]))
 				}
@@ -144,7 +176,6 @@ func (w *words) leaf(name, s string) {
 			w.add(&w.refs, "ref ", s)
 		}
 	case name == "url":
-		w.add(&w.addresses, "address ", strings.TrimPrefix(s, base))
 	case name == "system":
 		w.add(&w.urls, "url ", s)
 	case looksLikeDate.MatchString(s):

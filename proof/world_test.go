@@ -101,11 +101,12 @@ type forge struct {
 	n       int
 	clock   time.Time
 	pause   int // between messages, at most, in minutes
+	turns   map[*form]int
 }
 
 // create makes the world of a seed, and variants of it with other secrets.
 func create(seed uint64, variant int) *world {
-	f := &forge{Rand: rand.New(rand.NewPCG(seed, 2027)), clock: dawn, variant: variant, pause: 200}
+	f := &forge{Rand: rand.New(rand.NewPCG(seed, 2027)), clock: dawn, variant: variant, pause: 200, turns: map[*form]int{}}
 	f.seed = seed
 	for range 3 + f.IntN(6) {
 		f.person(false)
@@ -145,21 +146,23 @@ type form struct {
 	make   func(*forge, *person)
 }
 
+// pick makes one of the forms happen: mostly the one whose turn it is, and
+// turns begin elsewhere with each seed, so that a few seeds see all of them.
 func (f *forge) pick(forms []form, p *person) {
-	pushed := p.source == "ehr"
-	for {
-		x := forms[f.IntN(len(forms))]
-		if (x.source == "ehr") == pushed {
-			x.make(f, p)
-			return
-		}
+	fits := slices.DeleteFunc(slices.Clone(forms), func(x form) bool { return (x.source == "ehr") != (p.source == "ehr") })
+	first := &forms[slices.IndexFunc(forms, func(x form) bool { return x.name == fits[0].name && x.source == fits[0].source })]
+	n := f.IntN(len(fits))
+	if f.IntN(4) > 0 {
+		n = (int(f.seed)*4 + f.turns[first]) % len(fits)
+		f.turns[first]++
 	}
+	fits[n].make(f, p)
 }
 
 func (f *forge) person(hidden bool) {
 	f.n++
 	p := &person{
-		source: []string{"hospital", "hospital", "lab", "ehr"}[f.IntN(4)], number: fmt.Sprint(70000 + f.n*17), authority: "MRN",
+		source: []string{"hospital", "ehr", "hospital", "lab"}[(len(f.people)+int(f.seed))%4], number: fmt.Sprint(70000 + f.n*17), authority: "MRN",
 		phn: fmt.Sprint(9000000000 + int64(f.n)*104729), family: one(f, "Morgan", "Okafor", "Tremblay", "Singh", "Nguyen", "O'Neil", "Garcia-Lopez"),
 		given: one(f, "Alex", "Sam", "Robin", "Kim", "Jo"), born: fmt.Sprintf("19%02d%02d%02d", 30+f.IntN(60), 1+f.IntN(12), 1+f.IntN(28)),
 		sex: one(f, "F", "M"), street: fmt.Sprint(100+f.n, " Main Street"), phone: fmt.Sprintf("604-555-%04d", f.n), hidden: hidden,
