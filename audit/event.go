@@ -42,7 +42,8 @@ const (
 	Write    Action = "write" // push by a source
 	SignIn   Action = "sign-in"
 	SignOut  Action = "sign-out"
-	Operate  Action = "operate" // replay, look at a stored message
+	Operate  Action = "operate"  // replay, look at a stored message
+	Classify Action = "classify" // what a local code means
 )
 
 // Event is one thing that was done or refused. It holds who, what kind, which

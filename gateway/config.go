@@ -8,11 +8,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"firebreak/label"
 )
 
 // Config is the one file that firebreak serve reads. Keys it does not know are
@@ -67,6 +70,10 @@ type Config struct {
 
 	// Feeds are the sources of data.
 	Feeds []Feed `json:"feeds"`
+
+	// Declared gives labels to everything from a source, a feed or a client that
+	// pushes: {"detox-clinic": ["part2"]} for a programme under 42 CFR Part 2.
+	Declared map[string][]label.Label `json:"declared,omitzero"`
 
 	// Session limits sign-in. Default: 15 minutes idle, 12 hours in all.
 	Session Session `json:"session,omitzero"`
@@ -358,6 +365,13 @@ func (cfg *Config) check() error {
 	}
 	if _, err := time.LoadLocation(cfg.Zone); err != nil {
 		bad("zone %q is not a time zone", cfg.Zone)
+	}
+	for source, labels := range cfg.Declared {
+		for _, l := range labels {
+			if !slices.Contains(label.Classes(), l) {
+				bad("declared.%s: there is no label %q; there are %v", source, l, label.Classes())
+			}
+		}
 	}
 	names, addresses := map[string]bool{}, map[string]bool{}
 	for i, f := range cfg.Feeds {

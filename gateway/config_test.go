@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"firebreak/label"
+	"firebreak/registry"
 )
 
 const goodConfig = `{
@@ -55,6 +58,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"an unknown key, with its line", `"data": "data",`, `"data": "data", "verbose": true,`, `line 4: there is no key "verbose"`},
 		{"an unknown key in a feed", `"zone"`, `"timezone"`, `line 7: there is no key "timezone"`},
 		{"a wrong kind", `"data": "data"`, `"data": 7`, "line 4"},
+		{"a label that nobody gives", `"feeds"`, `"declared": {"general": ["secret"]}, "feeds"`, `declared.general: there is no label "secret"`},
 		{"broken JSON", `"data": "data",`, `"data": "data"`, "line 5"},
 		{"one key twice", `"data": "data",`, `"data": "data", "data": "x",`, "line 4"},
 		{"http to the outside", "https://gateway", "http://gateway", "https"},
@@ -128,4 +132,15 @@ func FuzzConfig(f *testing.F) {
 		}
 		_ = cfg.Finish() // whatever it says, it says it
 	})
+}
+
+// A declaration of a source that nobody is would leave the one that was meant open.
+func TestDeclaredSourcesExist(t *testing.T) {
+	seed := registry.Seed{Clients: []registry.SeedClient{{ID: "c", Source: "pusher"}}}
+	for source, ok := range map[string]bool{"general": true, "pusher": true, "generall": false, "c": false} {
+		cfg := &Config{Feeds: []Feed{{Name: "general"}}, Declared: map[string][]label.Label{source: {label.Part2}}}
+		if err := cfg.knowsSources(seed); (err == nil) != ok {
+			t.Errorf("%s: %v", source, err)
+		}
+	}
 }

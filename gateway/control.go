@@ -87,6 +87,8 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("GET /held", g.told(g.held))
 	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
 	mux.HandleFunc("GET /anchors", g.told(g.anchors))
+	mux.HandleFunc("GET /codes", g.told(g.codes))
+	mux.HandleFunc("POST /codes", g.told(g.classify))
 	mux.HandleFunc("POST /policy/load", g.told(g.loadPolicy))
 	mux.HandleFunc("POST /policy/try", g.told(g.tryPolicy))
 	mux.HandleFunc("GET /policy/unread", g.told(g.unread))
@@ -225,4 +227,25 @@ func (g *Gateway) anchors(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return json.MarshalWrite(w, all)
+}
+
+// codes answers with the local codes, an array of record.LocalCode.
+func (g *Gateway) codes(w http.ResponseWriter, r *http.Request) error {
+	if err := g.operated(r, "list of local codes"); err != nil {
+		return err
+	}
+	all, err := g.record.Codes(r.Context())
+	if err != nil {
+		return err
+	}
+	return json.MarshalWrite(w, all)
+}
+
+// classify takes an array of record.Decision.
+func (g *Gateway) classify(w http.ResponseWriter, r *http.Request) error {
+	var all []record.Decision
+	if err := json.UnmarshalRead(r.Body, &all); err != nil {
+		return err
+	}
+	return g.record.Classify(r.Context(), audit.Event{Subject: "operator " + r.Header.Get(operatorHeader), Address: "local"}, all)
 }

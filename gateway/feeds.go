@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 
 	"firebreak/adapters"
+	"firebreak/registry"
 )
 
 // openFeeds makes an MLLP server for each feed and listens.
@@ -95,4 +97,16 @@ func (t *TLS) server() (*tls.Config, error) {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	return c, nil
+}
+
+// knowsSources refuses a declaration of a source that does not exist: mistyped,
+// it would leave the real one open.
+func (cfg *Config) knowsSources(seed registry.Seed) error {
+	for source := range cfg.Declared {
+		if !slices.ContainsFunc(cfg.Feeds, func(f Feed) bool { return f.Name == source }) &&
+			!slices.ContainsFunc(seed.Clients, func(c registry.SeedClient) bool { return c.Source == source }) {
+			return fmt.Errorf("gateway: declared: there is no source %q among the feeds and the registry's clients", source)
+		}
+	}
+	return nil
 }

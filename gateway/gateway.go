@@ -134,6 +134,7 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 	if g.rules, err = label.Default(); err != nil {
 		return err
 	}
+	g.rules = g.rules.Declare(g.Config.Declared)
 	g.record, err = record.Open(ctx, record.Config{
 		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log,
 	})
@@ -163,6 +164,9 @@ func (g *Gateway) openAccounts(ctx context.Context, o Options) error {
 			return err
 		}
 		seed = &s
+	}
+	if err := g.Config.knowsSources(*seed); err != nil {
+		return err
 	}
 	if err := g.registry.Apply(ctx, *seed, g.Config.SignIn.Issuer, g.Config.Tokens.Issuer); err != nil {
 		return err

@@ -224,10 +224,33 @@ func (cfg *Config) feedsDigest() string {
 	for i, f := range cfg.Feeds {
 		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.Systems}
 	}
-	b, err := json.Marshal(feeds, json.Deterministic(true))
+	b, err := json.Marshal([]any{feeds, cfg.Declared}, json.Deterministic(true))
 	if err != nil {
 		return ""
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// Codes are the local codes that wait for a decision, or have one.
+func (o *Operator) Codes(ctx context.Context) (all []record.LocalCode, err error) {
+	body, err := o.ask(ctx, http.MethodGet, "/codes", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return all, json.UnmarshalRead(body, &all)
+}
+
+// Classify decides what local codes mean; see record.Record.Classify.
+func (o *Operator) Classify(ctx context.Context, all []record.Decision) error {
+	ask, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	body, err := o.ask(ctx, http.MethodPost, "/codes", ask)
+	if err != nil {
+		return err
+	}
+	return body.Close()
 }

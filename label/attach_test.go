@@ -74,7 +74,7 @@ func TestFiles(t *testing.T) {
 				{"resourceType": "Binary", "contentType": row.contentType, "data": data},
 				{"resourceType": "DiagnosticReport", "code": obj{"text": "Chemistry"}, "presentedForm": arr{obj{"contentType": row.contentType, "data": data}}},
 			} {
-				got := r.Label([]fhir.Resource{resource(t, model)})[0]
+				got := r.Label("lab", []fhir.Resource{resource(t, model)})[0]
 				if row.want == "" && len(got.Labels()) > 0 || row.want != "" && !got.Has(row.want) {
 					t.Errorf("%s: %v %v", model["resourceType"], got.Labels(), got.Reasons())
 				}

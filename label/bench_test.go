@@ -28,7 +28,7 @@ func BenchmarkLabel(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			r.Label([]fhir.Resource{res})
+			r.Label("lab", []fhir.Resource{res})
 		}
 	})
 	b.Run("parse alone", func(b *testing.B) {

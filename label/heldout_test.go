@@ -175,7 +175,7 @@ func (c *tally) add(ok bool, keys ...string) {
 }
 
 func (c *tally) row(t testing.TB, r *Rules, x *row) {
-	got := r.Label([]fhir.Resource{resource(t, x.model)})[0]
+	got := r.Label("lab", []fhir.Resource{resource(t, x.model)})[0]
 	var miss string
 	if x.want == "" {
 		withheld := slices.ContainsFunc(got.labels, func(l Label) bool { return l != Unclassified })

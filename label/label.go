@@ -61,6 +61,7 @@ type Labeled struct {
 	reasons []Reason
 	rules   string // version of the rules that judged it
 	links   *links // what Propagate found it to point at; nil until settled
+	use     *Use   // see Use
 }
 
 func (l Labeled) Resource() fhir.Resource { return l.res }

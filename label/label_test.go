@@ -86,7 +86,7 @@ func TestHard(t *testing.T) {
 	r := rules(t)
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			got := r.Label([]fhir.Resource{resource(t, row.model)})[0]
+			got := r.Label("lab", []fhir.Resource{resource(t, row.model)})[0]
 			if s := joined(got.Labels()); s != row.want {
 				t.Errorf("%q, want %q; %v", s, row.want, got.Reasons())
 			}
@@ -177,7 +177,7 @@ func TestMessage(t *testing.T) {
 				in = append(in, resource(t, model))
 			}
 			got := map[string]string{}
-			for i, l := range r.Label(in) {
+			for i, l := range r.Label("lab", in) {
 				if l.Resource().Ref() != in[i].Ref() {
 					t.Fatal("not in order")
 				}
@@ -201,7 +201,7 @@ func TestMessage(t *testing.T) {
 func TestPropagate(t *testing.T) {
 	r := rules(t)
 	one := func(model obj) Labeled {
-		l := r.Label([]fhir.Resource{resource(t, model)})[0]
+		l := r.Label("lab", []fhir.Resource{resource(t, model)})[0]
 		return r.Restore(l.Resource(), l.Labels(), l.Reasons(), l.RulesVersion())
 	}
 	order := one(obj{"resourceType": "ServiceRequest", "id": "o", "code": local("HIV viral load")})
@@ -253,8 +253,8 @@ func TestByNumber(t *testing.T) {
 		{obj{"identifier": number("urn:b", "P1")}, false},
 		{obj{"identifier": number("urn:a", "P2")}, false},
 	} {
-		all := r.Label([]fhir.Resource{resource(t, order)})
-		all = append(all, r.Label([]fhir.Resource{resource(t, obj{"resourceType": "Appointment", "id": "a", "description": "Visit", "basedOn": arr{row.ref}})})...)
+		all := r.Label("lab", []fhir.Resource{resource(t, order)})
+		all = append(all, r.Label("lab", []fhir.Resource{resource(t, obj{"resourceType": "Appointment", "id": "a", "description": "Visit", "basedOn": arr{row.ref}})})...)
 		once := Propagate(all)
 		for i, got := range [][]Labeled{once, Propagate(once)} {
 			if got[1].Has(HIV) != row.want || (len(got[1].Links()) > 0) != row.want {

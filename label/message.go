@@ -12,22 +12,25 @@ import (
 
 // Label judges the resources of one message together, in order: each by
 // itself, then those that depend on another of them, then what the message
-// merely brought along (see Labeled.Context).
-func (r *Rules) Label(message []fhir.Resource) []Labeled {
+// merely brought along (see Labeled.Context). source is where it came from, as
+// Declare and Code name it.
+func (r *Rules) Label(source string, message []fhir.Resource) []Labeled {
 	out := make([]Labeled, len(message))
 	neutral := map[fhir.Ref]int{}
 	for i, res := range message {
 		var says bool
-		if out[i], says = r.one(res); !says {
+		if out[i], says = r.one(source, res); !says {
 			neutral[res.Ref()] = i
 		}
 	}
+	r.declare(source, out)
 	if len(message) > 1 {
 		r.broken(out)
 		out = Propagate(out)
 		unclear(out, neutral)
 		bring(out)
 	}
+	r.enclose(source, out)
 	for i := range out {
 		out[i].links = nil // a message is no chart
 	}
@@ -36,29 +39,34 @@ func (r *Rules) Label(message []fhir.Resource) []Labeled {
 
 // one judges a resource by itself. says is false when it is only harmless
 // because its name says nothing ("RESULT").
-func (r *Rules) one(res fhir.Resource) (l Labeled, says bool) {
+func (r *Rules) one(source string, res fhir.Resource) (l Labeled, says bool) {
 	if !repeated[res.Type()] {
-		return r.judge(res)
+		return r.judge(source, res)
 	}
 	key := sha256.Sum256(res.JSON())
 	f, ok := r.seen.get(key[:])
 	if !ok {
-		l, f.says = r.judge(res)
+		l, f.says = r.judge(source, res) // of these types no source has its own
 		f.labels, f.reasons, f.links = slices.Clip(l.labels), slices.Clip(l.reasons), linksOf(res)
 		r.seen.put(key[:], f)
 	}
 	return Labeled{res: res, labels: f.labels, reasons: f.reasons, rules: r.version, links: f.links}, f.says
 }
 
-func (r *Rules) judge(res fhir.Resource) (l Labeled, says bool) {
+func (r *Rules) judge(source string, res fhir.Resource) (l Labeled, says bool) {
 	j := judge{rules: r}
 	j.run(res)
-	if _, ok := about[j.typ]; ok && len(j.labels) == 0 && !j.known && !j.neutral {
-		j.path = append(j.path[:0], step{about[j.typ][0], -1})
-		j.give(Unclassified, "nobody knows this code", "", j.words)
+	if _, ok := about[j.typ]; ok {
+		waits := len(j.labels) == 0 && !j.known && !j.neutral
+		l.use = j.local(source, res, waits)
+		if waits && !j.known {
+			j.path = append(j.path[:0], step{about[j.typ][0], -1})
+			j.give(Unclassified, "nobody knows this code", "", j.words)
+		}
 	}
 	slices.Sort(j.labels)
-	return Labeled{res: res, labels: j.labels, reasons: j.reasons, rules: r.version}, j.known || !j.neutral
+	l.res, l.labels, l.reasons, l.rules = res, j.labels, j.reasons, r.version
+	return l, j.known || !j.neutral
 }
 
 // unclear gives results whose names say nothing the labels of the panel they

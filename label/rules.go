@@ -3,18 +3,21 @@ package label
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"firebreak/fhir"
 )
 
 // engine changes whenever this package's code judges differently by the same
 // rule files. It is part of the rules' version.
-const engine = "3"
+const engine = "4"
 
 // Rules recognise sensitive content. They are compiled once and safe for many
 // goroutines.
 type Rules struct {
 	version  string
+	declared map[string][]Label // by source: what everything from it is
+	decided  atomic.Pointer[decisions]
 	match    *matcher
 	codes    *codes
 	texts    *cache[verdict] // on short texts
@@ -74,7 +77,7 @@ func (c *cache[V]) put(key []byte, v V) {
 }
 
 // repeated are the types that message after message brings along unchanged.
-var repeated = set("Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location", "Encounter", "Coverage", "AllergyIntolerance")
+var repeated = set("Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location", "Encounter", "Coverage")
 
 // finding is what one resource says by itself.
 type finding struct {

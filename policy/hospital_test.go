@@ -137,7 +137,7 @@ func charted(t testing.TB, messages ...message) chart.Chart {
 		for _, model := range m.resources {
 			list = append(list, parse(t, model))
 		}
-		for _, l := range r.Label(list) {
+		for _, l := range r.Label(m.source, list) {
 			at := l.Resource().Ref()
 			v := chart.Version{Labeled: r.Restore(l.Resource(), l.Labels(), l.Reasons(), l.RulesVersion()), At: m.at, Recorded: m.at, Source: m.source, Current: true,
 				Deleted: string(l.Resource().Get("deleted").Raw()) == "true"}

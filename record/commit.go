@@ -33,6 +33,9 @@ type entry struct {
 	labels  string
 	reasons string // JSON, empty when there are none
 	body    int64  // where the content lies
+	fresh   bool   // the content is new
+	rules   string // that judged it; empty: it must be judged again
+	code    string // key of the local code that says what it is about, if there is one
 }
 
 // resource names one resource in one chart.
@@ -58,6 +61,7 @@ func (r *Record) prepare(s Stored, c Change) *committing {
 			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, context, res.JSON()),
 			context: context,
 			labels:  joinLabels(e.Labels()),
+			rules:   e.RulesVersion(),
 		}
 		if reasons := e.Reasons(); len(reasons) > 0 {
 			b, err := json.Marshal(reasons)
@@ -130,7 +134,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 		return nil
 	}
 	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.settle, b.link} {
+	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.codes, b.settle, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -258,6 +262,7 @@ func (b *batch) bodies(ctx context.Context) error {
 				*id = runs[i].body
 				continue
 			}
+			e.fresh = true
 			stmts = append(stmts, sqldb.Stmt{
 				SQL:  addBody,
 				Args: []any{e.key.chart, int64(x.commit.id), e.Resource().JSON()},

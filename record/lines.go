@@ -56,11 +56,11 @@ func (l *line) marking(body int64) *marking {
 func (l *line) judge(body int64, e *entry) bool {
 	m := l.marking(body)
 	if m == nil {
-		l.markings = append(l.markings, marking{body, e.RulesVersion(), e.labels})
+		l.markings = append(l.markings, marking{body, e.rules, e.labels})
 		return false
 	}
-	if m.rules != e.RulesVersion() {
-		m.rules, m.labels = e.RulesVersion(), e.labels
+	if m.rules != e.rules {
+		m.rules, m.labels = e.rules, e.labels
 		return true
 	}
 	if m.labels == e.labels {

@@ -57,7 +57,7 @@ func TestMemoryIsWhatTheDatabaseHolds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, l := range rules.Label(append(message, place)) {
+			for _, l := range rules.Label("ward", append(message, place)) {
 				c.Resources = append(c.Resources, Entry{Labeled: l, Chart: prefix + fmt.Sprint(i%2), At: time.Unix(rapid.Int64Range(0, 4).Draw(t, "at"), 0)})
 			}
 			m := inbox.Message{Source: "ward", Kind: inbox.HL7v2, ControlID: fmt.Sprint(n, i), Received: time.Unix(int64(i), 0), Body: fmt.Append(nil, n, i)}

@@ -110,15 +110,17 @@ type Link struct {
 
 // Record is an open database. It is safe for many goroutines.
 type Record struct {
-	c       Config
-	db      *sqldb.DB
-	keys    keys
-	writer  *writer
-	cache   *cache
-	changes *changes
-	stop    context.CancelFunc // of the background jobs
-	jobs    sync.WaitGroup
-	written sync.WaitGroup // the writer
+	c         Config
+	db        *sqldb.DB
+	keys      keys
+	writer    *writer
+	cache     *cache
+	changes   *changes
+	judging   sync.Mutex         // one judges again what is stored
+	judgeSoon chan struct{}      // asks for it
+	stop      context.CancelFunc // of the background jobs
+	jobs      sync.WaitGroup
+	written   sync.WaitGroup // the writer
 }
 
 //go:embed migrations
@@ -160,7 +162,7 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 		db.Close()
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	r := &Record{c: c, db: db, cache: newCache(c.Cache), changes: newChanges()}
+	r := &Record{c: c, db: db, cache: newCache(c.Cache), changes: newChanges(), judgeSoon: make(chan struct{}, 1)}
 	if r.keys, err = r.openKeys(ctx); err != nil {
 		db.Close()
 		return nil, err
@@ -169,7 +171,12 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 	r.stop = stop
 	r.writer = newWriter(r)
 	r.written.Go(r.writer.run)
+	if err := errors.Join(r.learn(ctx), r.unjudge(ctx)); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	r.jobs.Go(func() { r.anchors(background) })
+	r.jobs.Go(func() { r.judge(background) })
+	r.wakeJudge()
 	return r, nil
 }
 

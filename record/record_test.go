@@ -404,7 +404,7 @@ func TestGivenIDs(t *testing.T) {
 		// What another source deletes is not there for it.
 		end := func(source string) {
 			stored := w.put(said{Source: source, Given: true})
-			stub := w.rules.Label([]fhir.Resource{parse(t, `{"resourceType":"Observation","id":"o-1"}`)})[0]
+			stub := w.rules.Label("ward", []fhir.Resource{parse(t, `{"resourceType":"Observation","id":"o-1"}`)})[0]
 			must(t, w.Queue().Commit(ctx, stored, record.Change{Resources: []record.Entry{{Labeled: stub, At: stored.Received, Deleted: true, Alias: true}}}))
 		}
 		end("other")

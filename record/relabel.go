@@ -14,8 +14,9 @@ import (
 const (
 	relabelStep = 500 // contents judged in one transaction, and the rest of the last message's
 
-	bodiesAfter = `SELECT id, chart, message, json FROM body WHERE id > $1 ORDER BY id LIMIT $2`
-	setLabels   = `UPDATE version SET rules = $5, labels = $6 WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4 AND rules <> $5`
+	bodiesAfter = `SELECT b.id, b.chart, b.message, b.json, i.source FROM body b JOIN inbox i ON i.id = b.message WHERE b.id > $1 ORDER BY b.id LIMIT $2`
+	setLabels   = `UPDATE version SET rules = $5, labels = $6 WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4`
+	newLabels   = setLabels + ` AND rules <> $5`
 	dropReason  = `DELETE FROM reason WHERE chart = $1 AND body = $2`
 	touchChart  = `UPDATE chart SET version = version + 1 WHERE chart = $1`
 	readSetting = `SELECT value FROM setting WHERE name = $1`
@@ -27,6 +28,7 @@ type content struct {
 	id      int64
 	chart   string
 	message int64
+	source  string // of the message
 	res     fhir.Resource
 }
 
@@ -42,12 +44,24 @@ type progress struct {
 // withheld. It returns how many contents it looked at, and goes on where it was
 // broken off. A database that is all judged by today's rules costs one lookup.
 func (r *Record) Relabel(ctx context.Context) (int64, error) {
+	if err := r.rejudge(ctx); err != nil {
+		return 0, err
+	}
+	r.judging.Lock()
+	defer r.judging.Unlock()
 	p, err := r.relabelled(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if p.Rules != r.c.Rules.Version() {
 		p = progress{Rules: r.c.Rules.Version()}
+		// Other rules know other codes: the uses are found again as it goes.
+		if err := r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, dropUses)
+			return err
+		}}); err != nil {
+			return 0, err
+		}
 	}
 	var judged int64
 	for !p.Done {
@@ -83,28 +97,10 @@ func (r *Record) relabelled(ctx context.Context) (p progress, err error) {
 
 // contents reads the next contents, whole messages at a time.
 func (r *Record) contents(ctx context.Context, after int64) ([]content, error) {
-	var all []content
 	for limit := relabelStep; ; limit *= 2 {
-		rows, err := r.db.Query(ctx, bodiesAfter, after, int64(limit))
+		all, err := r.contentsOf(ctx, bodiesAfter, after, int64(limit))
 		if err != nil {
-			return nil, failed("relabel", err)
-		}
-		all = all[:0]
-		for rows.Next() {
-			var c content
-			var b []byte
-			if err = rows.Scan(&c.id, &c.chart, &c.message, &b); err != nil {
-				break
-			}
-			if c.res, err = fhir.Parse(b); err != nil {
-				err = errors.New("a stored resource does not read")
-				break
-			}
-			all = append(all, c)
-		}
-		rows.Close()
-		if err = errors.Join(err, rows.Err()); err != nil {
-			return nil, failed("relabel", err)
+			return nil, err
 		}
 		switch last := len(all) - 1; {
 		case len(all) < limit:
@@ -116,46 +112,99 @@ func (r *Record) contents(ctx context.Context, after int64) ([]content, error) {
 	}
 }
 
+// contentsOf reads the contents that a query of these columns finds.
+func (r *Record) contentsOf(ctx context.Context, query string, args ...any) (all []content, err error) {
+	rows, err := r.db.Query(ctx, query, args...)
+	if err != nil {
+		return nil, failed("relabel", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c content
+		var b []byte
+		if err := rows.Scan(&c.id, &c.chart, &c.message, &b, &c.source); err != nil {
+			return nil, failed("relabel", err)
+		}
+		if c.res, err = fhir.Parse(b); err != nil {
+			return nil, failed("relabel", errors.New("a stored resource does not read"))
+		}
+		all = append(all, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed("relabel", err)
+	}
+	return all, nil
+}
+
 func (r *Record) relabel(ctx context.Context, step []content, p progress) error {
 	note, err := json.Marshal(p)
 	if err != nil {
 		return failed("relabel", err)
 	}
-	var stmts []sqldb.Stmt
-	charts := map[string]bool{}
+	j := r.newJudging()
 	for len(step) > 0 {
 		n := slices.IndexFunc(step, func(c content) bool { return c.message != step[0].message })
 		if n < 0 {
 			n = len(step)
 		}
-		message := make([]fhir.Resource, n)
-		for i, c := range step[:n] {
-			message[i] = c.res
-		}
-		for i, l := range r.c.Rules.Label(message) {
-			c := step[i]
-			charts[c.chart] = true
-			stmts = append(stmts,
-				sqldb.Stmt{SQL: setLabels, Args: []any{c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), joinLabels(l.Labels())}},
-				sqldb.Stmt{SQL: dropReason, Args: []any{c.chart, c.id}})
-			if reasons := l.Reasons(); len(reasons) > 0 {
-				b, err := json.Marshal(reasons)
-				if err != nil {
-					return failed("relabel", err)
-				}
-				stmts = append(stmts, sqldb.Stmt{SQL: addReason, Args: []any{c.chart, c.id, string(b)}})
-			}
-		}
+		j.message(newLabels, step[:n])
 		step = step[n:]
 	}
-	return r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
+	return j.write(ctx, sqldb.Stmt{SQL: setSetting, Args: []any{"relabelled", note}})
+}
+
+// judging is what to write when contents are judged again.
+type judging struct {
+	r      *Record
+	stmts  []sqldb.Stmt
+	charts map[string]bool
+}
+
+func (r *Record) newJudging() *judging { return &judging{r: r, charts: map[string]bool{}} }
+
+// message judges the contents that one message brought, together. set is what
+// sets their labels.
+func (j *judging) message(set string, all []content) {
+	if len(all) == 0 {
+		return
+	}
+	message := make([]fhir.Resource, len(all))
+	for i, c := range all {
+		message[i] = c.res
+	}
+	for i, l := range j.r.c.Rules.Label(all[0].source, message) {
+		c := all[i]
+		j.charts[c.chart] = true
+		j.add(set, c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), joinLabels(l.Labels()))
+		j.add(dropReason, c.chart, c.id)
+		if reasons := l.Reasons(); len(reasons) > 0 {
+			b, err := json.Marshal(reasons)
+			if err != nil {
+				panic(err) // strings only: cannot happen
+			}
+			j.add(addReason, c.chart, c.id, string(b))
+		}
+		if u := l.Use(); u != nil {
+			key := codeKey(u.Code)
+			j.add(keepCode, key, u.Source, u.System, u.Code.Code, u.Display, u.Element, micros(j.r.c.Now()))
+			j.add(addUse, key, c.id, c.chart, c.message, all[0].id, all[len(all)-1].id, u.Round)
+		}
+	}
+}
+
+func (j *judging) add(text string, args ...any) {
+	j.stmts = append(j.stmts, sqldb.Stmt{SQL: text, Args: args})
+}
+
+func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
+	return j.r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
 		var touch []sqldb.Stmt
-		for _, c := range sortedKeys(charts) {
+		for _, c := range sortedKeys(j.charts) {
 			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}})
 		}
 		if err := tx.Batch(ctx, touch); err != nil {
 			return err
 		}
-		return tx.Batch(ctx, append(stmts, sqldb.Stmt{SQL: setSetting, Args: []any{"relabelled", note}}))
+		return tx.Batch(ctx, append(j.stmts, last))
 	}})
 }

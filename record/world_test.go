@@ -160,6 +160,11 @@ func (w *world) put(s said) record.Stored {
 }
 
 func (w *world) commit(stored record.Stored, s said) error {
+	return w.Queue().Commit(ctx, stored, w.change(stored, s))
+}
+
+// change is what the pipeline would make of a message.
+func (w *world) change(stored record.Stored, s said) record.Change {
 	at := s.At
 	if at.IsZero() {
 		at = stored.Received
@@ -170,7 +175,7 @@ func (w *world) commit(stored record.Stored, s said) error {
 			c.Links[i].At = at
 		}
 	}
-	for _, l := range w.rules.Label(s.Resources) {
+	for _, l := range w.rules.Label(stored.Source, s.Resources) {
 		e := record.Entry{Labeled: l, At: at, Alias: s.Given}
 		r := l.Resource()
 		switch patient, ok := fhir.PatientOf(r); {
@@ -185,7 +190,7 @@ func (w *world) commit(stored record.Stored, s said) error {
 		}
 		c.Resources = append(c.Resources, e)
 	}
-	return w.Queue().Commit(ctx, stored, c)
+	return c
 }
 
 // say takes a message in and applies it.

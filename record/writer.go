@@ -30,6 +30,7 @@ type writer struct {
 	feeds  map[string]int64  // last time of each source written; the goroutine's own
 	memory memory            // the goroutine's own
 	charts map[string]*lines // of the transaction under way, to be remembered
+	late   bool              // in it something was judged by an old decision; the goroutine's own
 
 	wake    chan struct{} // something waits, or closed; one is enough
 	mu      sync.Mutex
@@ -196,6 +197,9 @@ func (w *writer) write(group []*write) {
 	}
 	if err == nil {
 		w.remember(group)
+		if w.late {
+			w.r.wakeJudge()
+		}
 	}
 	for _, x := range group {
 		if err != nil {
@@ -219,7 +223,7 @@ func (w *writer) remember(group []*write) {
 }
 
 func (w *writer) apply(ctx context.Context, tx *sqldb.Tx, group []*write) error {
-	w.charts = nil
+	w.charts, w.late = nil, false
 	var puts []*putting
 	var commits []*write
 	for _, x := range group {

@@ -94,7 +94,7 @@ func charted(t testing.TB, arrivals []arrival) chart.Chart {
 			}
 			resources = append(resources, r)
 		}
-		for i, l := range rules.Label(resources) {
+		for i, l := range rules.Label("hospital", resources) {
 			a := messages[m][i]
 			r := l.Resource().Ref()
 			byRef[r] = append(byRef[r], chart.Version{

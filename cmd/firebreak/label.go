@@ -201,7 +201,7 @@ func entries(bundle fhir.Resource) (as, local []fhir.Resource, err error) {
 
 // judge prints what the rules say of local, under the ids of as.
 func (l *labeller) judge(as, local []fhir.Resource) error {
-	for i, judgement := range l.rules.Label(local) {
+	for i, judgement := range l.rules.Label("label", local) {
 		line := judged{ResourceType: as[i].Type(), ID: as[i].ID(), Labels: []label.Label{}, Reasons: []label.Reason{}}
 		for _, x := range judgement.Labels() {
 			if !x.Internal() {

@@ -40,6 +40,7 @@ var commands = []command{
 	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
 	{"replay", "--config FILE|--data DIR [--held] [ID...]", "apply stored messages again", runReplay},
 	{"policy", "check FILE | load --config FILE | try --as AUDIENCE --patient ID --config FILE [--role ROLE] [--worksite ID] [--person ID] [--app] [--source NAME] [--policy FILE] | unread --config FILE", "check a policy file, have the running gateway load its own, try one on a patient's chart, or list what is not understood in patients' directives", runPolicy},
+	{"codes", "--config FILE|--data DIR [--import FILE|-]", "list the local codes nobody has classified, and what was decided on others, as CSV; or take decisions from one", runCodes},
 	{"audit", "verify DIR|--config FILE", "prove the audit log's chain, or name its first broken link", runAudit},
 	{"version", "", "print the version", printVersion},
 }

@@ -51,7 +51,7 @@ func view(t testing.TB, all ...sent) *policy.View {
 		}
 		received := noon.Add(-time.Duration(s.hours) * time.Hour)
 		histories[r.Ref()] = append(histories[r.Ref()], chart.Version{
-			Labeled: rules.Label([]fhir.Resource{r})[0], VersionID: fmt.Sprint("v", s.hours), At: received, Recorded: received, Source: s.source, Current: true,
+			Labeled: rules.Label(s.source, []fhir.Resource{r})[0], VersionID: fmt.Sprint("v", s.hours), At: received, Recorded: received, Source: s.source, Current: true,
 		})
 	}
 	ch := chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: "p"}}
