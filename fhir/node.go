@@ -260,7 +260,31 @@ func (c *cursor) nameIs(name string) bool {
 	return bytes.IndexByte(inner, '\\') >= 0 && c.nameText() == name
 }
 
-func (c *cursor) nameText() string { return Node{c.b[c.nameStart:c.nameEnd]}.Text() }
+func (c *cursor) nameText() string {
+	if name, ok := common[string(c.b[c.nameStart+1:c.nameEnd-1])]; ok {
+		return name
+	}
+	return Node{c.b[c.nameStart:c.nameEnd]}.Text()
+}
+
+// common are names that most resources have; they need not be made each time.
+var common = func() map[string]string {
+	all := map[string]string{}
+	for name := range strings.FieldsSeq(`resourceType id meta versionId lastUpdated source profile security tag text status div contained extension url
+		identifier use type system value period start end assigner active name family given prefix suffix telecom gender birthDate address line city
+		district state postalCode country contact relationship managingOrganization category code coding display version subject patient encounter
+		reference effectiveDateTime effectivePeriod issued performer valueQuantity valueString valueCodeableConcept valueDateTime valueInteger
+		comparator unit dataAbsentReason interpretation note time bodySite method specimen device referenceRange low high appliesTo age hasMember
+		derivedFrom component basedOn partOf result conclusion conclusionCode presentedForm contentType data title creation size hash
+		resultsInterpreter media intent priority authoredOn requester orderDetail quantityQuantity reasonCode reasonReference target occurredDateTime
+		occurredPeriod recorded agent who onBehalfOf entity role what activity location class serviceType participant individual diagnosis condition
+		hospitalization serviceProvider content attachment date author custodian description context payload sent received sender recipient topic
+		clinicalStatus verificationStatus severity onsetDateTime recordedDate recorder asserter collection collectedDateTime collector
+		accessionIdentifier receivedTime parent request`) {
+		all[name] = name
+	}
+	return all
+}()
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -24,7 +25,10 @@ const (
 // must name an R4 resource; id may be absent but not malformed. Everything else
 // is kept unread; r4def.Check judges it. The error is a *Error that quotes
 // nothing of b.
-func Parse(b []byte) (Resource, error) {
+func Parse(b []byte) (Resource, error) { return Take(bytes.Clone(b)) }
+
+// Take is Parse for bytes that nobody else holds: they are kept, not copied.
+func Take(b []byte) (Resource, error) {
 	if len(b) > MaxBytes {
 		return Resource{}, &Error{Status: 413, Code: "too-long", Text: "The resource is larger than this server takes."}
 	}
@@ -35,11 +39,26 @@ func Parse(b []byte) (Resource, error) {
 	if err := validate(b); err != nil {
 		return Resource{}, err
 	}
-	return adopt(bytes.Clone(b))
+	return adopt(slices.Clip(b))
 }
 
 // validate tells whether b is one valid JSON value, no deeper than MaxDepth.
 func validate(b []byte) error {
+	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) > MaxDepth && tooDeep(b) {
+		return &Error{Status: 400, Code: "too-costly", Text: fmt.Sprintf("The content is nested deeper than %d levels.", MaxDepth)}
+	}
+	if jsontext.Value(b).IsValid() {
+		return nil
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(b)) // again, slowly, to say where
+	if err := dec.SkipValue(); err != nil {
+		return malformed(err)
+	}
+	return invalid("", "There is something after the resource.", nil)
+}
+
+// tooDeep tells whether b has more than MaxDepth levels.
+func tooDeep(b []byte) bool {
 	depth := 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
@@ -51,20 +70,13 @@ func validate(b []byte) error {
 			}
 		case '{', '[':
 			if depth++; depth > MaxDepth {
-				return &Error{Status: 400, Code: "too-costly", Text: fmt.Sprintf("The content is nested deeper than %d levels.", MaxDepth)}
+				return true
 			}
 		case '}', ']':
 			depth--
 		}
 	}
-	if jsontext.Value(b).IsValid() {
-		return nil
-	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(b)) // again, slowly, to say where
-	if err := dec.SkipValue(); err != nil {
-		return malformed(err)
-	}
-	return invalid("", "There is something after the resource.", nil)
+	return false
 }
 
 // adopt makes a Resource of valid JSON that nobody else will change.

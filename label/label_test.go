@@ -270,6 +270,9 @@ func TestLinks(t *testing.T) {
 		`{"resourceType":"Observation","subject":{"reference" : "Patient/1"},"note":[{"text":"reference"}],"code":{"text":"\"reference\":\"Patient/2\""}}`,
 		`{"resourceType":"Observation","subject":{"\u0072eference":"Patient/1"}}`,
 		`{"resourceType":"Observation","extension":[{"url":"x","valueUri":"Patient/3"}],"valueString":"url"}`,
+		"{\n \"subject\" :\t{ \"reference\"\r\n: \"Patient/1\" } , \"resourceType\" : \"Observation\" }",
+		`{"resourceType":"Observation","subject":{"reference":"Patient\/1"},"performer":[{"reference":"Practitioner/\"2"}],"note":[{"text":"\\"}]}`,
+		`{"resourceType":"Observation","reference":"x","valueString":"reference","subject":{"reference":null,"url":["url"]}}`,
 		`{"resourceType":"DocumentReference","content":[{"attachment":{"url":"Binary/1"}}],"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/1/_history/2"}}]}`,
 	} {
 		res, err := fhir.Parse([]byte(s))
@@ -284,6 +287,30 @@ func TestLinks(t *testing.T) {
 			t.Errorf("%s: %v, want %v", s, got, res.References())
 		}
 	}
+}
+
+// FuzzLinks: no reference that is taken out of a resource with what it names is
+// missed by what labels run along.
+func FuzzLinks(f *testing.F) {
+	f.Add([]byte(`{"resourceType":"Observation","subject":{"reference":"Patient\/1"},"extension":[{"valueUri":"Patient/2"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		res, err := fhir.Parse(b)
+		if err != nil {
+			return
+		}
+		got := linksOf(res).all
+		for member, v := range res.Root().Members() {
+			part, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":"Basic","x":%s}`, v.Raw()))
+			if err != nil || v.Kind() != '{' && v.Kind() != '[' || member == "extension" || member == "modifierExtension" {
+				continue
+			}
+			for _, ref := range part.References() {
+				if !slices.Contains(got, Link{member, ref}) {
+					t.Errorf("%q: %v is not among %v", member, ref, got)
+				}
+			}
+		}
+	})
 }
 
 func TestVersion(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -21,47 +22,87 @@ type entry struct {
 	first   int // the version shown as current, when visible
 	state   state
 
-	once sync.Once
-	list []shown // newest first, made by shown
+	making sync.Mutex
+	made   atomic.Pointer[made]
+}
+
+// made are an entry's visible versions, newest first.
+type made struct {
+	all   []shown
+	whole bool // each has its meta: until then, what it says stands alone
 }
 
 // current is the version that decides: the one shown as current, or the newest.
 func (e *entry) current() *chart.Version { return &e.history[e.first] }
 
-// shown makes the visible versions. Two that follow each other and show the
-// same are one, true since the older and known since the first that came: the
-// difference was withheld.
+// contents makes what the visible versions say.
+func (e *entry) contents() []shown {
+	if m := e.made.Load(); m != nil {
+		return m.all
+	}
+	e.making.Lock()
+	defer e.making.Unlock()
+	return e.said().all
+}
+
+// shown makes the visible versions as they are shown.
 func (e *entry) shown() []shown {
-	e.once.Do(func() {
-		for n := len(e.history) - 1; n >= e.first; n-- {
-			x := &e.history[n]
-			if n > e.first && !e.view.sight.sees(x) {
+	if m := e.made.Load(); m != nil && m.whole {
+		return m.all
+	}
+	e.making.Lock()
+	defer e.making.Unlock()
+	m := e.said()
+	if m.whole {
+		return m.all
+	}
+	all := slices.Clone(m.all)
+	for i := range all {
+		x := &all[i]
+		x.version = digest(x.res.JSON())
+		var err error
+		if x.res, err = x.res.With(e.ref.ID, x.version, x.recorded); err != nil {
+			x.res = bareOf(e.ref)
+		}
+	}
+	e.made.Store(&made{all, true})
+	return all
+}
+
+// said makes the versions without their meta, the lock held. Two that follow
+// each other and say the same are one, true since the older and known since the
+// first that came: the difference was withheld.
+func (e *entry) said() *made {
+	if m := e.made.Load(); m != nil {
+		return m
+	}
+	var all []shown
+	for n := len(e.history) - 1; n >= e.first; n-- {
+		x := &e.history[n]
+		if n > e.first && !e.view.sight.sees(x) {
+			continue
+		}
+		res, err := e.view.release(e, x)
+		if err != nil {
+			// What cannot be mended is not shown; the bare type and id are
+			// known to the caller from the address already.
+			res = bareOf(e.ref)
+		}
+		y := shown{res: res, recorded: x.Recorded, at: x.At, source: x.Source}
+		if k := len(all); k > 0 && bytes.Equal(all[k-1].res.JSON(), res.JSON()) {
+			if before := all[k-1]; !x.Recorded.Before(before.recorded) {
 				continue
 			}
-			res, err := e.view.release(e, x)
-			if err != nil {
-				// What cannot be mended is not shown; the bare type and id are
-				// known to the caller from the address already.
-				res = bareOf(e.ref)
-			}
-			id := digest(res.JSON())
-			y := shown{version: id, recorded: x.Recorded, at: x.At, source: x.Source}
-			if k := len(e.list); k > 0 && e.list[k-1].version == id {
-				if before := e.list[k-1]; !x.Recorded.Before(before.recorded) {
-					continue
-				}
-				y.at = e.list[k-1].at
-				e.list = e.list[:k-1]
-			}
-			if y.res, err = res.With(e.ref.ID, id, y.recorded); err != nil {
-				y.res = bareOf(e.ref)
-			}
-			e.list = append(e.list, y)
+			y.at = all[k-1].at
+			all = all[:k-1]
 		}
-		slices.Reverse(e.list)
-		e.history = nil
-	})
-	return e.list
+		all = append(all, y)
+	}
+	slices.Reverse(all)
+	e.history = nil
+	m := &made{all: all}
+	e.made.Store(m)
+	return m
 }
 
 func bareOf(ref fhir.Ref) fhir.Resource {

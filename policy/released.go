@@ -21,18 +21,23 @@ type Released struct {
 // Resource is what may be shown, exactly.
 func (r Released) Resource() fhir.Resource { return r.shown().res }
 
+// Content is what Resource says, without its meta.versionId and
+// meta.lastUpdated until somebody asks for them: enough to read it, and a third
+// of the work.
+func (r Released) Content() fhir.Resource { return r.said().res }
+
 // VersionID is meta.versionId: a hash of what is shown, so that a change of what
 // is withheld does not change it.
 func (r Released) VersionID() string { return r.shown().version }
 
 // Recorded is meta.lastUpdated: when the message that brought it was received.
-func (r Released) Recorded() time.Time { return r.shown().recorded }
+func (r Released) Recorded() time.Time { return r.said().recorded }
 
 // At is when the source says it became true.
-func (r Released) At() time.Time { return r.shown().at }
+func (r Released) At() time.Time { return r.said().at }
 
 // Source is the name of the feed it came by.
-func (r Released) Source() string { return r.shown().source }
+func (r Released) Source() string { return r.said().source }
 
 func (r Released) IsZero() bool   { return r.e == nil }
 func (r Released) String() string { return r.Resource().String() }
@@ -42,6 +47,13 @@ func (r Released) shown() *shown {
 		return &shown{}
 	}
 	return &r.e.shown()[r.n]
+}
+
+func (r Released) said() *shown {
+	if r.e == nil {
+		return &shown{}
+	}
+	return &r.e.contents()[r.n]
 }
 
 // shown is one version as the caller gets it.

@@ -1,11 +1,16 @@
 package record
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,18 +30,18 @@ type stamp struct {
 const (
 	chartRow     = `SELECT version, root FROM chart WHERE chart = $1`
 	chartsOfRoot = `SELECT chart, version FROM chart WHERE root = $1 ORDER BY chart`
-	narrowRows   = `
-		SELECT type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels
-		FROM version WHERE chart = $1`
-	bodyRow   = `SELECT b.json, r.reasons FROM body b LEFT JOIN reason r ON r.chart = b.chart AND r.body = b.id WHERE b.id = $1`
-	chartRows = `
-		SELECT v.type, v.id, v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, b.json, r.reasons
+	chartRows    = `
+		SELECT v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, r.reasons, b.json
 		FROM version v JOIN body b ON b.id = v.body LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
-		WHERE v.chart = $1 ORDER BY v.type, v.id`
+		WHERE v.chart = $1 ORDER BY v.type, v.id LIMIT $2`
+	narrowRows = `
+		SELECT v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, r.reasons
+		FROM version v LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
+		WHERE v.chart = $1`
 	resourceRows = `
-		SELECT v.type, v.id, v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, b.json, r.reasons
+		SELECT v.version, v.at, v.seq, v.until, v.until_seq, v.recorded, v.source, v.deleted, v.body, v.rules, v.labels, r.reasons, b.json
 		FROM version v JOIN body b ON b.id = v.body LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
-		WHERE v.chart = $1 AND v.type = $2 AND v.id = $3 ORDER BY v.type, v.id`
+		WHERE v.chart = $1 AND v.type = $2 AND v.id = $3`
 )
 
 // loaded is a chart read from the database, and what it depends on.
@@ -66,7 +71,7 @@ func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok 
 		l = loaded{stamps: members, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: root}}}
 		var all []row
 		for _, m := range members {
-			if err := readChart(ctx, tx, &all, m.chart, known); err != nil {
+			if err := r.readChart(ctx, tx, &all, m.chart, known); err != nil {
 				return err
 			}
 		}
@@ -166,104 +171,124 @@ type row struct {
 	reasons []label.Reason
 }
 
-// readChart reads all versions in one chart. When most of them are known it
-// reads the new contents only.
-func readChart(ctx context.Context, tx *sqldb.Tx, all *[]row, chart string, known map[int64]*row) error {
-	if len(known) == 0 {
-		return readRows(ctx, tx, all, chartRows, chart)
-	}
+// readChart reads all versions in one chart: a short one in one piece, of a long
+// one the contents that are not known, in the order in which they lie.
+func (r *Record) readChart(ctx context.Context, tx *sqldb.Tx, all *[]row, chart string, known map[int64]*row) error {
 	before := len(*all)
-	var missing []int
-	err := tx.Each(ctx, func(scan func(...any) error) error {
-		var x row
-		if err := x.scan(scan); err != nil {
+	if len(known) == 0 {
+		if err := readRows(ctx, tx, all, chartRows, chart, int64(atOnce)); err != nil || len(*all)-before < atOnce {
 			return err
 		}
-		if k := known[x.body]; k != nil && k.rules == x.rules && k.labels == x.labels {
-			x.res, x.reasons = k.res, k.reasons
-		} else {
-			missing = append(missing, len(*all))
-		}
+		*all = (*all)[:before]
+	}
+	var last row
+	err := tx.Each(ctx, func(scan func(...any) error) error {
+		x, err := scanRow(scan, &last)
 		*all = append(*all, x)
-		return nil
+		return err
 	}, narrowRows, chart)
 	if err != nil {
 		return err
 	}
-	if len(missing) > maxMissing {
-		*all = (*all)[:before]
-		return readRows(ctx, tx, all, chartRows, chart)
-	}
-	for _, i := range missing {
-		x := &(*all)[i]
-		err := tx.Each(ctx, func(scan func(...any) error) error {
-			var content []byte
-			var reasons *string
-			if err := scan(&content, &reasons); err != nil {
-				return err
-			}
-			return x.fill(content, reasons)
-		}, bodyRow, x.body)
-		if err != nil {
-			return err
+	var missing []*row
+	for i := range (*all)[before:] {
+		x := &(*all)[before+i]
+		if k := known[x.body]; k != nil {
+			x.res = k.res
+		} else {
+			missing = append(missing, x)
 		}
 	}
-	return nil
+	slices.SortFunc(missing, func(a, b *row) int { return cmp.Compare(a.body, b.body) })
+	return r.readContents(ctx, tx, missing)
 }
 
-// maxMissing is from how many new contents on a chart is read in one piece.
-const maxMissing = 200
+// atOnce is up to how many versions a chart is read in one piece.
+const atOnce = 200
 
-// readRows reads versions with their contents. Other processors make sense of
-// what was read of a long chart while this one reads on.
+// readRows reads versions with their contents.
 func readRows(ctx context.Context, tx *sqldb.Tx, all *[]row, text string, args ...any) error {
-	var batches []*unread
-	var b *unread
-	var others errgroup.Group
 	var last row
-	err := tx.Each(ctx, func(scan func(...any) error) error {
-		if b == nil || len(b.rows) == cap(b.rows) {
-			if b != nil {
-				others.Go(b.fill)
-			}
-			b = &unread{rows: make([]row, 0, 256)}
-			batches = append(batches, b)
-		}
-		var x row
+	return tx.Each(ctx, func(scan func(...any) error) error {
 		var content []byte
-		var reasons *string
-		err := x.scan(scan, &content, &reasons)
-		x.share(&last)
-		last = x
-		b.rows, b.contents, b.reasons = append(b.rows, x), append(b.contents, content), append(b.reasons, reasons)
+		x, err := scanRow(scan, &last, &content)
+		if err == nil {
+			x.res, err = fhir.Take(content)
+		}
+		*all = append(*all, x)
 		return err
 	}, text, args...)
-	if b != nil && err == nil {
-		err = b.fill()
-	}
-	if err := errors.Join(err, others.Wait()); err != nil {
-		return err
-	}
-	for _, b := range batches {
-		*all = append(*all, b.rows...)
-	}
-	return nil
 }
 
-// unread are rows whose contents are not read yet.
-type unread struct {
-	rows     []row
-	contents [][]byte
-	reasons  []*string
-}
+// contentRows reads the contents that are given by number, as many as fill it.
+var contentRows = func() string {
+	var b strings.Builder
+	b.WriteString(`SELECT id, json FROM body WHERE id IN ($1`)
+	for i := 2; i <= atOnce; i++ {
+		b.WriteString(", $" + strconv.Itoa(i))
+	}
+	return b.String() + ")"
+}()
 
-func (b *unread) fill() error {
-	for i := range b.rows {
-		if err := b.rows[i].fill(b.contents[i], b.reasons[i]); err != nil {
-			return err
+// readContents reads the contents of rows that are sorted by them, of many rows
+// on a second connection too: contents never change, so that it does not matter
+// when they are read. There is one such second connection at a time, so that
+// nobody who holds one waits for all others.
+func (r *Record) readContents(ctx context.Context, tx *sqldb.Tx, missing []*row) error {
+	var parts [][]*row
+	for len(missing) > 0 {
+		n := min(atOnce, len(missing))
+		for n < len(missing) && missing[n].body == missing[n-1].body {
+			n++
+		}
+		parts = append(parts, missing[:n])
+		missing = missing[n:]
+	}
+	var taken atomic.Int64
+	read := func(tx *sqldb.Tx) error {
+		args := make([]any, atOnce)
+		for {
+			i := int(taken.Add(1)) - 1
+			if i >= len(parts) {
+				return nil
+			}
+			if err := readPart(ctx, tx, parts[i], args); err != nil {
+				return err
+			}
 		}
 	}
-	b.contents, b.reasons = nil, nil
+	if len(parts) < 4 || !r.second.TryLock() {
+		return read(tx)
+	}
+	defer r.second.Unlock()
+	var both errgroup.Group
+	both.Go(func() error { return r.db.Snapshot(ctx, read) })
+	return errors.Join(read(tx), both.Wait())
+}
+
+func readPart(ctx context.Context, tx *sqldb.Tx, part []*row, args []any) error {
+	of := make(map[int64]fhir.Resource, len(part))
+	for i := range args {
+		args[i] = part[min(i, len(part)-1)].body // the last again, to fill it
+	}
+	err := tx.Each(ctx, func(scan func(...any) error) error {
+		var id int64
+		var content sql.RawBytes
+		if err := scan(&id, &content); err != nil {
+			return err
+		}
+		res, err := fhir.Take(bytes.Clone(content))
+		of[id] = res
+		return err
+	}, contentRows, args...)
+	if err != nil {
+		return err
+	}
+	for _, x := range part {
+		if x.res = of[x.body]; x.res.IsZero() {
+			return errors.New("a version without its content")
+		}
+	}
 	return nil
 }
 
@@ -276,24 +301,21 @@ func (x *row) share(o *row) {
 	}
 }
 
-// scan reads the columns of a version, and more behind them.
-func (x *row) scan(scan func(...any) error, more ...any) error {
-	var typ, id string
+// scanRow reads the columns of a version, its reasons, and more behind them.
+func scanRow(scan func(...any) error, last *row, more ...any) (x row, err error) {
 	var deleted int64
-	err := scan(append([]any{&typ, &id, &x.version, &x.first.at, &x.first.seq, &x.last.at, &x.last.seq,
-		&x.recorded, &x.source, &deleted, &x.body, &x.rules, &x.labels}, more...)...)
+	var reasons *string
+	if err = scan(append([]any{&x.version, &x.first.at, &x.first.seq, &x.last.at, &x.last.seq,
+		&x.recorded, &x.source, &deleted, &x.body, &x.rules, &x.labels, &reasons}, more...)...); err != nil {
+		return x, err
+	}
 	x.deleted = deleted != 0
-	return err
-}
-
-func (x *row) fill(content []byte, reasons *string) (err error) {
-	if x.res, err = fhir.Parse(content); err != nil {
-		return err
-	}
+	x.share(last)
+	*last = x
 	if reasons != nil {
-		return json.Unmarshal([]byte(*reasons), &x.reasons)
+		err = json.Unmarshal([]byte(*reasons), &x.reasons)
 	}
-	return nil
+	return x, err
 }
 
 // complete settles the chart, and adds the resources that it points at and that

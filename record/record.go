@@ -121,6 +121,7 @@ type Record struct {
 	stop      context.CancelFunc // of the background jobs
 	jobs      sync.WaitGroup
 	written   sync.WaitGroup // the writer
+	second    sync.Mutex     // held by the one load that reads on two connections
 }
 
 //go:embed migrations

@@ -48,7 +48,7 @@ func (c *Chart) ReadAt() time.Time { return c.now }
 func Of(v *policy.View, now time.Time) *Chart {
 	c := &Chart{now: now, src: v, results: make(map[fhir.Ref][]*Result, len(v.Of("Observation")))}
 	all := v.All()
-	apart(len(all), func(i int) { all[i].Resource() }) // what is shown is made when first asked for
+	apart(len(all), func(i int) { all[i].Content() }) // it is made when first asked for
 	c.readPerson()
 	c.readReports()
 	c.readTests()
@@ -67,5 +67,5 @@ type Origin struct {
 }
 
 func originOf(r policy.Released) Origin {
-	return Origin{Source: r.Source(), Received: r.Recorded(), Ref: r.Resource().Ref()}
+	return Origin{Source: r.Source(), Received: r.Recorded(), Ref: r.Content().Ref()}
 }

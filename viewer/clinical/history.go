@@ -80,7 +80,7 @@ type Procedure struct {
 func (c *Chart) readHistory() {
 	c.readAllergies()
 	for _, x := range c.src.Of("Condition") {
-		r := x.Resource()
+		r := x.Content()
 		code := concept(r.Get("code"))
 		p := Problem{
 			Origin: originOf(x), Name: code.Name(), Code: shownCode(code),
@@ -98,7 +98,7 @@ func (c *Chart) readHistory() {
 	})
 	c.readMedicines()
 	for _, x := range c.src.Of("Immunization") {
-		r := x.Resource()
+		r := x.Content()
 		c.Vaccines = append(c.Vaccines, Vaccine{
 			Origin: originOf(x), Name: concept(r.Get("vaccineCode")).Name(), Status: Status(r.Get("status").Text()),
 			When: ParseTime(r.Get("occurrenceDateTime").Text()), Lot: r.Get("lotNumber").Text(),
@@ -107,7 +107,7 @@ func (c *Chart) readHistory() {
 	}
 	slices.SortStableFunc(c.Vaccines, func(a, b Vaccine) int { return cmp.Or(newer(a.When, b.When), cmp.Compare(a.Name, b.Name)) })
 	for _, x := range c.src.Of("Procedure") {
-		r := x.Resource()
+		r := x.Content()
 		p := Procedure{
 			Origin: originOf(x), Name: concept(r.Get("code")).Name(), Status: Status(r.Get("status").Text()),
 			When: anyTime(r, "performedDateTime", "performedPeriod"),
@@ -141,7 +141,7 @@ func (p Problem) Since() Time {
 
 func (c *Chart) readAllergies() {
 	for _, x := range c.src.Of("AllergyIntolerance") {
-		r := x.Resource()
+		r := x.Content()
 		a := Allergy{
 			Origin: originOf(x), Name: concept(r.Get("code")).Name(), Status: concept(r.Get("clinicalStatus")).First(),
 			Certainty: concept(r.Get("verificationStatus")).First(), Since: anyTime(r, "onsetDateTime", "recordedDate"),
@@ -174,7 +174,7 @@ func (c *Chart) readAllergies() {
 func (c *Chart) readMedicines() {
 	for _, typ := range []string{"MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense"} {
 		for _, x := range c.src.Of(typ) {
-			r := x.Resource()
+			r := x.Content()
 			m := Medicine{
 				Origin: originOf(x), Name: concept(r.Get("medicationCodeableConcept")).Name(), Status: Status(r.Get("status").Text()),
 				When:   anyTime(r, "authoredOn", "effectiveDateTime", "effectivePeriod", "whenHandedOver", "dateAsserted"),

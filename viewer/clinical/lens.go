@@ -257,7 +257,7 @@ func ref(n fhir.Node) fhir.Ref {
 func (c *Chart) called(n fhir.Node) string {
 	if r := ref(n); !r.IsZero() {
 		if x, ok := c.src.Get(r); ok {
-			if name := c.nameOf(x.Resource()); name != "" {
+			if name := c.nameOf(x.Content()); name != "" {
 				return name
 			}
 		}

@@ -20,7 +20,7 @@ func (c *Chart) Message(r fhir.Ref) string {
 		c.origin.by = map[fhir.Ref]string{}
 		for _, x := range c.src.Of("Provenance") {
 			id := ""
-			for e := range x.Resource().Get("entity").Items() {
+			for e := range x.Content().Get("entity").Items() {
 				if v := e.Get("what").Get("identifier").Get("value").Text(); v != "" {
 					id = v
 				}
@@ -28,7 +28,7 @@ func (c *Chart) Message(r fhir.Ref) string {
 			if id == "" {
 				continue
 			}
-			for t := range x.Resource().Get("target").Items() {
+			for t := range x.Content().Get("target").Items() {
 				c.origin.by[ref(t)] = id
 			}
 		}

@@ -129,12 +129,12 @@ func (c *Chart) readPerson() {
 	if !ok {
 		return
 	}
-	r := x.Resource()
+	r := x.Content()
 	c.Person = ReadPerson(r, c.now)
 	c.Person.Origin = originOf(x)
 	c.Person.Doctor = c.everyone(r.Get("generalPractitioner"))
 	for _, other := range c.src.Of("Patient") { // records merged into this one
-		for _, n := range readNumbers(other.Resource().Get("identifier")) {
+		for _, n := range readNumbers(other.Content().Get("identifier")) {
 			if !slices.Contains(c.Person.Numbers, n) {
 				c.Person.Numbers = append(c.Person.Numbers, n)
 			}
@@ -167,7 +167,7 @@ type Coverage struct {
 
 func (c *Chart) readPeople() {
 	for _, x := range c.src.Of("RelatedPerson") {
-		r := x.Resource()
+		r := x.Content()
 		if r.Get("active").Is("false") {
 			continue
 		}
@@ -177,7 +177,7 @@ func (c *Chart) readPeople() {
 		})
 	}
 	if x, ok := c.src.Patient(); ok {
-		for item := range x.Resource().Get("contact").Items() {
+		for item := range x.Content().Get("contact").Items() {
 			rel := Related{
 				Origin: originOf(x), Name: calledName(item.Get("name")), Relationship: names(concepts(item.Get("relationship"))),
 				Contacts: contacts(item.Get("telecom")), Period: span(item.Get("period")),
@@ -190,7 +190,7 @@ func (c *Chart) readPeople() {
 	slices.SortStableFunc(c.Related, byText(func(r Related) string { return r.Name }))
 	c.readCarers()
 	for _, x := range c.src.Of("Coverage") {
-		r := x.Resource()
+		r := x.Content()
 		c.Coverages = append(c.Coverages, Coverage{
 			Origin: originOf(x), Payer: c.everyone(r.Get("payor")), Kind: concept(r.Get("type")).Name(),
 			Number: r.Get("subscriberId").Text(), Period: span(r.Get("period")),
@@ -232,7 +232,7 @@ func (c *Chart) readCarers() {
 		}
 	}
 	for _, x := range c.src.Of("CareTeam") {
-		for p := range x.Resource().Get("participant").Items() {
+		for p := range x.Content().Get("participant").Items() {
 			if t := ref(p.Get("member")).Type; t != "Patient" && t != "RelatedPerson" {
 				add(c.called(p.Get("member")), names(concepts(p.Get("role"))), Time{})
 			}

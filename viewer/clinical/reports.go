@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"firebreak/fhir"
+	"firebreak/policy"
 )
 
 // Report is a DiagnosticReport.
@@ -25,50 +26,49 @@ type Report struct {
 	Notes      []string
 	Files      []File
 
+	panel   string // key of the Panel that its results stand in
 	results []fhir.Ref
 }
 
 // readReports reads every report and notes which result stands where in the
 // newest report that holds it.
 func (c *Chart) readReports() {
-	c.reported = map[fhir.Ref]place{}
-	for _, x := range c.src.Of("DiagnosticReport") {
-		r := x.Resource()
-		code := concept(r.Get("code"))
-		report := &Report{
-			Origin: originOf(x), Name: code.Name(), Kind: names(concepts(r.Get("category"))),
-			Status: Status(r.Get("status").Text()), When: anyTime(r, "effectiveDateTime", "effectivePeriod"),
-			Issued: ParseTime(r.Get("issued").Text()), Performer: c.everyone(r.Get("performer")),
-			Reader: c.everyone(r.Get("resultsInterpreter")), Conclusion: r.Get("conclusion").Text(),
-			Findings: names(concepts(r.Get("conclusionCode"))), Notes: notes(r.Get("note")),
-			Files: c.files(r.Get("presentedForm")),
-		}
-		for s := range r.Get("specimen").Items() {
-			if spec, ok := c.src.Get(ref(s)); ok {
-				report.Specimen = cmp.Or(report.Specimen, concept(spec.Resource().Get("type")).Name())
-			}
-		}
-		for item := range r.Get("result").Items() {
-			report.results = append(report.results, ref(item))
-		}
-		c.Reports = append(c.Reports, report)
-	}
+	found := c.src.Of("DiagnosticReport")
+	c.Reports = make([]*Report, len(found))
+	apart(len(found), func(i int) { c.Reports[i] = c.readReport(found[i]) })
 	slices.SortFunc(c.Reports, func(a, b *Report) int {
 		return cmp.Or(newer(a.Date(), b.Date()), b.Received.Compare(a.Received), cmp.Compare(a.Ref.ID, b.Ref.ID))
 	})
+	c.reported = make(map[fhir.Ref]place, len(c.src.Of("Observation")))
 	for _, report := range c.Reports {
-		x, ok := c.src.Get(report.Ref)
-		if !ok {
-			continue
-		}
-		code := concept(x.Resource().Get("code"))
-		panel, name := "report|"+testKey(code), code.Name()
 		for i, id := range report.results {
 			if _, known := c.reported[id]; !known {
-				c.reported[id] = place{panel, name, report.Kind, i, ""}
+				c.reported[id] = place{report.panel, report.Name, report.Kind, i, ""}
 			}
 		}
 	}
+}
+
+func (c *Chart) readReport(x policy.Released) *Report {
+	r := x.Content()
+	code := concept(r.Get("code"))
+	report := &Report{
+		Origin: originOf(x), Name: code.Name(), Kind: names(concepts(r.Get("category"))),
+		Status: Status(r.Get("status").Text()), When: anyTime(r, "effectiveDateTime", "effectivePeriod"),
+		Issued: ParseTime(r.Get("issued").Text()), Performer: c.everyone(r.Get("performer")),
+		Reader: c.everyone(r.Get("resultsInterpreter")), Conclusion: r.Get("conclusion").Text(),
+		Findings: names(concepts(r.Get("conclusionCode"))), Notes: notes(r.Get("note")),
+		Files: c.files(r.Get("presentedForm")), panel: "report|" + testKey(code),
+	}
+	for s := range r.Get("specimen").Items() {
+		if spec, ok := c.src.Get(ref(s)); ok {
+			report.Specimen = cmp.Or(report.Specimen, concept(spec.Content().Get("type")).Name())
+		}
+	}
+	for item := range r.Get("result").Items() {
+		report.results = append(report.results, ref(item))
+	}
+	return report
 }
 
 // Date is when what the report tells was done, else when it was issued.
@@ -91,7 +91,7 @@ func (c *Chart) ResultsOf(r *Report) []*Result {
 		seen[id] = true
 		all = append(all, c.results[id]...)
 		if x, ok := c.src.Get(id); ok {
-			for m := range x.Resource().Get("hasMember").Items() {
+			for m := range x.Content().Get("hasMember").Items() {
 				add(ref(m), depth+1)
 			}
 		}
@@ -120,7 +120,7 @@ func (c *Chart) files(n fhir.Node) []File {
 		if r, ok := fhir.ParseRef(item.Get("url").Text()); ok && r.Type == "Binary" {
 			f.where = r
 			if x, ok := c.src.Get(r); ok && f.Type == "" {
-				f.Type = mime(x.Resource().Get("contentType").Text())
+				f.Type = mime(x.Content().Get("contentType").Text())
 			}
 		}
 		all = append(all, f)
@@ -141,7 +141,7 @@ func (c *Chart) Bytes(f File) (content []byte, ok bool) {
 		if !found {
 			return nil, false
 		}
-		data = x.Resource().Get("data")
+		data = x.Content().Get("data")
 	}
 	text := strings.Map(func(r rune) rune {
 		if r == ' ' || r == '\n' || r == '\r' || r == '\t' {
@@ -172,7 +172,7 @@ type Document struct {
 
 func (c *Chart) readDocuments() {
 	for _, x := range c.src.Of("DocumentReference") {
-		r := x.Resource()
+		r := x.Content()
 		d := &Document{
 			Origin: originOf(x), Kind: concept(r.Get("type")).Name(), Status: Status(r.Get("docStatus").Text()),
 			When: anyTime(r, "date"), Author: c.everyone(r.Get("author")), Keeper: c.called(r.Get("custodian")),
@@ -197,7 +197,7 @@ func (c *Chart) readDocuments() {
 		c.Documents = append(c.Documents, d)
 	}
 	for _, x := range c.src.Of("Communication") {
-		r := x.Resource()
+		r := x.Content()
 		d := &Document{
 			Origin: originOf(x), Message: true, Kind: names(concepts(r.Get("category"))), Status: Status(r.Get("status").Text()),
 			When: anyTime(r, "sent", "received"), Author: c.called(r.Get("sender")), About: concept(r.Get("topic")).Name(),

@@ -27,7 +27,8 @@ type Result struct {
 	Sources   []string // feeds that sent the same result, two or more; else nil
 	Differs   bool     // another feed gives another value for the same test and time
 
-	component int // which component, -1 for the Observation itself
+	told      *reading // while tests are read
+	component int      // which component, -1 for the Observation itself
 	folded    []fhir.Ref
 }
 
@@ -143,7 +144,7 @@ func (c *Chart) observationResults(x policy.Released, o observation) []*Result {
 	}
 	if s := ref(o.specimen); !s.IsZero() {
 		if spec, ok := c.src.Get(s); ok {
-			base.Specimen = concept(spec.Resource().Get("type")).Name()
+			base.Specimen = concept(spec.Content().Get("type")).Name()
 		}
 	}
 	base.Performer = c.everyone(o.performer)
@@ -201,10 +202,10 @@ func (c *Chart) Earlier(r *Result) []*Result {
 	var all []*Result
 	last := r
 	for _, x := range history[1:] {
-		if x.Resource().Type() != "Observation" {
+		if x.Content().Type() != "Observation" {
 			continue
 		}
-		for _, old := range c.observationResults(x, readObservation(x.Resource())) {
+		for _, old := range c.observationResults(x, readObservation(x.Content())) {
 			if old.component != r.component {
 				continue
 			}

@@ -206,6 +206,7 @@ type place struct {
 type reading struct {
 	place
 	code    Concept
+	key     string
 	ownKind string
 }
 
@@ -215,65 +216,72 @@ const OtherTests = "Other results"
 func (c *Chart) readTests() {
 	observations := c.src.Of("Observation")
 	read := make([]observation, len(observations))
+	kinds := make([]string, len(observations))
 	results := make([][]*Result, len(observations))
 	apart(len(observations), func(i int) {
-		read[i] = readObservation(observations[i].Resource())
+		read[i] = readObservation(observations[i].Content())
+		kinds[i] = kindOf(read[i].category)
 		results[i] = c.observationResults(observations[i], read[i])
+		for _, r := range results[i] {
+			code := read[i].code
+			if r.component >= 0 {
+				code = componentCode(read[i], r.component)
+			}
+			r.told = &reading{code: code, key: testKey(code), ownKind: kinds[i]}
+		}
 	})
 	inPanel := map[fhir.Ref]place{} // members of panel Observations
 	for i := range observations {
 		n := 0
 		for m := range read[i].members.Items() {
-			inPanel[ref(m)] = place{"panel|" + testKey(read[i].code), read[i].code.Name(), kindOf(read[i].category), n, ""}
+			inPanel[ref(m)] = place{"panel|" + testKey(read[i].code), read[i].code.Name(), kinds[i], n, ""}
 			n++
 		}
 	}
 	tests := map[string]*Test{}
-	told := make(map[*Result]reading, len(observations))
 	for i, x := range observations {
-		o := read[i]
-		id := x.Resource().Ref()
+		id := x.Content().Ref()
 		parent, reported := c.reported[id]
 		if !reported {
-			parent, reported = inPanel[id]
-		}
-		kind := kindOf(o.category)
-		for _, r := range results[i] {
-			code, at := o.code, parent
-			if r.component >= 0 {
-				code = componentCode(o, r.component)
-				if !reported {
-					at = place{panel: "kind|" + kind, name: cmp.Or(kind, OtherTests), kind: kind}
-				}
-				at.beside = fmt.Sprintf("%s %02d", strings.ToLower(o.code.Name()), r.component)
-			} else if !reported {
-				at = place{panel: "kind|" + kind, name: cmp.Or(kind, OtherTests), kind: kind}
+			if parent, reported = inPanel[id]; !reported {
+				parent = place{panel: "kind|" + kinds[i], name: cmp.Or(kinds[i], OtherTests), kind: kinds[i]}
 			}
-			key := testKey(code)
-			t := tests[key]
+		}
+		for _, r := range results[i] {
+			r.told.place = parent
+			if r.component >= 0 {
+				r.told.beside = fmt.Sprintf("%s %02d", strings.ToLower(read[i].code.Name()), r.component)
+			}
+			t := tests[r.told.key]
 			if t == nil {
-				t = &Test{Key: key}
-				tests[key] = t
+				t = &Test{Key: r.told.key}
+				tests[t.Key] = t
 			}
 			r.Test = t
 			t.Results = append(t.Results, r)
-			told[r] = reading{at, code, kind}
-			c.results[id] = append(c.results[id], r)
+		}
+		if len(results[i]) > 0 {
+			c.results[id] = results[i]
 		}
 	}
 	for _, t := range tests {
 		slices.SortFunc(t.Results, newestFirst)
 		t.Results = fold(t.Results)
-		nameTest(t, told)
+		nameTest(t)
 		c.Tests = append(c.Tests, t)
 	}
-	c.group(told)
+	c.group()
+	for _, all := range results {
+		for _, r := range all {
+			r.told = nil
+		}
+	}
 }
 
 // apart does n things that have nothing to do with each other, many of them on
 // all processors.
 func apart(n int, do func(i int)) {
-	step := max(1000, n/runtime.GOMAXPROCS(0)+1)
+	step := max(100, n/runtime.GOMAXPROCS(0)+1)
 	var parts sync.WaitGroup
 	for from := 0; from < n; from += step {
 		parts.Go(func() {
@@ -297,9 +305,9 @@ func componentCode(o observation, i int) Concept {
 }
 
 // nameTest gives a test the name, code and kind its newest result goes by.
-func nameTest(t *Test, read map[*Result]reading) {
+func nameTest(t *Test) {
 	for _, r := range t.Results {
-		x := read[r]
+		x := r.told
 		if t.Name == "" {
 			t.Name = x.code.Name()
 		}
@@ -314,11 +322,11 @@ func nameTest(t *Test, read map[*Result]reading) {
 }
 
 // group puts every test into one panel: the one its newest result stands in.
-func (c *Chart) group(told map[*Result]reading) {
+func (c *Chart) group() {
 	panels := map[string]*Panel{}
 	newest := map[*Panel]time.Time{}
 	for _, t := range c.Tests {
-		at := told[t.Results[0]]
+		at := t.Results[0].told
 		p := panels[at.panel]
 		if p == nil {
 			p = &Panel{Key: at.panel, Name: at.name, Kind: cmp.Or(at.kind, t.Kind)}

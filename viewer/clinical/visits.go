@@ -51,7 +51,7 @@ var classes = map[string]string{
 
 func (c *Chart) readVisits() {
 	for _, x := range c.src.Of("Encounter") {
-		r := x.Resource()
+		r := x.Content()
 		class := coding(r.Get("class"))
 		v := Visit{
 			Origin: originOf(x), Class: cmp.Or(classes[class.Code], class.Display, class.Code), Kind: names(concepts(r.Get("type"))),
@@ -77,7 +77,7 @@ func (c *Chart) readVisits() {
 		return cmp.Or(newer(a.Period.Start, b.Period.Start), b.Received.Compare(a.Received), cmp.Compare(a.Ref.ID, b.Ref.ID))
 	})
 	for _, x := range c.src.Of("Appointment") {
-		r := x.Resource()
+		r := x.Content()
 		a := Appointment{
 			Origin: originOf(x), Status: Status(r.Get("status").Text()), Start: ParseTime(r.Get("start").Text()), End: ParseTime(r.Get("end").Text()),
 			Reason: names(concepts(r.Get("reasonCode"))), Comment: r.Get("comment").Text(),
@@ -112,8 +112,8 @@ func (c *Chart) placeOf(n fhir.Node) string {
 		if !ok || r.Type != "Location" {
 			break
 		}
-		name := x.Resource().Get("name").Text()
-		switch kind := concept(x.Resource().Get("physicalType")).First(); {
+		name := x.Content().Get("name").Text()
+		switch kind := concept(x.Content().Get("physicalType")).First(); {
 		case name == "":
 		case kind == "wa", kind == "ro", kind == "bd":
 			word := map[string]string{"wa": "ward ", "ro": "room ", "bd": "bed "}[kind]
@@ -126,7 +126,7 @@ func (c *Chart) placeOf(n fhir.Node) string {
 		default:
 			around = append(around, name)
 		}
-		r = ref(x.Resource().Get("partOf"))
+		r = ref(x.Content().Get("partOf"))
 	}
 	if all := strings.Join(append(inside, around...), ", "); all != "" {
 		return strings.ToUpper(all[:1]) + all[1:]
