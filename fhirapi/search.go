@@ -57,15 +57,15 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 		return b.send(w, r)
 	}
 	for _, item := range page.Matches {
-		if err := a.found(b, q, item, "match"); err != nil {
+		if err := a.found(b, &q, item, "match"); err != nil {
 			return err
 		}
 	}
 	for _, item := range page.Includes {
-		if c.May(auth.Read, item.Resource().Type()) == auth.Nothing {
+		if c.May(auth.Read, item.Ref().Type) == auth.Nothing {
 			continue
 		}
-		if err := a.found(b, q, item, "include"); err != nil {
+		if err := a.found(b, &q, item, "include"); err != nil {
 			return err
 		}
 	}
@@ -75,7 +75,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	return b.send(w, r)
 }
 
-func (a *api) found(b *bundle, q search.Query, item policy.Released, mode string) error {
+func (a *api) found(b *bundle, q *search.Query, item policy.Released, mode string) error {
 	shown, err := q.Project(item.Resource())
 	if err != nil {
 		return err

@@ -26,47 +26,61 @@ type entry struct {
 	made   atomic.Pointer[made]
 }
 
-// made are an entry's visible versions, newest first.
+// made are an entry's visible versions.
 type made struct {
-	all   []shown
-	whole bool // each has its meta: until then, what it says stands alone
+	newest shown
+	older  []shown // newest first
+	whole  bool    // each has its meta: until then, what it says stands alone
+}
+
+// at is the n-th version, 0 the newest.
+func (m *made) at(n int) *shown {
+	if n == 0 {
+		return &m.newest
+	}
+	return &m.older[n-1]
 }
 
 // current is the version that decides: the one shown as current, or the newest.
 func (e *entry) current() *chart.Version { return &e.history[e.first] }
 
 // contents makes what the visible versions say.
-func (e *entry) contents() []shown {
+func (e *entry) contents() *made {
 	if m := e.made.Load(); m != nil {
-		return m.all
+		return m
 	}
 	e.making.Lock()
 	defer e.making.Unlock()
-	return e.said().all
+	return e.said()
 }
 
 // shown makes the visible versions as they are shown.
-func (e *entry) shown() []shown {
+func (e *entry) shown() *made {
 	if m := e.made.Load(); m != nil && m.whole {
-		return m.all
+		return m
 	}
 	e.making.Lock()
 	defer e.making.Unlock()
 	m := e.said()
 	if m.whole {
-		return m.all
+		return m
 	}
-	all := slices.Clone(m.all)
-	for i := range all {
-		x := &all[i]
-		x.version = digest(x.res.JSON())
-		var err error
-		if x.res, err = x.res.With(e.ref.ID, x.version, x.recorded); err != nil {
-			x.res = bareOf(e.ref)
-		}
+	w := &made{newest: e.whole(m.newest), whole: true}
+	for _, x := range m.older {
+		w.older = append(w.older, e.whole(x))
 	}
-	e.made.Store(&made{all, true})
-	return all
+	e.made.Store(w)
+	return w
+}
+
+// whole is x with its meta.
+func (e *entry) whole(x shown) shown {
+	x.version = digest(x.res.JSON())
+	var err error
+	if x.res, err = x.res.With(e.ref.ID, x.version, x.recorded); err != nil {
+		x.res = bareOf(e.ref)
+	}
+	return x
 }
 
 // said makes the versions without their meta, the lock held. Two that follow
@@ -76,7 +90,8 @@ func (e *entry) said() *made {
 	if m := e.made.Load(); m != nil {
 		return m
 	}
-	var all []shown
+	var room [4]shown
+	all := room[:0]
 	for n := len(e.history) - 1; n >= e.first; n-- {
 		x := &e.history[n]
 		if n > e.first && !e.view.sight.sees(x) {
@@ -100,7 +115,10 @@ func (e *entry) said() *made {
 	}
 	slices.Reverse(all)
 	e.history = nil
-	m := &made{all: all}
+	m := &made{newest: all[0]}
+	if len(all) > 1 {
+		m.older = slices.Clone(all[1:])
+	}
 	e.made.Store(m)
 	return m
 }

@@ -21,6 +21,14 @@ type Released struct {
 // Resource is what may be shown, exactly.
 func (r Released) Resource() fhir.Resource { return r.shown().res }
 
+// Ref is the reference to it.
+func (r Released) Ref() fhir.Ref {
+	if r.e == nil {
+		return fhir.Ref{}
+	}
+	return r.e.ref
+}
+
 // Content is what Resource says, without its meta.versionId and
 // meta.lastUpdated until somebody asks for them: enough to read it, and a third
 // of the work.
@@ -46,14 +54,14 @@ func (r Released) shown() *shown {
 	if r.e == nil {
 		return &shown{}
 	}
-	return &r.e.shown()[r.n]
+	return r.e.shown().at(r.n)
 }
 
 func (r Released) said() *shown {
 	if r.e == nil {
 		return &shown{}
 	}
-	return &r.e.contents()[r.n]
+	return r.e.contents().at(r.n)
 }
 
 // shown is one version as the caller gets it.

@@ -421,7 +421,7 @@ func (v *View) History(ref fhir.Ref) []Released {
 	if !ok {
 		return nil
 	}
-	out := make([]Released, len(r.e.shown()))
+	out := make([]Released, 1+len(r.e.contents().older))
 	for i := range out {
 		out[i] = Released{e: r.e, n: i}
 	}

@@ -63,7 +63,7 @@ func (r *Reader) Search(ctx context.Context, ask Ask, q search.Query, cursor str
 	e.Entities = make([]fhir.Ref, 0, len(page.Matches)+len(page.Includes))
 	for _, all := range [][]policy.Released{page.Matches, page.Includes} {
 		for _, m := range all {
-			e.Entities = append(e.Entities, m.Resource().Ref())
+			e.Entities = append(e.Entities, m.Ref())
 		}
 	}
 	if err := r.audit(ctx, e); err != nil {

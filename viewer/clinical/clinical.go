@@ -67,5 +67,5 @@ type Origin struct {
 }
 
 func originOf(r policy.Released) Origin {
-	return Origin{Source: r.Source(), Received: r.Recorded(), Ref: r.Content().Ref()}
+	return Origin{Source: r.Source(), Received: r.Recorded(), Ref: r.Ref()}
 }

@@ -240,7 +240,7 @@ func (c *Chart) readTests() {
 	}
 	tests := map[string]*Test{}
 	for i, x := range observations {
-		id := x.Content().Ref()
+		id := x.Ref()
 		parent, reported := c.reported[id]
 		if !reported {
 			if parent, reported = inPanel[id]; !reported {
