@@ -73,24 +73,29 @@ var mutants = []mutant{
 		return all.Index().Include(s.q, same)
 	}
 	return slices.DeleteFunc(v.Index().Include(s.q, matches),`},
-	{"ETag from the store's version", "policy/release.go", "			id := digest(res.JSON())\n", `
-			id := digest(res.JSON())
-			if planted.Is("ETag from the store's version") {
-				id = x.VersionID
-			}
+	{"ETag from the store's version", "policy/release.go", "	x.version = digest(x.res.JSON())\n", `
+	if !planted.Is("ETag from the store's version") {
+		x.version = digest(x.res.JSON())
+	}
 `},
-	{"lastUpdated of the store", "policy/release.go", "			y := shown{version: id, recorded: x.Recorded,", `
-			if planted.Is("lastUpdated of the store") {
-				for i := range e.history {
-					if e.history[i].Recorded.After(x.Recorded) {
-						x.Recorded = e.history[i].Recorded
-					}
+	{"ETag from the store's version", "policy/release.go", "		all = append(all, y)\n", `
+		if planted.Is("ETag from the store's version") {
+			y.version = x.VersionID
+		}
+		all = append(all, y)
+`},
+	{"lastUpdated of the store", "policy/release.go", "		y := shown{res: res, recorded: x.Recorded,", `
+		if planted.Is("lastUpdated of the store") {
+			for i := range e.history {
+				if e.history[i].Recorded.After(x.Recorded) {
+					x.Recorded = e.history[i].Recorded
 				}
 			}
-			y := shown{version: id, recorded: x.Recorded,`},
-	{"history unfiltered", "policy/release.go", "			if n > e.first && !e.view.sight.sees(x) {\n				continue", `
-			if n > e.first && !planted.Is("history unfiltered") && !e.view.sight.sees(x) {
-				continue`},
+		}
+		y := shown{res: res, recorded: x.Recorded,`},
+	{"history unfiltered", "policy/release.go", "		if n > e.first && !e.view.sight.sees(x) {\n			continue", `
+		if n > e.first && !planted.Is("history unfiltered") && !e.view.sight.sees(x) {
+			continue`},
 	{"the past of what is withheld", "policy/view.go", "		if s.withholds(v) && v.Resource().Type() != \"Patient\"", `
 		if planted.Is("the past of what is withheld") && s.withholds(v) && v.Resource().Type() != "Patient" {
 			continue
