@@ -10,5 +10,6 @@ import (
 
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(400) // much garbage, little memory
+	debug.SetMemoryLimit(1 << 30)
 	os.Exit(pgtest.Main(m))
 }

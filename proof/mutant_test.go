@@ -64,13 +64,19 @@ func plant(t *testing.T, dir string) (overlay string) {
 type hunt struct {
 	Mutant   string // "" for none: then nothing may be found
 	Crowded  bool   // it shows where many people are known
-	Postgres bool
+	Shrink   bool // and tell the smallest story of it
 
 	Found string // the question, or where a canary stood; "" when nothing was found
 	Story string
 	Asked int // questions of both houses
 	Took  time.Duration
+
+	Secrets, Others, Before int // events and earlier questions that are left of the story when shrunk
 }
+
+// shrunk is the mutant whose story must shrink to one sensitive event and one
+// question.
+const shrunk = "403 for withheld"
 
 // TestMutants: each leak that is planted is found. All mutants are in one
 // binary, in the sources that the compiler is given in place of the product's,
@@ -86,7 +92,7 @@ func TestMutants(t *testing.T) {
 	hunts := []hunt{{}}
 	for _, m := range mutants {
 		if !slices.ContainsFunc(hunts, func(h hunt) bool { return h.Mutant == m.name }) {
-			hunts = append(hunts, hunt{Mutant: m.name, Crowded: crowded[m.name]})
+			hunts = append(hunts, hunt{Mutant: m.name, Crowded: crowded[m.name], Shrink: m.name == shrunk})
 		}
 	}
 	n := runtime.GOMAXPROCS(0)
@@ -111,6 +117,8 @@ func TestMutants(t *testing.T) {
 				case h.Mutant == "":
 				case h.Found == "":
 					t.Errorf("the mutant %q survives %d questions", h.Mutant, h.Asked)
+				case h.Shrink && (h.Secrets != 1 || h.Others > 1 || h.Before > 0):
+					t.Errorf("the story of %q is not shrunk to one sensitive event and one question: %d of them, %d harmless ones and %d earlier questions are left\n%s", h.Mutant, h.Secrets, h.Others, h.Before, h.Story)
 				default:
 					t.Logf("%-42s %5d questions %5.1fs  %.150s", h.Mutant, h.Asked, h.Took.Seconds(), h.Found)
 				}
@@ -177,6 +185,17 @@ func (h *hunt) run(t *testing.T) {
 		x.close()
 		h.Asked += x.asked
 		if f := x.failure; f != nil {
+			if h.Shrink {
+				f = f.shrink(t)
+				for _, e := range f.events {
+					if e.secret() || e.mixed() {
+						h.Secrets++
+					} else {
+						h.Others++
+					}
+				}
+				h.Before = len(f.before)
+			}
 			h.Found, h.Story = f.ask.String(), f.String()
 		}
 		for _, house := range x.house {

@@ -242,20 +242,35 @@ func Includes(typ string) []string {
 	return out
 }
 
-// RevIncludes are the values that _revinclude takes for a type, among
-// parameters of the types given (all, when none are), sorted.
-func RevIncludes(typ string, of ...string) []string {
-	if len(of) == 0 {
-		of = fhir.Types()
-	}
-	var out []string
-	for _, source := range of {
-		for _, p := range params().params[source] {
-			if p.kind == kindReference && slices.Contains(p.targets, typ) {
-				out = append(out, source+":"+p.code)
+// referrers are the reference parameters "Source:param" that may lead to a type,
+// sorted.
+var referrers = sync.OnceValue(func() map[string][]string {
+	to := map[string][]string{}
+	for source, all := range params().params {
+		for _, p := range all {
+			if p.kind != kindReference {
+				continue
+			}
+			for _, target := range p.targets {
+				to[target] = append(to[target], source+":"+p.code)
 			}
 		}
 	}
-	sort.Strings(out)
+	for target, all := range to {
+		sort.Strings(all)
+		to[target] = slices.Compact(all)
+	}
+	return to
+})
+
+// RevIncludes are the values that _revinclude takes for a type, among
+// parameters of the types given (all, when none are), sorted.
+func RevIncludes(typ string, of ...string) []string {
+	var out []string
+	for _, s := range referrers()[typ] {
+		if source, _, _ := strings.Cut(s, ":"); len(of) == 0 || slices.Contains(of, source) {
+			out = append(out, s)
+		}
+	}
 	return out
 }

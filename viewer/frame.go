@@ -12,6 +12,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"firebreak/access"
@@ -22,6 +23,17 @@ import (
 
 //go:embed pages
 var pageFiles embed.FS
+
+// english are the words and the pages in them, the same for every Viewer.
+var english = sync.OnceValues(func() (e struct {
+	words words
+	views map[string]*template.Template
+}, err error) {
+	if e.words, err = readWords("en"); err == nil {
+		e.views, err = readPages(e.words)
+	}
+	return e, err
+})
 
 // readPages parses the templates: pages/layout holds what all pages share,
 // each other folder is one page and defines "main".

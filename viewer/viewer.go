@@ -97,14 +97,12 @@ func New(c Config) (*Viewer, error) {
 		c.Now = time.Now
 	}
 	v := &Viewer{Config: c, models: newModels(), seeks: newSearches(c.Now)}
-	var err error
+	texts, err := english()
+	if err != nil {
+		return nil, err
+	}
+	v.words, v.views = texts.words, texts.views
 	if v.handles, err = newHandles(c.Secret); err != nil {
-		return nil, err
-	}
-	if v.words, err = readWords("en"); err != nil {
-		return nil, err
-	}
-	if v.views, err = readPages(v.words); err != nil {
 		return nil, err
 	}
 	if v.style, err = readAsset("style.css", "text/css; charset=utf-8"); err != nil {
