@@ -46,7 +46,7 @@ func newTrial(t testing.TB, w *world, sides [2]side, dsns [2]string) *trial {
 
 func (x *trial) close() {
 	for _, h := range x.house {
-		if err := h.stop(); err != nil {
+		if err := h.close(); err != nil {
 			x.t.Error(err)
 		}
 	}

@@ -208,7 +208,7 @@ func (g *asker) hop(who *audience) (typ string, v url.Values) {
 	h := g.hidden.cards[g.IntN(len(g.hidden.cards))]
 	g.about = h
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(h.facts)), func(s string) bool { return s == "subject" || s == "patient" })
-	if h.patient == "" || len(names) == 0 {
+	if h.patient == "" || len(names) == 0 || len(ownerOf(h.typ)) == 0 {
 		return "", nil
 	}
 	name := pick(g, names...)

@@ -63,6 +63,7 @@ var theRules = sync.OnceValues(label.Default)
 // provider and the clock.
 type house struct {
 	dir    string
+	dsn    string
 	log    *audit.Log
 	record *record.Record
 	pipe   *pipeline.Pipeline
@@ -105,9 +106,19 @@ func scratch(t testing.TB) string {
 // open starts a house on an empty database; dsn empty is a SQLite file.
 func open(t testing.TB, dsn string) *house {
 	t.Helper()
-	h := &house{dir: scratch(t), doors: map[string]*door{}, random: rand.NewChaCha8([32]byte{})}
+	h := &house{dir: scratch(t), dsn: dsn, random: rand.NewChaCha8([32]byte{})}
+	if dsn == "" {
+		h.dsn = "sqlite:" + filepath.Join(h.dir, "record.db")
+	}
 	h.now.Store(dawn.UnixMicro())
 	h.logger = slog.New(slog.NewTextHandler(&h.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	h.start(t)
+	return h
+}
+
+// start runs the house on what it kept.
+func (h *house) start(t testing.TB) {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -118,36 +129,36 @@ func open(t testing.TB, dsn string) *house {
 	must(err)
 	h.log, err = audit.Open(filepath.Join(h.dir, "audit"), h.clock)
 	must(err)
-	if dsn == "" {
-		dsn = "sqlite:" + filepath.Join(h.dir, "record.db")
-	}
 	ctx := context.Background()
-	h.record, err = record.Open(ctx, record.Config{DSN: dsn, Now: h.clock, Log: h.log, Rules: rules, Secret: secret, Node: "proof", Logger: h.logger})
+	h.record, err = record.Open(ctx, record.Config{DSN: h.dsn, Now: h.clock, Log: h.log, Rules: rules, Secret: secret, Node: "proof", Logger: h.logger})
 	must(err)
 	h.desk, err = registry.Open(ctx, "sqlite:"+filepath.Join(h.dir, "accounts.db"), h.clock)
 	must(err)
 	h.pipe = pipeline.New(h.record, mapping.NewKeys(secret, sources...), rules, pipeline.Config{Logger: h.logger})
+	h.doors = map[string]*door{}
 	running, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- h.pipe.Run(running) }()
-	h.stop = sync.OnceValue(func() error {
+	stop := sync.OnceValue(func() error {
 		cancel()
 		err := <-ended
 		for _, c := range []io.Closer{h.record, h.desk, h.log} {
 			err = errors.Join(err, c.Close())
 		}
-		return errors.Join(err, os.RemoveAll(h.dir))
+		return err
 	})
+	h.stop = stop
 	// Cleanups are kept until the last of all parallel tests has ended: this one
 	// must not keep the house.
-	stop := h.stop
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	return h
 }
+
+// close ends a house and what it kept.
+func (h *house) close() error { return errors.Join(h.stop(), os.RemoveAll(h.dir)) }
 
 // under is the house's handler where rules are the policy file.
 func (h *house) under(t testing.TB, rules policyFile) *door {

@@ -62,9 +62,9 @@ func plant(t *testing.T, dir string) (overlay string) {
 
 // hunt is what a process with mutants is told to do, and what it found.
 type hunt struct {
-	Mutant   string // "" for none: then nothing may be found
-	Crowded  bool   // it shows where many people are known
-	Shrink   bool // and tell the smallest story of it
+	Mutant  string // "" for none: then nothing may be found
+	Crowded bool   // it shows where many people are known
+	Shrink  bool   // and tell the smallest story of it
 
 	Found string // the question, or where a canary stood; "" when nothing was found
 	Story string

@@ -51,7 +51,7 @@ func TestOpenHalf(t *testing.T) {
 				}
 			}
 		}
-		if err := h.stop(); err != nil {
+		if err := h.close(); err != nil {
 			t.Fatal(err)
 		}
 		if t.Failed() {
