@@ -147,7 +147,7 @@ func BenchmarkBigChart(b *testing.B) {
 	}
 	b.Run("read", func(b *testing.B) {
 		for b.Loop() {
-			h.viewer.models = newModels()
+			h.viewer.models = newModels(h.viewer.words.say)
 			h.get(base)
 		}
 	})

@@ -135,7 +135,7 @@ func (v *Viewer) look(r *http.Request, caller access.Caller, m *findModel) error
 func (v *Viewer) hits(f *frame, found []policy.Released) []hit {
 	all := make([]hit, len(found))
 	for i, x := range found {
-		all[i] = hit{clinical.ReadPerson(x.Resource(), f.now), "/p/" + v.handles.patient(f.session.Key, x.Resource().Ref())}
+		all[i] = hit{clinical.ReadPerson(x.Resource(), f.now, v.words.say), "/p/" + v.handles.patient(f.session.Key, x.Resource().Ref())}
 	}
 	return all
 }

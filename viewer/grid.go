@@ -213,7 +213,7 @@ func (f *frame) panel(p *clinical.Panel, handle string, tests []*clinical.Test, 
 		start = 0
 	}
 	g := gridPanel{Name: p.Name, Kind: p.Kind, Times: times[start:min(len(times), start+gridColumns)]}
-	if g.Name == clinical.OtherTests || g.Name == "" {
+	if g.Name == "" {
 		g.Name = f.v.words.say("results.other")
 	}
 	link := func(older int) string {

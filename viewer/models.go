@@ -13,6 +13,8 @@ import (
 // record hands the same view to everyone who sees the same. So a reading is
 // kept by its view, and can never be shown to someone with another.
 type models struct {
+	say clinical.Words
+
 	mu   sync.Mutex // guards the rest
 	kept map[*policy.View]*clinical.Chart
 	size int // resources in their views
@@ -25,7 +27,9 @@ const (
 	modelAge   = 5 * time.Minute // ages and "coming" depend on the clock
 )
 
-func newModels() *models { return &models{kept: map[*policy.View]*clinical.Chart{}} }
+func newModels(say clinical.Words) *models {
+	return &models{say: say, kept: map[*policy.View]*clinical.Chart{}}
+}
 
 func (m *models) of(view *policy.View, now time.Time) *clinical.Chart {
 	m.mu.Lock()
@@ -34,7 +38,7 @@ func (m *models) of(view *policy.View, now time.Time) *clinical.Chart {
 	if c != nil && now.Sub(c.ReadAt()).Abs() < modelAge {
 		return c
 	}
-	c = clinical.Of(view, now)
+	c = clinical.Of(view, now, m.say)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kept[view] == nil {

@@ -96,12 +96,13 @@ func New(c Config) (*Viewer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	v := &Viewer{Config: c, models: newModels(), seeks: newSearches(c.Now)}
+	v := &Viewer{Config: c, seeks: newSearches(c.Now)}
 	texts, err := english()
 	if err != nil {
 		return nil, err
 	}
 	v.words, v.views = texts.words, texts.views
+	v.models = newModels(v.words.say)
 	if v.handles, err = newHandles(c.Secret); err != nil {
 		return nil, err
 	}

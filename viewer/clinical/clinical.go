@@ -35,6 +35,7 @@ type Chart struct {
 	Coverages    []Coverage
 
 	now      time.Time
+	say      Words
 	src      *policy.View
 	results  map[fhir.Ref][]*Result
 	reported map[fhir.Ref]place
@@ -44,9 +45,13 @@ type Chart struct {
 // ReadAt is the moment the chart was read at.
 func (c *Chart) ReadAt() time.Time { return c.now }
 
-// Of reads a view. now decides ages and what lies ahead.
-func Of(v *policy.View, now time.Time) *Chart {
-	c := &Chart{now: now, src: v, results: make(map[fhir.Ref][]*Result, len(v.Of("Observation")))}
+// Words gives the text that a page's language has under a key, with args put in.
+type Words func(key string, args ...any) string
+
+// Of reads a view. now decides ages and what lies ahead; say the words for what
+// sources send as codes.
+func Of(v *policy.View, now time.Time, say Words) *Chart {
+	c := &Chart{now: now, say: say, src: v, results: make(map[fhir.Ref][]*Result, len(v.Of("Observation")))}
 	all := v.All()
 	apart(len(all), func(i int) { all[i].Content() }) // it is made when first asked for
 	c.readPerson()

@@ -22,6 +22,8 @@ type Flag struct {
 	Arrow   string // "▲▲", empty when the meaning is unknown or has no direction
 	Words   string // for people who hear the page: "critically high"
 	Weight  Weight
+
+	key string // of the words
 }
 
 // flags lists the codes whose meaning is known.
@@ -30,35 +32,35 @@ type Flag struct {
 // (http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation); "H*"
 // and "L*" are the critical flags of VistA (PX-02).
 var flags = map[string]Flag{
-	"HH": {Arrow: "▲▲", Words: "critically high", Weight: Critical},
-	"LL": {Arrow: "▼▼", Words: "critically low", Weight: Critical},
-	"AA": {Arrow: "◆◆", Words: "critically abnormal", Weight: Critical},
-	"H*": {Arrow: "▲▲", Words: "critically high", Weight: Critical},
-	"L*": {Arrow: "▼▼", Words: "critically low", Weight: Critical},
-	"HU": {Arrow: "▲▲", Words: "significantly high", Weight: Critical},
-	"LU": {Arrow: "▼▼", Words: "significantly low", Weight: Critical},
-	"H>": {Arrow: "▲▲", Words: "significantly high", Weight: Critical},
-	"L<": {Arrow: "▼▼", Words: "significantly low", Weight: Critical},
-	"H":  {Arrow: "▲", Words: "high", Weight: Abnormal},
-	"HX": {Arrow: "▲", Words: "above high threshold", Weight: Abnormal},
-	">":  {Arrow: "▲", Words: "above the measurable range", Weight: Abnormal},
-	"A":  {Arrow: "◆", Words: "abnormal", Weight: Abnormal},
-	"L":  {Arrow: "▼", Words: "low", Weight: Low},
-	"LX": {Arrow: "▼", Words: "below low threshold", Weight: Low},
-	"<":  {Arrow: "▼", Words: "below the measurable range", Weight: Low},
-	"N":  {Words: "normal"},
-	"U":  {Words: "significant change up"},
-	"D":  {Words: "significant change down"},
-	"B":  {Words: "better"},
-	"W":  {Words: "worse"},
-	"S":  {Words: "susceptible"},
-	"R":  {Words: "resistant"},
-	"I":  {Words: "intermediate"},
+	"HH": {Arrow: "▲▲", key: "flag.critically-high", Weight: Critical},
+	"LL": {Arrow: "▼▼", key: "flag.critically-low", Weight: Critical},
+	"AA": {Arrow: "◆◆", key: "flag.critically-abnormal", Weight: Critical},
+	"H*": {Arrow: "▲▲", key: "flag.critically-high", Weight: Critical},
+	"L*": {Arrow: "▼▼", key: "flag.critically-low", Weight: Critical},
+	"HU": {Arrow: "▲▲", key: "flag.significantly-high", Weight: Critical},
+	"LU": {Arrow: "▼▼", key: "flag.significantly-low", Weight: Critical},
+	"H>": {Arrow: "▲▲", key: "flag.significantly-high", Weight: Critical},
+	"L<": {Arrow: "▼▼", key: "flag.significantly-low", Weight: Critical},
+	"H":  {Arrow: "▲", key: "flag.high", Weight: Abnormal},
+	"HX": {Arrow: "▲", key: "flag.above-high-threshold", Weight: Abnormal},
+	">":  {Arrow: "▲", key: "flag.above-the-measurable-range", Weight: Abnormal},
+	"A":  {Arrow: "◆", key: "flag.abnormal", Weight: Abnormal},
+	"L":  {Arrow: "▼", key: "flag.low", Weight: Low},
+	"LX": {Arrow: "▼", key: "flag.below-low-threshold", Weight: Low},
+	"<":  {Arrow: "▼", key: "flag.below-the-measurable-range", Weight: Low},
+	"N":  {key: "flag.normal"},
+	"U":  {key: "flag.significant-change-up"},
+	"D":  {key: "flag.significant-change-down"},
+	"B":  {key: "flag.better"},
+	"W":  {key: "flag.worse"},
+	"S":  {key: "flag.susceptible"},
+	"R":  {key: "flag.resistant"},
+	"I":  {key: "flag.intermediate"},
 }
 
 // readFlags takes the interpretations of a result, one flag for each concept.
 // A code that is not in the table keeps its letters and gets no meaning.
-func readFlags(n fhir.Node) []Flag {
+func readFlags(n fhir.Node, say Words) []Flag {
 	var all []Flag
 	for item := range n.Items() {
 		c := concept(item)
@@ -68,7 +70,7 @@ func readFlags(n fhir.Node) []Flag {
 				continue
 			}
 			known, ok := flags[k.Code]
-			if f.Letters == "" || ok && f.Words == "" {
+			if f.Letters == "" || ok && f.key == "" {
 				f = known
 				f.Letters = k.Code
 				if !ok {
@@ -82,6 +84,9 @@ func readFlags(n fhir.Node) []Flag {
 			f.Letters = c.Text
 		} else if f.Letters == "" {
 			f.Letters = c.Name()
+		}
+		if f.key != "" {
+			f.Words = say(f.key)
 		}
 		if f.Letters != "" {
 			all = append(all, f)

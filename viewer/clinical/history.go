@@ -155,11 +155,11 @@ func (c *Chart) readAllergies() {
 				reactions = append(reactions, m)
 			}
 			if item.Get("severity").Is("severe") {
-				a.Severity = "severe"
+				a.Severity = c.say("allergy.severe")
 			}
 		}
 		if r.Get("criticality").Is("high") {
-			a.Severity = cmp.Or(a.Severity, "high risk")
+			a.Severity = cmp.Or(a.Severity, c.say("allergy.high-risk"))
 		}
 		a.Reactions = strings.Join(reactions, ", ")
 		if a.Certainty != "entered-in-error" && a.Name != "" {

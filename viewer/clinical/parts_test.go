@@ -60,7 +60,7 @@ func TestAge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := Age(ParseTime(row.birth), on); got != row.want {
+		if got := age(ParseTime(row.birth), on, english(t)); got != row.want {
 			t.Errorf("born %s, on %s: %q, want %q", row.birth, row.on, got, row.want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestFlags(t *testing.T) {
 	}
 	for _, row := range rows {
 		got := ""
-		for i, f := range readFlags(node(t, row.json)) {
+		for i, f := range readFlags(node(t, row.json), english(t)) {
 			if i > 0 {
 				got += "; "
 			}
@@ -100,7 +100,7 @@ func TestFlags(t *testing.T) {
 		}
 	}
 	for code, f := range flags {
-		if f.Weight > Plain && (f.Arrow == "" || f.Words == "") {
+		if f.Weight > Plain && (f.Arrow == "" || english(t)(f.key) == "") {
 			t.Errorf("%s has weight and no arrow or words", code)
 		}
 	}
@@ -144,7 +144,7 @@ func TestValues(t *testing.T) {
 		{"valueSampledData", `{"data":"1 2 3"}`, "waveform, 3 samples  | "},
 	}
 	for _, row := range rows {
-		v := readValue(valueNodes{kind: row.kind, value: node(t, row.json)})
+		v := readValue(valueNodes{kind: row.kind, value: node(t, row.json)}, english(t))
 		drawn := ""
 		if v.Numeric {
 			drawn = v.Compare + fmt.Sprint(v.Number)
@@ -153,10 +153,10 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s %s: %q, want %q", row.kind, row.json, got, row.want)
 		}
 	}
-	if v := readValue(valueNodes{absent: node(t, `{"text":"Sample haemolysed"}`)}); !v.Absent || v.Text != "Sample haemolysed" {
+	if v := readValue(valueNodes{absent: node(t, `{"text":"Sample haemolysed"}`)}, english(t)); !v.Absent || v.Text != "Sample haemolysed" {
 		t.Errorf("absent: %+v", v)
 	}
-	if v := readValue(valueNodes{}); !v.Absent || v.Text != "" {
+	if v := readValue(valueNodes{}, english(t)); !v.Absent || v.Text != "" {
 		t.Errorf("nothing: %+v", v)
 	}
 }
@@ -232,7 +232,7 @@ func TestNames(t *testing.T) {
 // The number in the banner is a health number before a hospital's own.
 func TestNumbers(t *testing.T) {
 	n := node(t, `[{"type":{"coding":[{"code":"MR"}]},"value":"1"},{"system":"urn:x:local-id","value":"2"},{"type":{"coding":[{"code":"JHN"}]},"value":"9000 000 000"},{"type":{"coding":[{"code":"MR"}]},"value":"1"},{"use":"old","value":"0"},{"type":{"text":"Study"},"value":"7"}]`)
-	if got := fmt.Sprint(readNumbers(n)); got != "[{PHN 9000 000 000} {MRN 1} {local-id 2} {Study 7}]" {
+	if got := fmt.Sprint(readNumbers(n, english(t))); got != "[{PHN 9000 000 000} {MRN 1} {local-id 2} {Study 7}]" {
 		t.Errorf("numbers = %s", got)
 	}
 }

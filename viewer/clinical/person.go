@@ -39,21 +39,21 @@ func (p Person) Number() Number {
 	return p.Numbers[0]
 }
 
-// numberLabels are the words and the order for kinds of identifiers; what is
+// numberLabels are the words' keys and the order for kinds of identifiers; what is
 // not listed comes after, under the name its source gave it.
 //
 // Source: http://terminology.hl7.org/CodeSystem/v2-0203.
-var numberLabels = []struct{ code, label string }{
-	{"JHN", "PHN"}, {"HC", "Health card"}, {"NH", "Health no."}, {"NHSNMBR", "NHS no."}, {"NNGBR", "NHS no."},
-	{"NI", "National no."}, {"PI", "Patient no."}, {"MR", "MRN"}, {"MRN", "MRN"}, {"PT", "Patient no."},
+var numberLabels = []struct{ code, key string }{
+	{"JHN", "number.phn"}, {"HC", "number.health-card"}, {"NH", "number.health"}, {"NHSNMBR", "number.nhs"}, {"NNGBR", "number.nhs"},
+	{"NI", "number.national"}, {"PI", "number.patient"}, {"MR", "number.mrn"}, {"MRN", "number.mrn"}, {"PT", "number.patient"},
 }
 
-func rankNumber(n fhir.Node) (rank int, label string) {
+func rankNumber(n fhir.Node, say Words) (rank int, label string) {
 	kind := concept(n.Get("type"))
 	for i, l := range numberLabels {
 		for _, k := range kind.Codes {
 			if strings.EqualFold(k.Code, l.code) {
-				return i, l.label
+				return i, say(l.key)
 			}
 		}
 	}
@@ -61,10 +61,10 @@ func rankNumber(n fhir.Node) (rank int, label string) {
 	if label == "" {
 		label = systemName(n.Get("system").Text())
 	}
-	return len(numberLabels), cmp.Or(label, "Number")
+	return len(numberLabels), cmp.Or(label, say("number.other"))
 }
 
-func readNumbers(n fhir.Node) []Number {
+func readNumbers(n fhir.Node, say Words) []Number {
 	type ranked struct {
 		Number
 		rank int
@@ -75,7 +75,7 @@ func readNumbers(n fhir.Node) []Number {
 		if v == "" || item.Get("use").Is("old") {
 			continue
 		}
-		rank, label := rankNumber(item)
+		rank, label := rankNumber(item, say)
 		if !slices.ContainsFunc(all, func(r ranked) bool { return r.Value == v && r.Label == label }) {
 			all = append(all, ranked{Number{label, v}, rank})
 		}
@@ -89,10 +89,10 @@ func readNumbers(n fhir.Node) []Number {
 }
 
 // ReadPerson reads what a Patient resource alone tells, for a list of people.
-func ReadPerson(r fhir.Resource, now time.Time) Person {
+func ReadPerson(r fhir.Resource, now time.Time, say Words) Person {
 	p := Person{
 		Name: personName(r.Get("name")), Birth: ParseTime(r.Get("birthDate").Text()), Sex: r.Get("gender").Text(),
-		Numbers: readNumbers(r.Get("identifier")), Contacts: contacts(r.Get("telecom")), Address: address(r.Get("address")),
+		Numbers: readNumbers(r.Get("identifier"), say), Contacts: contacts(r.Get("telecom")), Address: address(r.Get("address")),
 	}
 	p.Ref = r.Ref()
 	for item := range r.Get("name").Items() {
@@ -111,7 +111,7 @@ func ReadPerson(r fhir.Resource, now time.Time) Person {
 		on = p.Died.At
 	}
 	if !on.IsZero() {
-		p.Age = Age(p.Birth, on)
+		p.Age = age(p.Birth, on, say)
 	}
 	for link := range r.Get("link").Items() {
 		p.Double = p.Double || link.Get("type").Is("seealso")
@@ -130,11 +130,11 @@ func (c *Chart) readPerson() {
 		return
 	}
 	r := x.Content()
-	c.Person = ReadPerson(r, c.now)
+	c.Person = ReadPerson(r, c.now, c.say)
 	c.Person.Origin = originOf(x)
 	c.Person.Doctor = c.everyone(r.Get("generalPractitioner"))
 	for _, other := range c.src.Of("Patient") { // records merged into this one
-		for _, n := range readNumbers(other.Content().Get("identifier")) {
+		for _, n := range readNumbers(other.Content().Get("identifier"), c.say) {
 			if !slices.Contains(c.Person.Numbers, n) {
 				c.Person.Numbers = append(c.Person.Numbers, n)
 			}
@@ -220,7 +220,7 @@ func (c *Chart) readCarers() {
 			k.Last = when
 		}
 	}
-	add(c.Person.Doctor, "General practitioner", Time{})
+	add(c.Person.Doctor, c.say("carer.general-practitioner"), Time{})
 	for _, v := range c.Visits {
 		for _, p := range v.People {
 			add(p.Name, p.Role, v.Period.Start)

@@ -151,11 +151,11 @@ func (c *Chart) observationResults(x policy.Released, o observation) []*Result {
 	var all []*Result
 	if o.own.kind != "" || !o.flags.IsZero() || o.components.Len() == 0 && o.members.Len() == 0 {
 		r := base
-		r.Value = readValue(o.own)
+		r.Value = readValue(o.own, c.say)
 		if o.own.kind == "" && o.components.Len() > 0 {
 			r.Value = together(o.components) // the flag is the whole's; no part may take it
 		}
-		r.Flags = readFlags(o.flags)
+		r.Flags = readFlags(o.flags, c.say)
 		r.Ranges = readRanges(o.ranges)
 		all = append(all, &r)
 	}
@@ -170,8 +170,8 @@ func (c *Chart) observationResults(x policy.Released, o observation) []*Result {
 				own.kind, own.value = name, v
 			}
 		}
-		r.Value = readValue(own)
-		r.Flags = readFlags(item.Get("interpretation"))
+		r.Value = readValue(own, c.say)
+		r.Flags = readFlags(item.Get("interpretation"), c.say)
 		r.Ranges = readRanges(item.Get("referenceRange"))
 		all = append(all, &r)
 	}

@@ -174,19 +174,19 @@ func systemName(system string) string {
 	return system
 }
 
-// kinds are the words for observation categories.
+// kinds are the keys of the words for observation categories.
 //
 // Source: http://terminology.hl7.org/CodeSystem/observation-category.
 var kinds = map[string]string{
-	"laboratory": "Laboratory", "vital-signs": "Vital signs", "imaging": "Imaging", "social-history": "Social history",
-	"survey": "Survey", "exam": "Examination", "procedure": "Procedure", "therapy": "Therapy", "activity": "Activity",
+	"laboratory": "kind.laboratory", "vital-signs": "kind.vital-signs", "imaging": "kind.imaging", "social-history": "kind.social-history",
+	"survey": "kind.survey", "exam": "kind.exam", "procedure": "kind.procedure", "therapy": "kind.therapy", "activity": "kind.activity",
 }
 
-func kindOf(categories []Concept) string {
-	for _, c := range categories {
-		for _, k := range c.Codes {
-			if name, ok := kinds[k.Code]; ok {
-				return name
+func (c *Chart) kindOf(categories []Concept) string {
+	for _, x := range categories {
+		for _, k := range x.Codes {
+			if key, ok := kinds[k.Code]; ok {
+				return c.say(key)
 			}
 		}
 	}
@@ -210,9 +210,6 @@ type reading struct {
 	ownKind string
 }
 
-// OtherTests is the name of the panel of tests that belong to no other.
-const OtherTests = "Other results"
-
 func (c *Chart) readTests() {
 	observations := c.src.Of("Observation")
 	read := make([]observation, len(observations))
@@ -220,7 +217,7 @@ func (c *Chart) readTests() {
 	results := make([][]*Result, len(observations))
 	apart(len(observations), func(i int) {
 		read[i] = readObservation(observations[i].Content())
-		kinds[i] = kindOf(read[i].category)
+		kinds[i] = c.kindOf(read[i].category)
 		results[i] = c.observationResults(observations[i], read[i])
 		for _, r := range results[i] {
 			code := read[i].code
@@ -244,7 +241,7 @@ func (c *Chart) readTests() {
 		parent, reported := c.reported[id]
 		if !reported {
 			if parent, reported = inPanel[id]; !reported {
-				parent = place{panel: "kind|" + kinds[i], name: cmp.Or(kinds[i], OtherTests), kind: kinds[i]}
+				parent = place{panel: "kind|" + kinds[i], name: cmp.Or(kinds[i], c.say("results.other")), kind: kinds[i]}
 			}
 		}
 		for _, r := range results[i] {

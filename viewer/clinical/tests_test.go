@@ -77,7 +77,7 @@ func view(t testing.TB, all ...sent) *policy.View {
 	return p.View(accesstest.Person(t, access.Physician), ch)
 }
 
-func readChart(t testing.TB, all ...sent) *Chart { return Of(view(t, all...), noon) }
+func readChart(t testing.TB, all ...sent) *Chart { return Of(view(t, all...), noon, english(t)) }
 
 // potassium is one result, with more elements if need be.
 func potassium(id, when, value, status string, more ...string) string {

@@ -143,16 +143,13 @@ type Span struct{ Start, End Time }
 
 func (s Span) IsZero() bool { return s.Start.IsZero() && s.End.IsZero() }
 
-// Age is a person's age on a day: "55 y", "17 mo" below two years, "9 d" below
+// age is a person's age on a day: "55 y", "17 mo" below two years, "9 d" below
 // two months; "about 55 y" when the birth date is not told to the day.
-func Age(birth Time, on time.Time) string {
+func age(birth Time, on time.Time, say Words) string {
 	if birth.part == unread || birth.At.After(on) {
 		return ""
 	}
-	about := ""
-	if birth.part < day {
-		about = "about "
-	}
+	exact := birth.part >= day
 	y, m, d := on.Date()
 	by, bm, bd := birth.At.Date()
 	months := (y-by)*12 + int(m-bm)
@@ -160,13 +157,20 @@ func Age(birth Time, on time.Time) string {
 		months--
 	}
 	switch {
-	case about == "" && months < 2:
+	case exact && months < 2:
 		days := int(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Sub(time.Date(by, bm, bd, 0, 0, 0, 0, time.UTC)).Hours() / 24)
-		return fmt.Sprintf("%d d", days)
+		return say("age.days", days)
 	case months < 24 && birth.part != year:
-		return fmt.Sprintf("%s%d mo", about, months)
+		return about(say("age.months", months), exact, say)
 	}
-	return fmt.Sprintf("%s%d y", about, months/12)
+	return about(say("age.years", months/12), exact, say)
+}
+
+func about(age string, exact bool, say Words) string {
+	if exact {
+		return age
+	}
+	return say("age.about", age)
 }
 
 func byText[T any](of func(T) string) func(a, b T) int {

@@ -22,7 +22,7 @@ type Value struct {
 func (v Value) Exact() bool { return v.Numeric && v.Compare == "" }
 
 // readValue takes value[x], or the reason why there is none.
-func readValue(n valueNodes) Value {
+func readValue(n valueNodes, say Words) Value {
 	switch n.kind {
 	case "valueQuantity":
 		return quantity(n.value)
@@ -33,9 +33,9 @@ func readValue(n valueNodes) Value {
 		return Value{Text: strings.TrimSpace(t.Date() + " " + t.Clock() + " " + t.Zone(nil))}
 	case "valueBoolean":
 		if n.value.Is("true") {
-			return Value{Text: "Yes"}
+			return Value{Text: say("value.yes")}
 		}
-		return Value{Text: "No"}
+		return Value{Text: say("value.no")}
 	case "valueCodeableConcept":
 		return Value{Text: concept(n.value).Name()}
 	case "valueRange":
@@ -50,9 +50,9 @@ func readValue(n valueNodes) Value {
 		return Value{Text: text}
 	case "valuePeriod":
 		s := span(n.value)
-		return Value{Text: s.Start.Date() + " to " + s.End.Date()}
+		return Value{Text: say("value.period", s.Start.Date(), s.End.Date())}
 	case "valueSampledData":
-		return Value{Text: "waveform, " + strconv.Itoa(len(strings.Fields(n.value.Get("data").Text()))) + " samples"}
+		return Value{Text: say("value.waveform", len(strings.Fields(n.value.Get("data").Text())))}
 	}
 	if why := concept(n.absent).Name(); why != "" {
 		return Value{Text: why, Absent: true}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"firebreak/fhir"
 )
@@ -39,22 +41,34 @@ type Appointment struct {
 	Comment string
 }
 
-// classes are the words for encounter classes.
+// classes are the keys of the words for encounter classes.
 //
 // Source: http://terminology.hl7.org/CodeSystem/v3-ActCode (ActEncounterCode);
 // HL7 v2.5.1 table 0004.
 var classes = map[string]string{
-	"AMB": "Ambulatory", "EMER": "Emergency", "FLD": "Field", "HH": "Home health", "IMP": "Inpatient", "ACUTE": "Inpatient, acute",
-	"NONAC": "Inpatient, non-acute", "OBSENC": "Observation", "PRENC": "Pre-admission", "SS": "Short stay", "VR": "Virtual",
-	"E": "Emergency", "I": "Inpatient", "O": "Outpatient", "P": "Pre-admission", "R": "Recurring", "B": "Obstetrics",
+	"AMB": "class.ambulatory", "EMER": "class.emergency", "FLD": "class.field", "HH": "class.home", "IMP": "class.inpatient", "ACUTE": "class.acute",
+	"NONAC": "class.non-acute", "OBSENC": "class.observation", "PRENC": "class.pre-admission", "SS": "class.short-stay", "VR": "class.virtual",
+	"E": "class.emergency", "I": "class.inpatient", "O": "class.outpatient", "P": "class.pre-admission", "R": "class.recurring", "B": "class.obstetrics",
 }
+
+func (c *Chart) classOf(k Code) string {
+	if key, ok := classes[k.Code]; ok {
+		return c.say(key)
+	}
+	return cmp.Or(k.Display, k.Code)
+}
+
+// inside are the keys of the words for places in a ward.
+//
+// Source: http://terminology.hl7.org/CodeSystem/location-physical-type.
+var inside = map[string]string{"wa": "place.ward", "ro": "place.room", "bd": "place.bed"}
 
 func (c *Chart) readVisits() {
 	for _, x := range c.src.Of("Encounter") {
 		r := x.Content()
 		class := coding(r.Get("class"))
 		v := Visit{
-			Origin: originOf(x), Class: cmp.Or(classes[class.Code], class.Display, class.Code), Kind: names(concepts(r.Get("type"))),
+			Origin: originOf(x), Class: c.classOf(class), Kind: names(concepts(r.Get("type"))),
 			Status: Status(r.Get("status").Text()), Period: span(r.Get("period")), Reason: names(concepts(r.Get("reasonCode"))),
 			Service: concept(r.Get("serviceType")).Name(), Left: concept(r.Get("hospitalization").Get("dischargeDisposition")).Name(),
 		}
@@ -102,10 +116,8 @@ func (c *Chart) readVisits() {
 
 // placeOf names a place with those it lies in: "Ward 4W, room 412, bed 1,
 // General Hospital".
-//
-// Source: http://terminology.hl7.org/CodeSystem/location-physical-type.
 func (c *Chart) placeOf(n fhir.Node) string {
-	var inside, around []string // room and bed read best from the ward inwards, what holds them after
+	var within, around []string // room and bed read best from the ward inwards, what holds them after
 	seen := 0
 	for r := ref(n); seen < 8; seen++ {
 		x, ok := c.src.Get(r)
@@ -115,21 +127,21 @@ func (c *Chart) placeOf(n fhir.Node) string {
 		name := x.Content().Get("name").Text()
 		switch kind := concept(x.Content().Get("physicalType")).First(); {
 		case name == "":
-		case kind == "wa", kind == "ro", kind == "bd":
-			word := map[string]string{"wa": "ward ", "ro": "room ", "bd": "bed "}[kind]
-			if strings.Contains(strings.ToLower(name), strings.TrimSpace(word)) {
-				word = ""
+		case inside[kind] != "":
+			if word := c.say(inside[kind]); !strings.Contains(strings.ToLower(name), strings.ToLower(word)) {
+				name = word + " " + name
 			}
-			inside = append([]string{word + name}, inside...)
-		case kind == "" && len(inside) > 0 && len(around) == 0:
-			inside = append([]string{name}, inside...) // what holds a room and is nothing else: a ward
+			within = append([]string{name}, within...)
+		case kind == "" && len(within) > 0 && len(around) == 0:
+			within = append([]string{name}, within...) // what holds a room and is nothing else: a ward
 		default:
 			around = append(around, name)
 		}
 		r = ref(x.Content().Get("partOf"))
 	}
-	if all := strings.Join(append(inside, around...), ", "); all != "" {
-		return strings.ToUpper(all[:1]) + all[1:]
+	if all := strings.Join(append(within, around...), ", "); all != "" {
+		first, n := utf8.DecodeRuneInString(all)
+		return string(unicode.ToUpper(first)) + all[n:]
 	}
 	return c.called(n)
 }
