@@ -98,8 +98,27 @@ type verdict struct {
 type scratch struct {
 	words, joined words
 	classes       [][]int32
-	flat          []int32
 	found         []found
+	known         map[string][]int32 // classes of words met before
+}
+
+// maxKnown bounds a scratch's known words; most texts are made of a few thousand.
+const maxKnown = 4096
+
+// of gives the classes that a word belongs to.
+func (s *scratch) of(m *matcher, word []byte) []int32 {
+	if c, ok := s.known[string(word)]; ok {
+		return c
+	}
+	c := m.of(word, nil)
+	if len(word) > 32 {
+		return c
+	}
+	if s.known == nil || len(s.known) >= maxKnown {
+		s.known = make(map[string][]int32, maxKnown/4)
+	}
+	s.known[string(word)] = c
+	return c
 }
 
 func newMatcher() *matcher {
@@ -276,14 +295,12 @@ func (m *matcher) judge(text string, in where) verdict {
 }
 
 func (m *matcher) find(s *scratch, w *words, in where, v *verdict) {
-	s.flat, s.classes, s.found = s.flat[:0], s.classes[:0], s.found[:0]
+	s.classes, s.found = s.classes[:0], s.found[:0]
 	for _, x := range w.list {
 		if !x.digit && x.to-x.from > 1 {
 			v.words = true
 		}
-		n := len(s.flat)
-		s.flat = m.of(w.text(x), s.flat)
-		s.classes = append(s.classes, s.flat[n:len(s.flat):len(s.flat)])
+		s.classes = append(s.classes, s.of(m, w.text(x)))
 	}
 	for i := range s.classes {
 		for _, c := range s.classes[i] {

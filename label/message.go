@@ -150,6 +150,9 @@ var (
 
 // bring marks what a message brought along beside the matters it is about.
 func bring(all []Labeled) {
+	if !slices.ContainsFunc(all, func(l Labeled) bool { return len(l.labels) > 0 }) {
+		return
+	}
 	deed, visit := false, false
 	for i := range all {
 		typ := all[i].res.Type()

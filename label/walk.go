@@ -79,21 +79,42 @@ func (j *judge) run(res fhir.Resource) {
 	}
 }
 
+// element is what is known of elements of one name.
+type element struct {
+	silent bool
+	place  where // 0: its parent's
+}
+
+var elements = func() map[string]element {
+	m := map[string]element{}
+	for name, place := range placeOf {
+		m[name] = element{place: place}
+	}
+	for name := range silent {
+		m[name] = element{silent: true, place: m[name].place}
+	}
+	return m
+}()
+
 // object walks the members of an object that is of kind in.
 func (j *judge) object(n fhir.Node, in where) {
 	depth := len(j.path)
+	person := depth <= 1 && persons[j.kind()]
 	for name, v := range n.Members() {
-		if strings.HasPrefix(name, "_") { // extensions of a primitive
+		primitive := len(name) > 0 && name[0] == '_' // its extensions
+		if primitive {
 			name = name[1:]
-		} else if silent[name] {
+		}
+		el := elements[name]
+		if el.silent && !primitive {
 			continue
 		}
-		if persons[j.kind()] && depth <= 1 && (name == "name" || name == "contact" || name == "link" || name == "communication" || name == "maritalStatus") {
+		if person && (name == "name" || name == "contact" || name == "link" || name == "communication" || name == "maritalStatus") {
 			continue
 		}
 		at := in
-		if p, ok := placeOf[name]; ok && !(in == inVaccine && p != inNote) {
-			at = p
+		if el.place != 0 && !(in == inVaccine && el.place != inNote) {
+			at = el.place
 			if name == "code" {
 				if p, ok := codeIs[j.kind()]; ok {
 					at = p
@@ -132,39 +153,74 @@ func (j *judge) kind() string {
 	return j.typ
 }
 
+// form tells what kind of datatype an object is, by the members it has; it is
+// read in one pass.
+type form struct {
+	coding, value                        bool
+	code, reference, display, file, text bool // strings
+}
+
+func formOf(v fhir.Node) (s form) {
+	for name, x := range v.Members() {
+		str := x.Kind() == '"'
+		switch name {
+		case "coding":
+			s.coding = true
+		case "value":
+			s.value = true
+		case "code":
+			s.code = str
+		case "reference":
+			s.reference = str
+		case "display":
+			s.display = str
+		case "contentType", "data":
+			s.file = s.file || str
+		case "text":
+			s.text = str
+		}
+	}
+	return s
+}
+
 // value walks one value of the member name.
 func (j *judge) value(name string, v fhir.Node, in where) {
 	switch v.Kind() {
 	case '"':
 		j.str(name, v, in)
 	case '{':
-		switch {
-		case name == "contained":
+		switch name {
+		case "contained":
 			j.inside = v.Get("resourceType").Text()
 			j.object(v, inOther)
 			j.inside = ""
-		case name == "security" || name == "securityLabel":
+			return
+		case "security", "securityLabel":
 			j.tag(v)
-		case name == "tag" || name == "profile":
-		case name == "extension" || name == "modifierExtension":
+			return
+		case "tag", "profile":
+			return
+		case "extension", "modifierExtension":
 			j.extension(v)
-		case !v.Get("coding").IsZero():
+			return
+		}
+		s := formOf(v)
+		switch {
+		case s.coding, s.code && !s.value:
 			j.concept(name, v, in)
-		case v.Get("code").Kind() == '"' && v.Get("value").IsZero():
-			j.concept(name, v, in)
-		case v.Get("reference").Kind() == '"' || v.Get("display").Kind() == '"':
+		case s.reference || s.display:
 			if len(j.path) == 1 && isAbout(j.typ, name) { // judged where it is
 				j.named, j.known = true, true
 			}
 			j.reference(v, in)
-		case v.Get("contentType").Kind() == '"' || v.Get("data").Kind() == '"':
+		case s.file:
 			j.attachment(v)
 			j.object(v, inTitle)
 		case name == "identifier" || name == "assigner" || name == "masterIdentifier":
 			j.identifier(v, in)
 		case in == inNote && name == "text":
 			j.object(v, inNote)
-		case len(j.path) == 1 && isAbout(j.typ, name) && v.Get("text").Kind() == '"':
+		case len(j.path) == 1 && isAbout(j.typ, name) && s.text:
 			j.concept(name, v, in)
 		default:
 			j.object(v, in)
