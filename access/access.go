@@ -15,6 +15,9 @@ const (
 	Provider Audience = "provider"      // community provider, by page or by app
 	Backend  Audience = "backend"       // system client (client_credentials)
 	Source   Audience = "source-system" // what a source sent itself
+
+	// oversight is a privacy officer's: no policy knows it, so it sees no chart.
+	oversight Audience = "privacy-officer"
 )
 
 // Role is what a person does at a worksite.

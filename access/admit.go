@@ -62,12 +62,9 @@ func Admit(id auth.Identity, m Membership, w Worksite, now time.Time) (Caller, e
 		return Caller{}, ErrKind
 	case !treats(id):
 		return Caller{}, ErrPurpose
-	case m.Login != Login{id.Issuer(), id.Subject()}, m.Person == "":
-		return Caller{}, ErrLogin
-	case m.Worksite == "" || m.Worksite != w.ID:
-		return Caller{}, ErrPlace
-	case id.Worksite() != "" && id.Worksite() != w.ID:
-		return Caller{}, ErrPlace // the token was given for another place
+	}
+	if err := belongs(id, m, w); err != nil {
+		return Caller{}, err
 	}
 	if err := m.holds(now); err != nil {
 		return Caller{}, err
@@ -87,6 +84,19 @@ func Admit(id auth.Identity, m Membership, w Worksite, now time.Time) (Caller, e
 		c.onBehalf = &f
 	}
 	return c, nil
+}
+
+// belongs checks that the membership is this account's, and for this place.
+func belongs(id auth.Identity, m Membership, w Worksite) error {
+	switch {
+	case m.Login != Login{id.Issuer(), id.Subject()}, m.Person == "":
+		return ErrLogin
+	case m.Worksite == "" || m.Worksite != w.ID:
+		return ErrPlace
+	case id.Worksite() != "" && id.Worksite() != w.ID:
+		return ErrPlace // the token was given for another place
+	}
+	return nil
 }
 
 // holds tells whether the membership itself is in force.

@@ -44,6 +44,9 @@ const (
 	SignOut  Action = "sign-out"
 	Operate  Action = "operate"  // replay, look at a stored message
 	Classify Action = "classify" // what a local code means
+	Break    Action = "break-glass"
+	Mend     Action = "end-break-glass"
+	Oversee  Action = "oversee" // a privacy officer's page
 )
 
 // Event is one thing that was done or refused. It holds who, what kind, which

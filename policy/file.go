@@ -39,6 +39,7 @@ type audience struct {
 	As           string               `json:"as"` // sees what that audience sees
 	Unclassified string               `json:"unclassified"`
 	LabelsShown  bool                 `json:"labelsShown"`
+	BreakGlass   *breakGlass          `json:"breakGlass"`
 	Roles        map[string]narrowing `json:"roles"`
 	Worksites    map[string]narrowing `json:"worksites"`
 	narrowing    `json:",inline"`
@@ -120,7 +121,7 @@ func (f *file) check() (pointer jsontext.Pointer, what string) {
 			if !ok || other.As != "" {
 				return at.AppendToken("as"), "names no audience of its own"
 			}
-			if a.Unclassified != "" || a.LabelsShown || a.Roles != nil || a.Worksites != nil || a.Withhold != nil || a.Redact != nil {
+			if a.Unclassified != "" || a.LabelsShown || a.BreakGlass != nil || a.Roles != nil || a.Worksites != nil || a.Withhold != nil || a.Redact != nil {
 				return at, `what sees as another does, says nothing besides "about" and "enabled"`
 			}
 			continue
@@ -130,6 +131,11 @@ func (f *file) check() (pointer jsontext.Pointer, what string) {
 		}
 		if pointer, what := f.narrowing(at, a.narrowing); what != "" {
 			return pointer, what
+		}
+		if a.BreakGlass != nil {
+			if pointer, what := a.BreakGlass.check(f, at, name); what != "" {
+				return pointer, what
+			}
 		}
 		for _, role := range sortedNames(a.Roles) {
 			at := at.AppendToken("roles").AppendToken(role)

@@ -26,6 +26,7 @@ type position struct {
 	forAnother    bool
 	app           bool   // by an app with a token, not a page
 	source        string // that the client sends for
+	glass         Glass
 }
 
 func positionOf(c access.Caller) position {
@@ -42,8 +43,13 @@ type standing struct {
 	key   string
 }
 
-func (p *Policy) standing(c access.Caller) *standing {
+func (p *Policy) standing(g Glass, c access.Caller) *standing {
 	at := positionOf(c)
+	if at.glass = g; g != Whole {
+		if _, ok := p.MayBreak(c); !ok {
+			at.glass = Whole
+		}
+	}
 	if s, ok := p.known.Load(at); ok {
 		return s.(*standing)
 	}
@@ -58,9 +64,9 @@ func (p *Policy) Version() string { return p.version }
 
 // Key names what c may see: callers with equal keys see equal views of a
 // chart. It is a cache key, and holds the policy's version.
-func (p *Policy) Key(c access.Caller) string { return p.standing(c).key }
+func (p *Policy) Key(c access.Caller) string { return p.standing(Whole, c).key }
 
-func (p *Policy) sight(c access.Caller) sight { return p.standing(c).sight }
+func (p *Policy) sight(c access.Caller) sight { return p.standing(Whole, c).sight }
 
 func (p *Policy) keyOf(s sight) string {
 	if s.nobody {
@@ -80,6 +86,9 @@ func (p *Policy) keyOf(s sight) string {
 	if s.labels {
 		b.WriteString(" labels")
 	}
+	if s.mute {
+		b.WriteString(" mute")
+	}
 	// Quoted: a source's name may hold anything.
 	if s.own != "" {
 		b.WriteString(" +" + base32.StdEncoding.EncodeToString([]byte(s.own)))
@@ -98,6 +107,7 @@ type sight struct {
 	redact     []string      // elements taken out, "Patient.photo", sorted
 	labels     bool          // security labels and tags of the source are left in
 	masks      bool          // what patients mask by directive is withheld
+	mute       bool          // and the directives themselves
 	mask       *mask         // by what they say of this caller; of one view
 	own        string        // versions of this source are seen as they were sent
 	only       bool          // and no others
@@ -113,33 +123,34 @@ func (p *Policy) look(at position) sight {
 	s := sight{labels: true}
 	switch at.audience {
 	case access.Provider:
-		p.narrow(&s, string(access.Provider), at.role, at.site)
+		p.narrow(&s, string(access.Provider), at.role, at.site, at.glass)
 		if at.forAnother {
-			p.narrow(&s, string(access.Provider), at.forRole, at.forSite)
+			p.narrow(&s, string(access.Provider), at.forRole, at.forSite, at.glass)
 		}
 		if at.app {
-			p.narrow(&s, "smart-app", "", "")
+			p.narrow(&s, "smart-app", "", "", Whole)
 		}
 	case access.Backend:
-		p.narrow(&s, string(access.Backend), "", "")
+		p.narrow(&s, string(access.Backend), "", "", Whole)
 		s.own = at.source
 	case access.Source:
-		p.narrow(&s, string(access.Source), "", "")
+		p.narrow(&s, string(access.Source), "", "", Whole)
 		s.own, s.only = at.source, true
 		s.nobody = s.nobody || s.own == ""
 	default:
-		p.narrow(&s, string(at.audience), "", "")
+		p.narrow(&s, string(at.audience), "", "", Whole)
 	}
 	slices.Sort(s.withhold)
 	s.withhold = slices.Compact(s.withhold)
 	s.masks = s.holds(label.Masked)
+	s.mute = s.mute || s.masks
 	slices.Sort(s.redact)
 	s.redact = slices.Compact(s.redact)
 	return s
 }
 
 // narrow adds what an audience, and a role and worksite in it, may not see.
-func (p *Policy) narrow(s *sight, audience string, role access.Role, worksite string) {
+func (p *Policy) narrow(s *sight, audience string, role access.Role, worksite string, g Glass) {
 	a, ok := p.file.Audiences[audience]
 	if ok && a.As != "" {
 		a, ok = p.file.Audiences[a.As]
@@ -156,7 +167,8 @@ func (p *Policy) narrow(s *sight, audience string, role access.Role, worksite st
 		s.withhold = append(s.withhold, label.Unclassified)
 	}
 	s.labels = s.labels && a.LabelsShown
-	s.add(a.narrowing)
+	s.mute = s.mute || slices.Contains(a.Withhold, string(label.Masked)) // what patients say stays theirs when the glass is broken
+	s.add(a.BreakGlass.without(g, a.narrowing))
 	if n, ok := a.Roles[string(role)]; ok {
 		s.add(n)
 	}

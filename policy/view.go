@@ -54,8 +54,10 @@ func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *Vi
 	if v.sight.nobody {
 		return v
 	}
-	if s.masks {
+	if s.mute {
 		v.said = p.directives(ch)
+	}
+	if s.masks {
 		v.sight.mask, v.concern = v.said.of(who, now)
 	}
 	v.links = ch.Links
@@ -105,7 +107,7 @@ func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *Vi
 // none. It belongs to Policy.Key: a View made for one may be shown to another
 // caller when both have the same Key and the same Concern in it.
 func (v *View) Concern(c access.Caller) string {
-	if v.said == nil {
+	if v.said == nil || !v.sight.masks {
 		return ""
 	}
 	_, key := v.said.of(subjectsOf(c), c.Admitted())
@@ -113,7 +115,7 @@ func (v *View) Concern(c access.Caller) string {
 }
 
 // Fits tells whether the view was made for what the directives say of c now.
-func (v *View) Fits(c access.Caller) bool { return v.said == nil || v.Concern(c) == v.concern }
+func (v *View) Fits(c access.Caller) bool { return v.Concern(c) == v.concern }
 
 // needy types are known by what names them: a practitioner of whom nothing but
 // a withheld result speaks is visible to nobody.

@@ -81,6 +81,9 @@ var routes = []route{
 	chartPage("/medications", 15),
 	chartPage("/people", 15),
 	chartPage("/timeline", 30, "page=1"),
+	chartPage("/glass", 20),
+	posting(chartPage("/glass", 10), url.Values{"reason": {"emergency"}}, url.Values{"words": {"Found unconscious"}}, url.Values{"reason": {"x"}, "words": {"Found unconscious"}}),
+	posting(chartPage("/glass/end", 10), url.Values{}),
 	chartPage("/print", 40, "part=results", "part=results&flagged=1", "part=report&id=", "part=trend&test="),
 }
 
@@ -601,6 +604,18 @@ func chartPage(tail string, weight int, queries ...string) route {
 		}
 		return question{target: target}
 	}}
+}
+
+// posting sends forms to a page, none of them complete: what a complete one
+// opens is another matter, see TestGlass.
+func posting(r route, forms ...url.Values) route {
+	get := r.ask
+	r.ask = func(g *asker, who *audience) question {
+		q := get(g, who)
+		q.method, q.form = http.MethodPost, pick(g, forms...).Encode()
+		return q
+	}
+	return r
 }
 
 func (q question) String() string {

@@ -298,6 +298,10 @@ func (*staff) Person(ctx context.Context, _ auth.Identity, worksite, _ string) (
 	return access.Caller{}, access.ErrPlace
 }
 
+func (*staff) Officer(context.Context, auth.Identity, string) (access.Officer, error) {
+	return access.Officer{}, access.ErrRole
+}
+
 func (*staff) Token(ctx context.Context, _ auth.Identity) (access.Caller, error) {
 	return asking(ctx).caller, nil
 }

@@ -45,6 +45,7 @@ func (r *Reader) Policy() *policy.Policy { return r.p.Load() }
 type view struct {
 	*policy.View
 	key     string       // in the cache
+	glass   string       // id of what opened it, empty for most
 	stamps  []stamp      // what it was made from; the first is the surviving record
 	since   atomic.Int64 // the moment in changes at which the stamps were known to hold
 	patient fhir.Ref
@@ -74,7 +75,14 @@ func stampText(all []stamp) string {
 // A view that is kept is shown only when no chart it was made from has changed.
 func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep bool) (*view, error) {
 	p := r.p.Load()
-	key := p.Key(c) + " " + chart
+	g, err := r.glass(ctx, p, c, chart)
+	if err != nil {
+		return nil, err
+	}
+	key := p.KeyThrough(g.sight, c) + " " + chart
+	if g.Opened {
+		key += " " + g.id
+	}
 	all := key // kept for whoever comes first
 	for {
 		var old []row
@@ -93,12 +101,12 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 			}
 		}
 		if !keep {
-			return r.make(ctx, p, c, chart, old)
+			return r.make(ctx, p, g, c, chart, old)
 		}
 		mine, done := r.r.cache.claim(key)
 		if mine {
 			defer r.r.cache.release(key)
-			v, err := r.make(ctx, p, c, chart, old)
+			v, err := r.make(ctx, p, g, c, chart, old)
 			if v != nil {
 				r.r.cache.put(key, v)
 			}
@@ -112,13 +120,13 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 	}
 }
 
-func (r *Reader) make(ctx context.Context, p *policy.Policy, c access.Caller, chart string, old []row) (*view, error) {
+func (r *Reader) make(ctx context.Context, p *policy.Policy, g Glass, c access.Caller, chart string, old []row) (*view, error) {
 	since := r.r.changes.done.Load()
 	l, ok, err := r.r.load(ctx, chart, old)
 	if !ok || err != nil {
 		return nil, err
 	}
-	v := &view{View: p.View(c, l.chart), stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
+	v := &view{View: p.ViewThrough(g.sight, c, l.chart), glass: g.id, stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
 	v.since.Store(since)
 	return v, nil
 }
@@ -254,6 +262,9 @@ func (r *Reader) Chart(ctx context.Context, ask Ask, patient fhir.Ref) (*policy.
 		return nil, r.refuse(ctx, e)
 	}
 	e.Patient = v.patient
+	if v.glass != "" {
+		e.Detail += ", glass " + v.glass
+	}
 	if _, ok := v.Patient(); !ok {
 		return nil, r.refuse(ctx, e)
 	}

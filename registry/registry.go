@@ -92,7 +92,11 @@ func (r *Registry) Choices(ctx context.Context, id auth.Identity) ([]Place, erro
 	}
 	var open []Place
 	for _, p := range all {
-		if _, err := access.Admit(id, p.Membership, p.Site, r.now()); err == nil {
+		_, err := access.Admit(id, p.Membership, p.Site, r.now())
+		if p.Role == access.PrivacyOfficer {
+			_, err = access.AdmitOfficer(id, p.Membership, p.Site, r.now())
+		}
+		if err == nil {
 			open = append(open, p)
 		}
 	}
@@ -122,6 +126,27 @@ func (r *Registry) Person(ctx context.Context, id auth.Identity, worksite, actin
 		refused = err
 	}
 	return access.Caller{}, refused
+}
+
+// Officer admits a privacy officer signed in at the worksite that the session
+// says. Refusals are as of Person.
+func (r *Registry) Officer(ctx context.Context, id auth.Identity, worksite string) (access.Officer, error) {
+	all, err := r.Places(ctx, id)
+	if err != nil {
+		return access.Officer{}, err
+	}
+	var refused error = access.ErrRole
+	for _, p := range all {
+		if p.Site.ID != worksite || p.Role != access.PrivacyOfficer {
+			continue
+		}
+		o, err := access.AdmitOfficer(id, p.Membership, p.Site, r.now())
+		if err == nil {
+			return o, nil
+		}
+		refused = err
+	}
+	return access.Officer{}, refused
 }
 
 func person(m *access.Membership) string {

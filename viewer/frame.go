@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"firebreak/access"
+	"firebreak/fhir"
 	"firebreak/record"
 	"firebreak/viewer/clinical"
 	"firebreak/web"
@@ -104,14 +105,17 @@ type frame struct {
 
 	Person *clinical.Person // whose chart; nil outside charts
 	Chart  *clinical.Chart
-	Base   string // "/p/{h}"
+	Glass  record.Glass // what is open of the chart, and whether that is offered
+	Base   string       // "/p/{h}"
 	Tab    string
 	Prev   string // address of the previous and next of its kind, if any
 	Next   string
 	Feeds  []feed
 	Broken bool // the feeds could not be asked
 	Paper  bool
-	paper  string // address of this page's print view, when it has its own
+
+	patient fhir.Ref
+	paper   string // address of this page's print view, when it has its own
 }
 
 // feed is one line of "data up to".

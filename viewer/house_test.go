@@ -136,6 +136,7 @@ type fakeReader struct {
 	asked  []record.Ask
 	found  []record.Find
 	many   bool
+	broke  fhir.Ref // whose chart was opened in an emergency
 }
 
 func (f *fakeReader) view(c access.Caller, ch chart.Chart) *policy.View {
@@ -193,6 +194,28 @@ func (f *fakeReader) Find(_ context.Context, ask record.Ask, by record.Find) ([]
 		}
 	}
 	return all, nil
+}
+
+func (f *fakeReader) Glass(_ context.Context, c access.Caller, patient fhir.Ref) (record.Glass, error) {
+	g := record.Glass{}
+	g.Offered, _ = f.policy.MayBreak(c)
+	g.Opened = g.Offered > 0 && f.broke == patient
+	g.Ends = noon.Add(g.Offered)
+	return g, nil
+}
+
+func (f *fakeReader) Break(_ context.Context, ask record.Ask, patient fhir.Ref, reason record.Reason, words string) error {
+	f.asked = append(f.asked, ask)
+	if reason == "" || len(words) < 10 {
+		return record.ErrReason
+	}
+	f.broke = patient
+	return nil
+}
+
+func (f *fakeReader) Mend(_ context.Context, ask record.Ask, patient fhir.Ref) error {
+	f.asked, f.broke = append(f.asked, ask), fhir.Ref{}
+	return nil
 }
 
 func (f *fakeReader) Freshness(context.Context) ([]record.Feed, error) { return f.feeds, f.broken }
@@ -300,6 +323,15 @@ func (h *house) Person(_ context.Context, id auth.Identity, worksite, actingFor 
 		}
 	}
 	return access.Caller{}, access.ErrPlace
+}
+
+func (h *house) Officer(_ context.Context, id auth.Identity, worksite string) (access.Officer, error) {
+	for _, p := range h.places {
+		if p.Site.ID == worksite {
+			return access.AdmitOfficer(id, p.Membership, p.Site, h.now)
+		}
+	}
+	return access.Officer{}, access.ErrPlace
 }
 
 func (h *house) Choices(context.Context, auth.Identity) ([]registry.Place, error) {

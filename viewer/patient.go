@@ -33,7 +33,10 @@ func (v *Viewer) chartPage(page string, action audit.Action, h chartHandler) web
 		f := v.frame(r, page, caller)
 		f.Chart = v.models.of(view, f.now)
 		f.Person = &f.Chart.Person
-		f.Base, f.Tab = "/p/"+handle, page
+		f.Base, f.Tab, f.patient = "/p/"+handle, page, patient
+		if f.Glass, err = v.Reader.Glass(r.Context(), caller, patient); err != nil {
+			return err
+		}
 		f.readFeeds(v.Reader.Freshness(r.Context()))
 		return h(w, r, f)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"firebreak/access"
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
@@ -33,6 +34,9 @@ type Reader interface {
 	Find(ctx context.Context, ask record.Ask, f record.Find) ([]policy.Released, error)
 	Get(ctx context.Context, ask record.Ask, ref fhir.Ref) (policy.Released, error)
 	Freshness(ctx context.Context) ([]record.Feed, error)
+	Glass(ctx context.Context, c access.Caller, patient fhir.Ref) (record.Glass, error)
+	Break(ctx context.Context, ask record.Ask, patient fhir.Ref, reason record.Reason, words string) error
+	Mend(ctx context.Context, ask record.Ask, patient fhir.Ref) error
 }
 
 // Accounts signs people in and out; web.Accounts does.
@@ -169,5 +173,8 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get("/p/{h}/medications", p.Page(v.chartPage("medications", audit.Page, v.medications)))
 	get("/p/{h}/people", p.Page(v.chartPage("people", audit.Page, v.people)))
 	get("/p/{h}/timeline", p.Page(v.chartPage("timeline", audit.Page, v.timeline)))
+	get("/p/{h}/glass", p.Page(v.chartPage("glass", audit.Page, v.glass)))
+	post("/p/{h}/glass", p.Page(v.chartPage("glass", audit.Page, v.breakGlass)))
+	post("/p/{h}/glass/end", p.Page(v.chartPage("glass", audit.Page, v.mendGlass)))
 	get("/p/{h}/print", p.Page(v.chartPage("print", audit.Print, v.print)))
 }

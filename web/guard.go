@@ -30,6 +30,9 @@ import (
 // shown, anything else becomes a 500 without text.
 type Handler func(http.ResponseWriter, *http.Request, access.Caller) error
 
+// Overseer answers one request of one privacy officer, as a Handler does.
+type Overseer func(http.ResponseWriter, *http.Request, access.Officer) error
+
 // Opener answers a request that needs no admitted caller: the sign-in page,
 // help, the choice of a worksite. It must not reach for clinical data, and has
 // no Caller to reach with.
@@ -62,6 +65,8 @@ type Tokens interface {
 type Door interface {
 	// Person admits somebody signed in at the worksite, and for the person, that the session says.
 	Person(ctx context.Context, id auth.Identity, worksite, actingFor string) (access.Caller, error)
+	// Officer admits a privacy officer signed in at the worksite that the session says.
+	Officer(ctx context.Context, id auth.Identity, worksite string) (access.Officer, error)
 	// Token admits the bearer of a token: an app's user or a backend.
 	Token(ctx context.Context, id auth.Identity) (access.Caller, error)
 }

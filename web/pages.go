@@ -27,6 +27,28 @@ type Pages struct {
 
 // Page makes an http.Handler that a session at a worksite opens.
 func (p Pages) Page(h Handler) http.Handler {
+	return p.at(func(w http.ResponseWriter, r *http.Request, s Session) error {
+		caller, err := p.Guard.config.Door.Person(r.Context(), s.Identity, s.Worksite, s.For)
+		if err != nil {
+			return p.turnedAway(r, s, err)
+		}
+		return h(w, r, caller)
+	})
+}
+
+// Officer makes an http.Handler that a privacy officer's session opens.
+func (p Pages) Officer(h Overseer) http.Handler {
+	return p.at(func(w http.ResponseWriter, r *http.Request, s Session) error {
+		officer, err := p.Guard.config.Door.Officer(r.Context(), s.Identity, s.Worksite)
+		if err != nil {
+			return p.turnedAway(r, s, err)
+		}
+		return h(w, r, officer)
+	})
+}
+
+// at leads to the way in who is not signed in at a worksite.
+func (p Pages) at(h func(http.ResponseWriter, *http.Request, Session) error) http.Handler {
 	return p.serve(func(w http.ResponseWriter, r *http.Request) error {
 		s := SessionOf(r)
 		if s.Identity.IsZero() {
@@ -36,16 +58,17 @@ func (p Pages) Page(h Handler) http.Handler {
 			http.Redirect(w, r, p.Choose, http.StatusSeeOther)
 			return nil
 		}
-		caller, err := p.Guard.config.Door.Person(r.Context(), s.Identity, s.Worksite, s.For)
-		var refusal *access.Refusal
-		if errors.As(err, &refusal) {
-			return p.Guard.refuse(r, s.Identity, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: refusal.Text(), Err: err})
-		}
-		if err != nil {
-			return err
-		}
-		return h(w, r, caller)
+		return h(w, r, s)
 	}, true)
+}
+
+// turnedAway answers somebody whom the door did not admit.
+func (p Pages) turnedAway(r *http.Request, s Session, err error) error {
+	var refusal *access.Refusal
+	if errors.As(err, &refusal) {
+		return p.Guard.refuse(r, s.Identity, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: refusal.Text(), Err: err})
+	}
+	return err
 }
 
 // SignedIn makes an http.Handler for somebody signed in who need not have

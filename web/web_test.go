@@ -29,6 +29,7 @@ type house struct {
 	session Session
 	used    int // uses of the session
 	admit   access.Caller
+	officer access.Officer
 	refuse  error // what the door says instead
 	verify  error
 	audited []audit.Event
@@ -53,6 +54,10 @@ func (h *house) Verify(ctx context.Context, token string) (auth.Identity, error)
 
 func (h *house) Person(context.Context, auth.Identity, string, string) (access.Caller, error) {
 	return h.admit, h.refuse
+}
+
+func (h *house) Officer(context.Context, auth.Identity, string) (access.Officer, error) {
+	return h.officer, h.refuse
 }
 
 func (h *house) Token(context.Context, auth.Identity) (access.Caller, error) {
@@ -182,6 +187,10 @@ func TestWhoGetsIn(t *testing.T) {
 		{"a token, for direct care and payment", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", "TREAT, HPAYMT"}, 403, `"forbidden"`, "", 1},
 		{"a token, for nothing", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", ""}, 403, `"forbidden"`, "", 1},
 		{"nobody at an open page", nobody, "/open", nil, 200, "open", "", 0},
+		{"nobody at an officer's page", nobody, "/officer", nil, 303, "", "/", 0},
+		{"an officer", in, "/officer", nil, 200, "hello Test privacy-officer", "", 0},
+		{"a member who is no officer", func(h *house) { h.signIn(); h.refuse = access.ErrRole }, "/officer", nil, 403, access.ErrRole.Text(), "", 1},
+		{"a token at an officer's page", nobody, "/officer", []string{"Authorization", "Bearer abc"}, 303, "", "/", 0},
 		{"nobody where one must be signed in", nobody, "/signed-in", nil, 303, "", "/", 0},
 		{"signed in without worksite where that is enough", func(h *house) { h.signIn(); h.session.Worksite = "" }, "/signed-in", nil, 200, "open", "", 0},
 	}
@@ -194,6 +203,10 @@ func TestWhoGetsIn(t *testing.T) {
 			}
 			h.router.Handle("/page", h.pages.Page(hello))
 			h.router.Handle("/api", h.guard.API(hello))
+			h.officer = accesstest.Officer(t)
+			h.router.Handle("/officer", h.pages.Officer(func(w http.ResponseWriter, r *http.Request, o access.Officer) error {
+				return hello(w, r, o.Caller())
+			}))
 			h.router.Handle("/open", h.pages.Open(open))
 			h.router.Handle("/signed-in", h.pages.SignedIn(open))
 			w := h.get(row.path, row.header...)

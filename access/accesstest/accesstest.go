@@ -7,16 +7,23 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"firebreak/access"
 	"firebreak/auth"
+	"firebreak/internal/sqldb"
 )
 
 // Issuer and Audience are those of the tokens made here.
@@ -173,4 +180,57 @@ func client(t testing.TB, audience access.Audience, source, scopes string) acces
 		t.Fatal(err)
 	}
 	return c
+}
+
+// AtPages is a person in role at Clinic, signed in at the pages, without an app.
+func AtPages(t testing.TB, role access.Role) access.Caller {
+	t.Helper()
+	c, err := access.Admit(SignedIn(t, string(role)), member(role), Clinic, Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Officer is a privacy officer at Clinic, signed in at the pages.
+func Officer(t testing.TB) access.Officer {
+	t.Helper()
+	o, err := access.AdmitOfficer(SignedIn(t, string(access.PrivacyOfficer)), member(access.PrivacyOfficer), Clinic, Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// SignedIn is somebody of that subject signed in at the pages. Only auth makes
+// an identity: so a session is written down as a sign-in writes it, and found.
+func SignedIn(t testing.TB, subject string) auth.Identity {
+	t.Helper()
+	ctx := t.Context()
+	db, err := sqldb.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "sessions.db"), "accesstest", fstest.MapFS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	sessions, err := auth.NewSessions(ctx, db, auth.SessionConfig{Now: func() time.Time { return Now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie := strings.Repeat("s", 43)
+	sum := sha256.Sum256([]byte(cookie))
+	const insert = `INSERT INTO auth_session (id, issuer, subject, name, id_token, worksite, acting_for, seen, started, ends) VALUES ($1, $2, $3, $4, '', '', '', $5, $5, $6)`
+	err = db.Write(ctx, func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, insert, base64.RawURLEncoding.EncodeToString(sum[:]), Issuer, subject, "Test "+subject, Now.UnixMicro(), Now.Add(time.Hour).UnixMicro())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.AddCookie(&http.Cookie{Name: "firebreak", Value: cookie})
+	found, err := sessions.Find(ctx, r)
+	if err != nil || found.IsZero() {
+		t.Fatalf("no session: %v", err)
+	}
+	return found.Identity()
 }

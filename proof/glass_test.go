@@ -1,0 +1,60 @@
+package proof_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// TestGlass: breaking the glass is offered, done and ended alike on every chart,
+// whether or not there is anything behind it; afterwards all is as before.
+func TestGlass(t *testing.T) {
+	for _, seed := range []uint64{2, 5} {
+		x := newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{})
+		for _, e := range x.world.events {
+			x.tell(e)
+		}
+		x.traffic()
+		rules := x.rules[1]
+		who := x.asker.all[len(x.asker.all)-3] // a physician at the pages
+		ask := func(method, target string, form url.Values) {
+			t.Helper()
+			if x.failure == nil {
+				x.compare(rules, question{who: who, method: method, target: target, form: form.Encode(), at: x.now}, len(x.world.events)-1)
+			}
+		}
+		opened := 0
+		for _, p := range x.world.people {
+			ask(http.MethodPost, "/find", url.Values{"number": {p.number}})
+			ask(http.MethodPost, "/find", url.Values{"number": {p.phn}})
+		}
+		for _, base := range charts(x.asker.found.pages[who.name]) {
+			ask(http.MethodGet, base+"/glass", nil)
+			ask(http.MethodPost, base+"/glass", url.Values{"reason": {"request"}, "words": {"She asks me to look"}})
+			ask(http.MethodGet, base+"/glass", nil)
+			ask(http.MethodPost, base+"/glass/end", nil)
+			ask(http.MethodGet, base, nil)
+			ask(http.MethodGet, base+"/glass", nil)
+			opened++
+		}
+		if x.failure != nil {
+			t.Errorf("seed %d: %v\n%s", seed, x.failure.ask, x.failure.why)
+		}
+		if opened == 0 {
+			t.Errorf("seed %d: no chart was opened", seed)
+		}
+		x.close()
+	}
+}
+
+// charts are the addresses of charts among those of pages.
+func charts(pages []string) []string {
+	var all []string
+	for _, a := range pages {
+		if strings.HasPrefix(a, "/p/") && strings.Count(a, "/") == 2 && !strings.Contains(a, "?") {
+			all = append(all, a)
+		}
+	}
+	return all
+}

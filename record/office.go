@@ -1,0 +1,152 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"firebreak/access"
+	"firebreak/audit"
+	"firebreak/fhir"
+	"firebreak/internal/sqldb"
+	"firebreak/policy"
+)
+
+// Office is what a privacy officer sees: never a chart, but what the policy does
+// with one, and what was opened. Every method writes the audit entry before it
+// returns.
+type Office struct {
+	reader *Reader
+	r      *Record
+}
+
+// Office oversees what reader shows.
+func (r *Reader) Office() *Office { return &Office{r, r.r} }
+
+// Watch is an officer at work, and how that is written down.
+type Watch struct {
+	Officer access.Officer
+	Page    string // the page's name
+	Address string
+	Request string
+}
+
+var errNoOfficer = errors.New("record: nobody oversees")
+
+func (o *Office) audit(ctx context.Context, w Watch, detail string, patient fhir.Ref) error {
+	if w.Officer.IsZero() {
+		return errNoOfficer
+	}
+	if detail != "" {
+		detail = ", " + detail
+	}
+	return o.reader.audit(ctx, audit.Event{Action: audit.Oversee, Caller: w.Officer.Caller(), Patient: patient, Detail: w.Page + detail, Address: w.Address, Request: w.Request})
+}
+
+// Alert is a chart that somebody opened by breaking the glass. Whose, it does
+// not say.
+type Alert struct {
+	ID     string
+	Name   string // who
+	Role   access.Role
+	Place  string // worksite
+	Reason Reason
+	Words  string
+	Opened time.Time
+	Ends   time.Time
+	Closed time.Time // zero: open
+	Closer string    // officer who closed it
+	Note   string
+}
+
+// maxAlerts is how many closed alerts are looked back at.
+const maxAlerts = 200
+
+const (
+	alertRows  = `SELECT id, name, role, place, reason, words, opened, ends, closed, closer, note FROM glass`
+	openAlerts = alertRows + ` WHERE closed = 0 ORDER BY opened, id`
+	pastAlerts = alertRows + ` WHERE closed > 0 ORDER BY closed DESC, id LIMIT $1`
+	closeAlert = `UPDATE glass SET closed = $2, closer = $3, note = $4 WHERE id = $1 AND closed = 0`
+)
+
+// Alerts are those still open, the oldest first, and those closed last.
+func (o *Office) Alerts(ctx context.Context, w Watch) (open, closed []Alert, err error) {
+	if err := o.audit(ctx, w, "", fhir.Ref{}); err != nil {
+		return nil, nil, err
+	}
+	if open, err = o.alerts(ctx, openAlerts); err == nil {
+		closed, err = o.alerts(ctx, pastAlerts, int64(maxAlerts))
+	}
+	return open, closed, err
+}
+
+func (o *Office) alerts(ctx context.Context, text string, args ...any) ([]Alert, error) {
+	rows, err := o.r.db.Query(ctx, text, args...)
+	if err != nil {
+		return nil, failed("read the alerts", err)
+	}
+	defer rows.Close()
+	var all []Alert
+	for rows.Next() {
+		var a Alert
+		var opened, ends, closed int64
+		if err := rows.Scan(&a.ID, &a.Name, &a.Role, &a.Place, &a.Reason, &a.Words, &opened, &ends, &closed, &a.Closer, &a.Note); err != nil {
+			return nil, failed("read the alerts", err)
+		}
+		a.Opened, a.Ends = fromMicros(opened), fromMicros(ends)
+		if closed > 0 {
+			a.Closed = fromMicros(closed)
+		}
+		all = append(all, a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, failed("read the alerts", err)
+	}
+	return all, nil
+}
+
+// ErrNote says that an alert is closed with a note, or not at all.
+var ErrNote = &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "required", Text: "Say in a few words what you found."}
+
+// Close closes an alert with a note of what was found. One that is closed
+// already, or is none, stays as it is: fhir.NotFound.
+func (o *Office) Close(ctx context.Context, w Watch, id, note string) error {
+	note = strings.TrimSpace(note)
+	if n := utf8.RuneCountInString(note); n < minWords || n > maxWords {
+		return ErrNote
+	}
+	if err := o.audit(ctx, w, "closes "+id, fhir.Ref{}); err != nil {
+		return err
+	}
+	var n int64
+	err := o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		n, err = tx.Exec(ctx, closeAlert, id, micros(o.r.c.Now()), w.Officer.Caller().Name(), note)
+		return err
+	}})
+	if err != nil {
+		return failed("close an alert", err)
+	}
+	if n == 0 {
+		return fhir.NotFound()
+	}
+	return nil
+}
+
+// Policy is the one in force.
+func (o *Office) Policy(ctx context.Context, w Watch) (*policy.Policy, error) {
+	return o.reader.Policy(), o.audit(ctx, w, "", fhir.Ref{})
+}
+
+// Try tells what the policy in force does with a patient's chart, by id or
+// number, for somebody who stands there.
+func (o *Office) Try(ctx context.Context, w Watch, at policy.Position, patient string) ([]policy.Verdict, error) {
+	if w.Officer.IsZero() {
+		return nil, errNoOfficer
+	}
+	e := audit.Event{Action: audit.Oversee, Caller: w.Officer.Caller(), Detail: w.Page + ", as " + string(at.Audience) + " " + string(at.Role), Address: w.Address, Request: w.Request}
+	_, all, err := o.r.Explain(ctx, e, o.reader.Policy(), at, patient)
+	return all, err
+}
