@@ -25,7 +25,7 @@ type breakGlass struct {
 type Glass uint8
 
 const (
-	Whole     Glass = iota
+	Intact    Glass = iota
 	Broken          // what the policy opens for a reason
 	Emergency       // and what it opens in an emergency only
 )
@@ -68,7 +68,7 @@ func (b *breakGlass) check(f *file, at jsontext.Pointer, name string) (jsontext.
 
 // without is a narrowing less what the glass shows.
 func (b *breakGlass) without(g Glass, n narrowing) narrowing {
-	if b == nil || g == Whole {
+	if b == nil || g == Intact {
 		return n
 	}
 	n.Withhold = slices.DeleteFunc(slices.Clone(n.Withhold), func(l string) bool {

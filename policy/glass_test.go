@@ -28,7 +28,7 @@ func TestGlass(t *testing.T) {
 		glass  Glass
 		want   string // ids
 	}{
-		{"whole", Demo(), access.Physician, Whole, "p-dra"},
+		{"whole", Demo(), access.Physician, Intact, "p-dra"},
 		{"broken", Demo(), access.Physician, Broken, "p-dra p-drb p-drc p-flu"},
 		{"in an emergency", Demo(), access.Physician, Emergency, "p-dra p-drb p-drc p-flu p-part2"},
 		{"what the role withholds besides", []byte(narrower), access.Nurse, Emergency, "p-dra p-drc p-flu p-part2"},

@@ -45,9 +45,9 @@ type standing struct {
 
 func (p *Policy) standing(g Glass, c access.Caller) *standing {
 	at := positionOf(c)
-	if at.glass = g; g != Whole {
+	if at.glass = g; g != Intact {
 		if _, ok := p.MayBreak(c); !ok {
-			at.glass = Whole
+			at.glass = Intact
 		}
 	}
 	if s, ok := p.known.Load(at); ok {
@@ -64,9 +64,9 @@ func (p *Policy) Version() string { return p.version }
 
 // Key names what c may see: callers with equal keys see equal views of a
 // chart. It is a cache key, and holds the policy's version.
-func (p *Policy) Key(c access.Caller) string { return p.standing(Whole, c).key }
+func (p *Policy) Key(c access.Caller) string { return p.standing(Intact, c).key }
 
-func (p *Policy) sight(c access.Caller) sight { return p.standing(Whole, c).sight }
+func (p *Policy) sight(c access.Caller) sight { return p.standing(Intact, c).sight }
 
 func (p *Policy) keyOf(s sight) string {
 	if s.nobody {
@@ -128,17 +128,17 @@ func (p *Policy) look(at position) sight {
 			p.narrow(&s, string(access.Provider), at.forRole, at.forSite, at.glass)
 		}
 		if at.app {
-			p.narrow(&s, "smart-app", "", "", Whole)
+			p.narrow(&s, "smart-app", "", "", Intact)
 		}
 	case access.Backend:
-		p.narrow(&s, string(access.Backend), "", "", Whole)
+		p.narrow(&s, string(access.Backend), "", "", Intact)
 		s.own = at.source
 	case access.Source:
-		p.narrow(&s, string(access.Source), "", "", Whole)
+		p.narrow(&s, string(access.Source), "", "", Intact)
 		s.own, s.only = at.source, true
 		s.nobody = s.nobody || s.own == ""
 	default:
-		p.narrow(&s, string(at.audience), "", "", Whole)
+		p.narrow(&s, string(at.audience), "", "", Intact)
 	}
 	slices.Sort(s.withhold)
 	s.withhold = slices.Compact(s.withhold)

@@ -132,8 +132,8 @@ var mutants = []mutant{
 	}
 	if !v.sight.labels && bytes.Contains(res.JSON(), []byte(` + "`" + `"meta"` + "`" + `)) {
 `},
-	{"cache keyed without audience", "record/reader.go", "	key := p.Key(c) + \" \" + chart\n", `
-	key := p.Key(c) + " " + chart
+	{"cache keyed without audience", "record/reader.go", "	key := p.KeyThrough(g.sight, c) + \" \" + chart\n", `
+	key := p.KeyThrough(g.sight, c) + " " + chart
 	if planted.Is("cache keyed without audience") {
 		key = chart
 	}
