@@ -113,6 +113,10 @@ func (door) Person(context.Context, auth.Identity, string, string) (access.Calle
 	return access.Caller{}, access.ErrLogin
 }
 
+func (door) Officer(context.Context, auth.Identity, string) (access.Officer, error) {
+	return access.Officer{}, access.ErrRole
+}
+
 func (door) Token(_ context.Context, id auth.Identity) (access.Caller, error) {
 	if id.IsClient() {
 		name, kind, _ := strings.Cut(id.Client(), "/")
