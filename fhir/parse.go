@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -94,8 +95,13 @@ func adopt(b []byte) (Resource, error) {
 	if typ.Kind() != '"' {
 		return Resource{}, invalid("resourceType", "The resourceType is missing.", nil)
 	}
-	r.typ = typ.Text()
-	if !IsType(r.typ) {
+	i, known := slices.BinarySearchFunc(resourceTypes, typ, func(name string, n Node) int { return strings.Compare(name, string(n.b[1:len(n.b)-1])) })
+	switch {
+	case known:
+		r.typ = resourceTypes[i] // one string for all
+	case IsType(typ.Text()): // its letters are escaped
+		r.typ = typ.Text()
+	default:
 		return Resource{}, invalid("resourceType", "The resourceType is not one of R4.", nil)
 	}
 	if id.IsZero() {

@@ -54,6 +54,7 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	} else if t, ok := b.feed.moment(value(msg.Segment("EVN").Field(2))); ok {
 		b.at = t.time
 	}
+	b.out.Resources = make([]Resource, 0, 16)
 	b.out.Patient, b.out.At = fhir.Ref{Type: "Patient", ID: b.chart}, b.at
 	return b, nil
 }

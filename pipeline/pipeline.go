@@ -301,6 +301,7 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 	for i, r := range result.Resources {
 		message[i] = r.Resource
 	}
+	change.Resources = make([]record.Entry, 0, len(message))
 	for i, l := range p.rules.Label(s.Source, message) {
 		r := result.Resources[i]
 		if r.Chart == "" && !r.Deleted {

@@ -50,11 +50,13 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, received: micros(s.Received), links: c.Links}
+	x := &committing{id: s.ID, source: s.Source, received: micros(s.Received), links: c.Links, entries: make([]*entry, 0, len(c.Resources))}
+	all := make([]entry, len(c.Resources))
 	for i, e := range c.Resources {
 		res := e.Resource()
 		context := e.Context()
-		y := &entry{
+		y := &all[i]
+		*y = entry{
 			Entry:   e,
 			n:       i + 1,
 			key:     resource{e.Chart, res.Type(), res.ID()},

@@ -18,7 +18,7 @@ import (
 
 // keys are made from one secret, each for one purpose.
 type keys struct {
-	version *sync.Pool  // of hash.Hash, keyed for version ids
+	version *sync.Pool  // of *namer, keyed for version ids
 	seal    []byte      // of cursors
 	aead    cipher.AEAD // made of seal
 }
@@ -51,7 +51,7 @@ func (r *Record) openKeys(ctx context.Context) (keys, error) {
 		return h.Sum(nil)
 	}
 	version := derive("version")
-	k := keys{version: &sync.Pool{New: func() any { return hmac.New(sha256.New, version) }}, seal: derive("seal")}
+	k := keys{version: &sync.Pool{New: func() any { return &namer{hash: hmac.New(sha256.New, version)} }}, seal: derive("seal")}
 	block, err := aes.NewCipher(k.seal)
 	if err == nil {
 		k.aead, err = cipher.NewGCM(block)
@@ -61,24 +61,39 @@ func (r *Record) openKeys(ctx context.Context) (keys, error) {
 
 var lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
+// namer makes version ids: a keyed hash, and room to put what it hashes together.
+type namer struct {
+	hash hash.Hash
+	buf  []byte
+}
+
+// name hashes what buf holds and then rest.
+func (n *namer) name(rest []byte) string {
+	n.hash.Reset()
+	n.hash.Write(n.buf)
+	n.hash.Write(rest)
+	n.buf = n.hash.Sum(n.buf[:0])
+	n.buf = lower.AppendEncode(n.buf, n.buf[:10])
+	return string(n.buf[sha256.Size:])
+}
+
 // versionID names a content of a resource. It is opaque, so that it tells
 // neither how many versions there are nor what they hold.
 func (k keys) versionID(typ, id string, deleted bool, context label.Label, json []byte) string {
-	return k.name(typ+"/"+id+" "+strconv.FormatBool(deleted)+" "+string(context)+" ", json)
+	n := k.version.Get().(*namer)
+	defer k.version.Put(n)
+	n.buf = append(append(append(n.buf[:0], typ...), '/'), id...)
+	n.buf = strconv.AppendBool(append(n.buf, ' '), deleted)
+	n.buf = append(append(append(n.buf, ' '), context...), ' ')
+	return n.name(json)
 }
 
 // again names a later run of the same content.
 func (k keys) again(version string, m mark) string {
-	return k.name(version+" again "+strconv.FormatInt(m.at, 10)+" "+strconv.FormatInt(m.seq, 10), nil)
-}
-
-func (k keys) name(head string, rest []byte) string {
-	h := k.version.Get().(hash.Hash)
-	defer k.version.Put(h)
-	h.Reset()
-	var buf [256]byte
-	h.Write(append(buf[:0], head...))
-	h.Write(rest)
-	var sum [sha256.Size]byte
-	return lower.EncodeToString(h.Sum(sum[:0])[:10])
+	n := k.version.Get().(*namer)
+	defer k.version.Put(n)
+	n.buf = append(append(n.buf[:0], version...), " again "...)
+	n.buf = strconv.AppendInt(n.buf, m.at, 10)
+	n.buf = strconv.AppendInt(append(n.buf, ' '), m.seq, 10)
+	return n.name(nil)
 }
