@@ -29,6 +29,7 @@ type trial struct {
 	now     time.Time
 	before  []*question // of pages: they may depend on each other
 	failure *failure
+	through *coverage // of channels; nil for not counted
 }
 
 func newTrial(t testing.TB, w *world, sides [2]side, dsns [2]string) *trial {
@@ -136,6 +137,9 @@ func (x *trial) compare(rules policyFile, q question, last int) {
 		}
 	}
 	x.asked++
+	if x.through != nil {
+		x.through.see(x, q, got[1])
+	}
 	if q.who.pages() && q.method == http.MethodGet {
 		defer func() { x.before = append(x.before, &q) }()
 	}
@@ -271,9 +275,15 @@ func (x *trial) crawl(d *door) map[string][]string {
 // TestAbsence: a gateway that was told secrets answers as one that never was.
 func TestAbsence(t *testing.T) {
 	seeds, questions := size(t, 1)
+	through := &coverage{}
 	tries(t, seeds, questions, func(t testing.TB, seed uint64) *trial {
-		return newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{})
+		x := newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{})
+		x.through = through
+		return x
 	})
+	if len(seeds)*questions >= 8000 {
+		through.check(t)
+	}
 }
 
 // TestTwoSecrets: a gateway that was told secrets answers as one that was told

@@ -150,6 +150,9 @@ func (g *asker) dress(q *question) {
 		q.header.Set("If-Modified-Since", g.word(func(w *words) []string { return w.modified }, "Sun, 01 Mar 2026 00:00:00 GMT"))
 	case 4:
 		if q.method == http.MethodGet && q.who.caller.Client().Source == "" { // a source might change something
+			if g.IntN(3) == 0 {
+				q.header.Set("If-None-Exist", "identifier="+g.word(func(w *words) []string { return w.tokens }, "1"))
+			}
 			q.method = pick(g, http.MethodPut, http.MethodDelete, http.MethodPost, http.MethodPatch, http.MethodOptions)
 		}
 	}

@@ -1,0 +1,172 @@
+package proof_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"firebreak/internal/pgtest"
+)
+
+// TestRelabelling: while new rules judge what is stored, and after, a gateway
+// with secrets answers as one without; and what is harmless is afterwards as it
+// was before: same versions, dates, ETags, history.
+func TestRelabelling(t *testing.T) {
+	x := newTrial(t, create(5, 0), [2]side{without, with}, [2]string{})
+	for _, e := range x.world.events {
+		x.tell(e)
+	}
+	x.traffic()
+	x.harvest(true)
+	last := len(x.world.events) - 1
+	backend := x.asker.all[7]
+	var before []answer
+	var reads []question
+	for _, ref := range x.asker.known.refs {
+		if !strings.Contains(ref, ":") {
+			reads = append(reads, question{who: backend, method: http.MethodGet, target: "/fhir/" + ref + "/_history", at: noon})
+		}
+	}
+	if len(reads) < 20 {
+		t.Fatalf("only %d things are harmless", len(reads))
+	}
+	for _, q := range reads {
+		before = append(before, x.house[1].under(t, x.rules[0]).ask(q))
+	}
+	for _, rows := range []string{`1 = 1`, `labels <> ''`} { // judged by older rules: everything; what older rules knew as something else
+		for _, h := range x.house {
+			if err := h.stop(); err != nil {
+				t.Fatal(err)
+			}
+			age(t, strings.TrimPrefix(h.dsn, "sqlite:"), rows)
+			h.start(t)
+		}
+		x.interrogate(last, 150)
+		if x.failure != nil {
+			t.Fatalf("before what is stored was judged anew: %v", x.failure)
+		}
+		for _, h := range x.house {
+			n, err := h.record.Relabel(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				t.Error("nothing was judged anew")
+			}
+		}
+		x.interrogate(last, 150)
+		if x.failure != nil {
+			t.Fatalf("after what is stored was judged anew: %v", x.failure)
+		}
+		for i, q := range reads {
+			if why := differ(before[i], x.house[1].under(t, x.rules[0]).ask(q)); why != "" {
+				t.Fatalf("after what is stored was judged anew, %s is not as it was: %s", q, why)
+			}
+		}
+	}
+	x.close()
+}
+
+// age makes rows be judged by rules of long ago, which found nothing.
+func age(t *testing.T, file, where string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, text := range []string{`UPDATE version SET rules = 'long ago', labels = '' WHERE ` + where, `DELETE FROM setting WHERE name = 'relabelled'`} {
+		if _, err := db.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMonotone: withholding one more label adds nothing to any answer about the
+// rest.
+func TestMonotone(t *testing.T) {
+	shipped := policies(t)[0]
+	const list = `["hiv", "reproductive", "cancer", "part2", "psychotherapy", "masked"]`
+	for seed := range uint64(3) {
+		x := newTrial(t, create(seed, 0), [2]side{with, with}, [2]string{})
+		for _, e := range x.world.events {
+			x.tell(e)
+		}
+		x.harvest(false)
+		h := x.house[1]
+		looser := policies(t)[3] // nothing withheld
+		for _, withheld := range []string{`["hiv"]`, `["hiv", "reproductive"]`, `["hiv", "reproductive", "cancer"]`, list, `["*"]`} {
+			stricter := policyFile{withheld, []byte(strings.ReplaceAll(string(shipped.text), list, withheld))}
+			for _, who := range []*audience{x.asker.all[0], x.asker.all[3], x.asker.all[7]} {
+				for _, ref := range append(x.asker.known.refs, x.asker.hidden.refs...) {
+					for _, tail := range []string{"", "/_history"} {
+						q := question{who: who, method: http.MethodGet, target: "/fhir/" + ref + tail, at: noon}
+						more, less := h.under(t, looser).ask(q), h.under(t, stricter).ask(q)
+						if less.status != http.StatusOK {
+							continue
+						}
+						if s := added(more.body, less.body); more.status != http.StatusOK || s != "" {
+							t.Fatalf("seed %d, %s: with %s withheld it tells more than with %s: %s", seed, q, stricter.name, looser.name, s)
+						}
+					}
+				}
+			}
+			looser = stricter
+		}
+		x.close()
+	}
+}
+
+// added is something that less says and more does not, leaving out what the
+// gateway says of its answer.
+func added(more, less []byte) string {
+	var a, b any
+	if json.Unmarshal(more, &a) != nil || json.Unmarshal(less, &b) != nil {
+		return "no JSON"
+	}
+	have := map[string]int{}
+	said("", a, func(s string) { have[s]++ })
+	extra := ""
+	said("", b, func(s string) {
+		if have[s]--; have[s] < 0 && extra == "" {
+			extra = s
+		}
+	})
+	return extra
+}
+
+// said gives every leaf with its path; where it stands in an array is left out.
+func said(path string, v any, f func(string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, x := range v {
+			if name == "meta" || name == "total" || name == "response" || name == "link" && v["resourceType"] == "Bundle" {
+				continue
+			}
+			said(path+"."+name, x, f)
+		}
+	case []any:
+		for _, x := range v {
+			said(path, x, f)
+		}
+	default:
+		f(path + "=" + fmt.Sprint(v))
+	}
+}
+
+// TestOnPostgres: the other database keeps the promise too.
+func TestOnPostgres(t *testing.T) {
+	seeds, questions := size(t, 32)
+	for _, seed := range seeds {
+		x := newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{pgtest.DSN(t), pgtest.DSN(t)})
+		x.run(min(questions, 600))
+		x.close()
+		if x.failure != nil {
+			t.Fatal(x.failure)
+		}
+	}
+}
