@@ -54,11 +54,12 @@ type Pipeline struct {
 	apply  func(*mapping.Keys, inbox.Message) (mapping.Result, error) // mapping.Map
 
 	seed  maphash.Seed
-	lanes [lanes]chan record.Stored
+	lanes [lanes]chan job
 	sweep chan struct{} // asks for a sweep at once
 	ended chan struct{} // closed when Run has ended
 
 	applied, held, retried atomic.Int64
+	swept                  atomic.Int64 // sweeps begun and ended; odd while one goes on
 
 	room *budget       // for the bodies of messages in lanes
 	turn chan struct{} // holds one for each message that is being mapped
@@ -66,6 +67,14 @@ type Pipeline struct {
 	mu      sync.Mutex
 	working map[inbox.ID]chan struct{} // in a lane; closed when done with
 	running bool
+}
+
+// job is a message in a lane. It is doubtful when a sweep and its Put may both
+// have put it there: it goes to the same lane twice then, and whoever comes
+// second finds that it is no longer pending.
+type job struct {
+	record.Stored
+	doubtful bool
 }
 
 var _ inbox.Sink = (*Pipeline)(nil)
@@ -81,7 +90,7 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 		turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), working: map[inbox.ID]chan struct{}{},
 	}
 	for i := range p.lanes {
-		p.lanes[i] = make(chan record.Stored, laneDepth)
+		p.lanes[i] = make(chan job, laneDepth)
 	}
 	return p
 }
@@ -90,11 +99,13 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 // full it waits, which slows its sender; when its context ends while it waits
 // the message is stored all the same, and is applied later.
 func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, error) {
+	sweep := p.swept.Load()
 	receipt, err := p.record.Put(ctx, m)
 	if err != nil || receipt.Duplicate {
 		return receipt, err
 	}
-	if !p.dispatch(ctx, record.Stored{ID: receipt.ID, Message: m}) {
+	doubtful := sweep != p.swept.Load() || sweep%2 == 1
+	if !p.dispatch(ctx, job{record.Stored{ID: receipt.ID, Message: m}, doubtful}) {
 		p.sweepSoon()
 	}
 	return receipt, nil
@@ -102,7 +113,7 @@ func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, err
 
 // dispatch puts a message into its patient's lane, unless it is in one; false
 // when ctx ended first.
-func (p *Pipeline) dispatch(ctx context.Context, s record.Stored) bool {
+func (p *Pipeline) dispatch(ctx context.Context, s job) bool {
 	p.mu.Lock()
 	if p.working[s.ID] != nil {
 		p.mu.Unlock()
@@ -112,7 +123,7 @@ func (p *Pipeline) dispatch(ctx context.Context, s record.Stored) bool {
 	p.mu.Unlock()
 	if p.room.take(ctx, p.ended, int64(len(s.Body))) {
 		select {
-		case p.lane(s) <- s:
+		case p.lane(s.Stored) <- s:
 			return true
 		case <-ctx.Done():
 		case <-p.ended:
@@ -125,7 +136,7 @@ func (p *Pipeline) dispatch(ctx context.Context, s record.Stored) bool {
 
 // lane is where all messages of one patient go. A message that names none will
 // be held; until then it goes with its source.
-func (p *Pipeline) lane(s record.Stored) chan<- record.Stored {
+func (p *Pipeline) lane(s record.Stored) chan<- job {
 	key, err := mapping.PatientKey(p.keys, s.Message)
 	if err != nil {
 		key = s.Source
@@ -212,6 +223,8 @@ func (p *Pipeline) sweeps(ctx context.Context) {
 // sweepUpTo dispatches the pending messages up to one of them; 0 is all.
 func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 	var after inbox.ID
+	p.swept.Add(1)
+	defer p.swept.Add(1)
 	for ctx.Err() == nil {
 		page, err := p.queue.Pending(ctx, after, sweepPage)
 		if err != nil {
@@ -221,7 +234,7 @@ func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 			return
 		}
 		for _, s := range page {
-			if last > 0 && s.ID > last || !p.dispatch(ctx, s) {
+			if last > 0 && s.ID > last || !p.dispatch(ctx, job{s, true}) {
 				return
 			}
 			after = s.ID
@@ -234,16 +247,21 @@ func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 
 // work applies one message or holds it. When the database fails it tries
 // again until ctx ends: the messages behind it must wait, to stay in order.
-func (p *Pipeline) work(ctx context.Context, s record.Stored) {
+func (p *Pipeline) work(ctx context.Context, s job) {
 	defer p.finish(s.ID)
 	defer p.room.give(int64(len(s.Body)))
+	if s.doubtful {
+		if state, _, err := p.record.State(ctx, s.ID); err == nil && state != record.Pending {
+			return
+		}
+	}
 	// One processor is left for what comes in: mapping on all of them would stand
 	// between a message and its acknowledgement.
 	p.turn <- struct{}{}
-	change, reason := p.make(s)
+	change, reason := p.make(s.Stored)
 	<-p.turn
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := p.store(s, change, reason)
+		err := p.store(s.Stored, change, reason)
 		var held *inbox.HeldError
 		switch {
 		case err == nil && reason == "":
