@@ -179,13 +179,18 @@ func (s *seeking) narrow() bool {
 	return ok
 }
 
+// shownIn is the chart that a chart is shown in, itself or the one it was merged
+// into. Candidates are such: a merged record stands where its survivor does, and
+// whether anything is in it makes no difference to the order.
+const shownIn = `CASE WHEN c.root = '' THEN c.chart ELSE c.root END`
+
 const (
-	chartsByIdent  = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system = $2 AND chart > $3 ORDER BY chart LIMIT $4`
-	chartsByValue  = `SELECT DISTINCT chart FROM ident WHERE value = $1 AND system <> '?' AND chart > $2 ORDER BY chart LIMIT $3`
-	chartsByName   = `SELECT DISTINCT chart FROM person WHERE family >= $1 AND family < $2 AND birth >= $3 AND birth < $4 AND chart > $5 ORDER BY chart LIMIT $6`
-	chartsSince    = `SELECT chart FROM chart WHERE updated >= $1 LIMIT $2`
+	chartsByIdent  = `SELECT DISTINCT ` + shownIn + ` AS shown FROM ident i JOIN chart c ON c.chart = i.chart WHERE i.value = $1 AND i.system = $2 AND ` + shownIn + ` > $3 ORDER BY shown LIMIT $4`
+	chartsByValue  = `SELECT DISTINCT ` + shownIn + ` AS shown FROM ident i JOIN chart c ON c.chart = i.chart WHERE i.value = $1 AND i.system <> '?' AND ` + shownIn + ` > $2 ORDER BY shown LIMIT $3`
+	chartsByName   = `SELECT DISTINCT ` + shownIn + ` AS shown FROM person p JOIN chart c ON c.chart = p.chart WHERE p.family >= $1 AND p.family < $2 AND p.birth >= $3 AND p.birth < $4 AND ` + shownIn + ` > $5 ORDER BY shown LIMIT $6`
+	chartsSince    = `SELECT ` + shownIn + ` FROM chart c WHERE c.updated >= $1 LIMIT $2`
 	chartsAfter    = `SELECT chart FROM chart WHERE chart > $1 AND (root = '' OR root = chart) ORDER BY chart LIMIT $2`
-	chartsAllSince = `SELECT chart FROM chart WHERE updated >= $1 AND chart > $2 ORDER BY chart LIMIT $3`
+	chartsAllSince = `SELECT c.chart FROM chart c WHERE c.chart > $2 AND (c.root = '' AND c.updated >= $1 OR c.root = c.chart AND EXISTS (SELECT 1 FROM chart m WHERE m.root = c.chart AND m.root <> '' AND m.updated >= $1)) ORDER BY c.chart LIMIT $3`
 )
 
 // candidates are the charts in which matches can be. Each is looked at through
@@ -416,7 +421,7 @@ func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count in
 	seen := map[string]bool{}
 	visit := func(chart string, last string) (full bool, err error) {
 		v, some, err := s.in(ctx, chart, false)
-		if err != nil || v == nil || v.patient.ID != chart && seen[v.patient.ID] || len(v.All()) == 0 {
+		if err != nil || v == nil || seen[v.patient.ID] || len(v.All()) == 0 {
 			return false, err
 		}
 		seen[v.patient.ID] = true

@@ -223,3 +223,35 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// A merged record stands where its survivor does, once, whatever is in it: else
+// the place or number of matches would tell of something that nobody may see.
+func TestMergedRecordsStandWithTheirSurvivor(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		names := []string{"a", "b", "c", "d", "e", "f"}
+		slices.SortFunc(names, func(x, y string) int { return strings.Compare(key(x), key(y)) })
+		me, first, survivor := backend(t), names[0], names[4]
+		for _, n := range names[1:] {
+			w.tell(patient(t, n, "Ash", "1980-01-02", "shared"), sodium(t, n, "na", "140"))
+		}
+		w.say(said{Links: []record.Link{{From: key(first), Into: key(survivor)}}})
+		questions := []struct{ typ, query string }{
+			{"Observation", "_lastUpdated=gt2020-01-01"}, {"Observation", "_lastUpdated=gt2020-01-01&_count=1"}, {"Observation", "_count=2"},
+			{"Patient", "family=Ash&birthdate=1980-01-02&_total=none"}, {"Patient", "identifier=shared"}, {"Patient", "identifier=shared&_count=2&_total=none"}, {"Patient", "_lastUpdated=gt2020-01-01&_count=2"},
+		}
+		var before [][]string
+		for _, q := range questions {
+			ids, _ := w.pages(me, q.typ, q.query)
+			before = append(before, ids)
+			if sorted := slices.Compact(slices.Sorted(slices.Values(ids))); len(sorted) != len(ids) {
+				t.Errorf("%s?%s finds something twice: %v", q.typ, q.query, ids)
+			}
+		}
+		w.tell(hiv(t, first, "hiv", "reactive")) // nobody may know
+		for i, q := range questions {
+			if ids, _ := w.pages(me, q.typ, q.query); !slices.Equal(ids, before[i]) {
+				t.Errorf("%s?%s finds %v, and without what is withheld %v", q.typ, q.query, ids, before[i])
+			}
+		}
+	})
+}
