@@ -381,7 +381,7 @@ func (j *judge) reference(v fhir.Node, in where) {
 func (j *judge) identifier(v fhir.Node, in where) {
 	if !persons[j.typ] {
 		if value := v.Get("value"); value.Kind() == '"' && wordy(value.Raw()) && !strings.HasPrefix(value.Text(), "urn:") {
-			j.read(value.Text(), inOther)
+			j.read(spoken(value.Text()), inOther)
 		}
 	}
 	if a := v.Get("assigner"); a.Kind() == '{' {
@@ -391,6 +391,24 @@ func (j *judge) identifier(v fhir.Node, in where) {
 		j.concept("type", t, inOther)
 	}
 	j.extensions(v)
+}
+
+// spoken is a number without the letters that stand behind digits: "HIV-0042"
+// and "HIV0042" tell, "L5RPX52UPT453" was drawn by lot.
+func spoken(number string) string {
+	b := []byte(number)
+	behind := false
+	for i, c := range b {
+		switch {
+		case digit(c):
+			behind = true
+		case !letter(c) && c < 0x80:
+			behind = false
+		case behind:
+			b[i] = ' '
+		}
+	}
+	return string(b)
 }
 
 func (j *judge) extensions(v fhir.Node) {
