@@ -56,6 +56,7 @@ setup: $(STATICCHECK)
 	@tools/setup
 
 bench: build
+	$(GO) test -count=1 -v -run '^TestHeldOut$$' ./label
 	$(GO) run ./bench
 
 fuzz:
