@@ -186,7 +186,7 @@ func (h *house) under(t testing.TB, rules policyFile) *door {
 	desk, err := registry.NewDesk(context.Background(), h.desk.DB(), h.clock)
 	must(err)
 	pages, err := viewer.New(viewer.Config{
-		Guard: guard, Reader: d.reader, Accounts: doors, Registry: doors, Desk: desk, Audit: h.log.Append, Secret: secret,
+		Guard: guard, Reader: d.reader, Accounts: doors, Registry: doors, Office: d.reader.Office(), Desk: desk, Audit: h.log.Append, Secret: secret,
 		Zone: vancouver, Feeds: map[string]string{"hospital": "General Hospital", "lab": "City Laboratory"}, HelpLine: "604-555-0100", Now: h.clock,
 	})
 	must(err)

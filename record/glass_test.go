@@ -144,6 +144,15 @@ func TestGlass(t *testing.T) {
 		}
 		w.reader.Use(w.policy)
 
+		entries, more, err := office.Log(ctx, officer, "1", "", audit.Break)
+		must(t, err)
+		if len(entries) != 5 || more || entries[0].Person != "p-physician" || !strings.HasPrefix(entries[0].Detail, "emergency ") || entries[0].Refused || !entries[4].Refused {
+			t.Errorf("the log says %+v", entries)
+		}
+		if entries, _, err := office.Log(ctx, officer, "no such number", "", ""); err != nil || len(entries) != 0 {
+			t.Errorf("of nobody the log says %v, %v", entries, err)
+		}
+
 		verdicts, err := office.Try(ctx, record.Watch{Officer: accesstest.Officer(t), Page: "try"}, policy.Position{Audience: access.Provider, Role: access.Nurse}, "1")
 		must(t, err)
 		if n := len(verdicts); n != 3 || verdicts[0].Kept == verdicts[1].Kept {

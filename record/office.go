@@ -150,3 +150,70 @@ func (o *Office) Try(ctx context.Context, w Watch, at policy.Position, patient s
 	_, all, err := o.r.Explain(ctx, e, o.reader.Policy(), at, patient)
 	return all, err
 }
+
+// maxLogged entries of the audit log are shown at once.
+const maxLogged = 200
+
+// Log is the latest entries of this node's audit log about a patient, by id or
+// number, about a person of the registry, or about both; newest first, with
+// whether there are more. A number that is nobody's finds nothing.
+func (o *Office) Log(ctx context.Context, w Watch, patient, person string, action audit.Action) (found []audit.Entry, more bool, err error) {
+	about := audit.About{Person: person, Action: action}
+	whose := fhir.Ref{}
+	if patient != "" {
+		members, err := o.charts(ctx, patient)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, m := range members {
+			about.Patients = append(about.Patients, "Patient/"+m)
+			whose = fhir.Ref{Type: "Patient", ID: members[0]}
+		}
+	}
+	if err := o.audit(ctx, w, "", whose); err != nil || patient != "" && about.Patients == nil {
+		return nil, false, err
+	}
+	return o.r.c.Log.Find(ctx, about, maxLogged)
+}
+
+// charts are the charts of an id or number, with those merged with them.
+func (o *Office) charts(ctx context.Context, patient string) ([]string, error) {
+	found, err := o.r.keysOf(ctx, chartsByNumber, patient, bareNumber(patient), "", int64(walkStep))
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	err = o.r.db.Snapshot(ctx, func(tx *sqldb.Tx) error {
+		for _, key := range append(found, patient) {
+			members, err := groupOf(ctx, tx, key)
+			if err != nil {
+				return err
+			}
+			for _, m := range members {
+				all = append(all, m.chart)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, failed("find charts", err)
+	}
+	return sortUnique(all), nil
+}
+
+// Codes are the local codes that wait, and what was decided on others.
+func (o *Office) Codes(ctx context.Context, w Watch) ([]LocalCode, error) {
+	if err := o.audit(ctx, w, "", fhir.Ref{}); err != nil {
+		return nil, err
+	}
+	return o.r.Codes(ctx)
+}
+
+// Classify decides what a local code means, from the next message on and for
+// what is stored.
+func (o *Office) Classify(ctx context.Context, w Watch, d Decision) error {
+	if w.Officer.IsZero() {
+		return errNoOfficer
+	}
+	return o.r.Classify(ctx, audit.Event{Caller: w.Officer.Caller(), Address: w.Address, Request: w.Request}, []Decision{d})
+}

@@ -90,6 +90,7 @@ type site struct {
 	access.Worksite
 	Role    string
 	Current bool
+	officer bool                // nothing else there than overseeing
 	For     []access.Membership // those an assistant may act for there
 }
 
@@ -104,8 +105,9 @@ func (v *Viewer) sites(ctx context.Context, s web.Session) ([]site, error) {
 		if n := len(all); n == 0 || all[n-1].ID != p.Site.ID {
 			all = append(all, site{Worksite: p.Site, Role: v.words.or("role."+string(p.Role), string(p.Role)), Current: p.Site.ID == s.Worksite})
 		}
+		last := &all[len(all)-1]
+		last.officer = p.Role == access.PrivacyOfficer && (last.officer || last.Role == v.words.say("role."+string(p.Role)))
 		if p.For != nil {
-			last := &all[len(all)-1]
 			last.For = append(last.For, *p.For)
 		}
 	}
@@ -140,10 +142,12 @@ func (v *Viewer) chooseWorksite(w http.ResponseWriter, r *http.Request) error {
 		if x.ID != chosen {
 			continue
 		}
-		switch len(x.For) {
-		case 0:
+		switch {
+		case x.officer:
+			return v.choose(w, r, x.ID, "", "/officer")
+		case len(x.For) == 0:
 			return v.choose(w, r, x.ID, "", "/find")
-		case 1:
+		case len(x.For) == 1:
 			return v.choose(w, r, x.ID, x.For[0].Person, "/find")
 		}
 		return v.choose(w, r, x.ID, "", "/acting-for")

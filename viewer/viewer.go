@@ -58,6 +58,7 @@ type Config struct {
 	Reader   Reader
 	Accounts Accounts
 	Registry Registry
+	Office   Office
 	Desk     *registry.Desk
 	Audit    func(context.Context, audit.Event) error // audit.Log's Append
 	Secret   []byte                                   // 16 bytes or more; handles are keyed by it
@@ -85,8 +86,8 @@ type Viewer struct {
 
 // New makes the pages, or says what is missing.
 func New(c Config) (*Viewer, error) {
-	if c.Guard == nil || c.Reader == nil || c.Accounts == nil || c.Registry == nil || c.Desk == nil || c.Audit == nil {
-		return nil, errors.New("viewer: Guard, Reader, Accounts, Registry, Desk and Audit must be set")
+	if c.Guard == nil || c.Reader == nil || c.Accounts == nil || c.Registry == nil || c.Office == nil || c.Desk == nil || c.Audit == nil {
+		return nil, errors.New("viewer: Guard, Reader, Accounts, Registry, Office, Desk and Audit must be set")
 	}
 	if c.Zone == nil {
 		c.Zone = time.UTC
@@ -158,6 +159,15 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get("/recent", p.Page(v.recent))
 	get("/account", p.Page(v.account))
 	post("/account", p.Page(v.saveAccount))
+
+	get("/officer", v.office("alerts", v.alerts))
+	post("/officer/alerts/{id}", v.office("alerts", v.closeAlert))
+	get("/officer/policy", v.office("policy", v.policyPage))
+	post("/officer/policy", v.office("policy", v.policyPage))
+	get("/officer/log", v.office("log", v.logPage))
+	post("/officer/log", v.office("log", v.logPage))
+	get("/officer/codes", v.office("codes", v.codes))
+	post("/officer/codes", v.office("codes", v.classify))
 
 	get("/p/{h}", p.Page(v.chartPage("summary", audit.Page, v.summary)))
 	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Page, v.results)))

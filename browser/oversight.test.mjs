@@ -1,0 +1,84 @@
+// Emergency access and the privacy officer's pages: with and without script,
+// clean by axe, and nobody's name where none belongs.
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { axe, atWork, chart, close, find, noSecrets, page, shot, signIn } from "./lib.mjs";
+
+after(close);
+const clean = async (p, name) => assert.deepEqual(await axe(p), [], name);
+
+async function officer(p) {
+	await signIn(p, "privacy-officer");
+	await Promise.all([p.waitForURL("**/officer"), p.click(".choices button")]);
+}
+
+test("a chart is opened in an emergency, says so on every page, and is closed; an officer closes the alert", async () => {
+	const p = await page({ javaScriptEnabled: true });
+	const base = await chart(p);
+	await noSecrets(p);
+	await Promise.all([p.waitForURL("**/glass"), p.click(".banner .glass a")]);
+	await clean(p, "the form");
+	await shot(p, "20-emergency-access");
+	await p.check("input[value=emergency]");
+	await p.fill("#words", "Found unconscious on the ward");
+	await Promise.all([p.waitForURL("**" + base), p.click(".find .button")]);
+	await p.goto(base + "/results");
+	assert.match(await p.textContent(".banner"), /Emergency access to this chart until \d\d:\d\d/);
+	assert.match(await p.content(), /HIV/i, "nothing more is shown");
+	await clean(p, "an open chart");
+	await shot(p, "21-emergency-open");
+	// Another patient's chart, and another person's pages, are as they were.
+	const other = await page();
+	await chart(other, "nurse").catch(async () => {});
+	await noSecrets(other);
+	await other.context().close();
+	await Promise.all([p.waitForURL("**" + base), p.click("form.glass button")]);
+	await p.goto(base + "/results");
+	await noSecrets(p);
+	p.clean();
+	await p.context().close();
+
+	for (const javaScriptEnabled of [false, true]) {
+		const o = await page({ javaScriptEnabled });
+		await officer(o);
+		assert.doesNotMatch(await o.textContent("main"), /AYAN/i, "the alert names the patient");
+		if (javaScriptEnabled) {
+			await clean(o, "alerts");
+			await shot(o, "22-alerts");
+			await o.fill("section textarea", "Spoke with her, all in order");
+			await Promise.all([o.waitForURL("**/officer"), o.click("section .button")]);
+			assert.match(await o.textContent("main"), /Spoke with her/);
+		}
+		await o.goto("/officer/policy");
+		await o.selectOption("#as", "provider nurse");
+		await o.fill("#patient", "9000000000");
+		await o.click(".filter button");
+		await o.waitForSelector("table");
+		assert.match(await o.textContent("main"), /withheld/);
+		if (javaScriptEnabled) await clean(o, "the policy");
+		if (javaScriptEnabled) await shot(o, "23-policy");
+		await o.goto("/officer/log");
+		await o.fill("#patient", "9000000000");
+		await o.click(".filter button");
+		await o.waitForSelector("table");
+		assert.match(await o.textContent("main"), /break-glass/);
+		if (javaScriptEnabled) await clean(o, "the log");
+		if (javaScriptEnabled) await shot(o, "24-log");
+		await o.goto("/officer/codes");
+		if (javaScriptEnabled) await clean(o, "local codes");
+		if (javaScriptEnabled) await shot(o, "25-codes");
+		o.clean();
+		await o.context().close();
+	}
+});
+
+test("nobody else oversees", async () => {
+	const p = await page();
+	await atWork(p);
+	for (const path of ["/officer", "/officer/policy", "/officer/log", "/officer/codes"]) {
+		const answer = await p.goto(path);
+		assert.equal(answer.status(), 403, path);
+	}
+	await find(p);
+	await p.context().close();
+});
