@@ -35,7 +35,7 @@ func main() {
 	flag.IntVar(&b.connections, "connections", 16, "connections of each load")
 	flag.StringVar(&b.dir, "dir", "", "folder for the stores, kept between runs; default a temporary one")
 	flag.StringVar(&b.stream, "stream", filepath.Join(cmp.Or(os.Getenv("FIREBREAK_SHARED"), "../shared"), "corpus", "hl7v2", "simhospital", "stream.hl7.gz"), "HL7 v2 messages to send")
-	flag.StringVar(&b.only, "only", "", "measure one part, ingest or reads")
+	flag.StringVar(&b.only, "only", "", "measure one part: ingest, reads or timing")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of the server; they slow it a little")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -84,13 +84,15 @@ func (b *bench) run(ctx context.Context) error {
 		defer os.RemoveAll(dir)
 		b.dir = dir
 	}
-	parts := []func(context.Context) error{b.ingest, b.reads, b.growth}
+	parts := []func(context.Context) error{b.ingest, b.reads, b.growth, b.timing}
 	switch b.only {
 	case "":
 	case "ingest":
 		parts = parts[:1]
 	case "reads":
 		parts = parts[1:2]
+	case "timing":
+		parts = parts[3:]
 	default:
 		return fmt.Errorf("there is no part %q to measure alone", b.only)
 	}

@@ -101,7 +101,7 @@ func (r *Reader) people(ctx context.Context, c access.Caller, match func(person)
 			if err != nil {
 				return nil, err
 			}
-			if v == nil || !v.reaches(c, auth.Search, "Patient") {
+			if !v.reaches(c, auth.Search, "Patient") {
 				continue
 			}
 			patient, ok := v.Patient()

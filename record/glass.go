@@ -105,11 +105,7 @@ func (r *Reader) Break(ctx context.Context, ask Ask, patient fhir.Ref, reason Re
 	if err != nil {
 		return err
 	}
-	seen := false
-	if v != nil {
-		_, seen = v.Patient()
-	}
-	if !may || !seen {
+	if _, seen := v.Patient(); !may || !seen {
 		return r.refuse(ctx, e)
 	}
 	id := strings.ToLower(rand.Text()[:12])

@@ -63,10 +63,13 @@ func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok 
 	}
 	err = r.db.Snapshot(ctx, func(tx *sqldb.Tx) error {
 		members, err := groupOf(ctx, tx, key)
-		if err != nil || len(members) == 0 {
+		if err != nil {
 			return err
 		}
-		ok = true
+		if ok = len(members) > 0; !ok {
+			l = loaded{stamps: []stamp{{chart: key}}, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: key}}, bytes: viewBytes}
+			return nil
+		}
 		root := members[0].chart
 		l = loaded{stamps: members, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: root}}}
 		var all []row
@@ -104,6 +107,7 @@ const (
 // grows. A short one is soon read again, and what it was made from is let go as
 // it is shown.
 func (l *loaded) keep(all []row) {
+	l.bytes = viewBytes
 	for _, x := range all {
 		l.bytes += int64(len(x.res.JSON())) + viewBytes
 	}

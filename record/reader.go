@@ -69,8 +69,9 @@ func stampText(all []stamp) string {
 	return b.String()
 }
 
-// view gives the chart as c sees it; nil when there is no such chart. keep
-// tells whether to keep it ready: a walk over all charts does not.
+// view gives the chart as c sees it. One that never was is an empty one, kept
+// ready as any other: else the time would tell it from one in which everything
+// is withheld. keep tells whether to keep it: a walk over all charts does not.
 //
 // A view that is kept is shown only when no chart it was made from has changed.
 func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep bool) (*view, error) {
@@ -107,7 +108,7 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 		if mine {
 			defer r.r.cache.release(key)
 			v, err := r.make(ctx, p, g, c, chart, old)
-			if v != nil {
+			if err == nil {
 				r.r.cache.put(key, v)
 			}
 			return v, err
@@ -122,8 +123,8 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 
 func (r *Reader) make(ctx context.Context, p *policy.Policy, g Glass, c access.Caller, chart string, old []row) (*view, error) {
 	since := r.r.changes.done.Load()
-	l, ok, err := r.r.load(ctx, chart, old)
-	if !ok || err != nil {
+	l, _, err := r.r.load(ctx, chart, old)
+	if err != nil {
 		return nil, err
 	}
 	v := &view{View: p.ViewThrough(g.sight, c, l.chart), glass: g.id, stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
@@ -167,10 +168,8 @@ func (r *Reader) find(ctx context.Context, c access.Caller, ref fhir.Ref) (*view
 		if err != nil || ref.Type == "Patient" {
 			return v, err
 		}
-		if v != nil {
-			if _, ok := v.Get(ref); ok {
-				return v, nil
-			}
+		if _, ok := v.Get(ref); ok {
+			return v, nil
 		}
 	}
 	home, err := r.r.alias(ctx, ref)
@@ -258,7 +257,7 @@ func (r *Reader) Chart(ctx context.Context, ask Ask, patient fhir.Ref) (*policy.
 	if err != nil {
 		return nil, err
 	}
-	if v == nil || !v.reaches(ask.Caller, auth.Read, "Patient") {
+	if !v.reaches(ask.Caller, auth.Read, "Patient") {
 		return nil, r.refuse(ctx, e)
 	}
 	e.Patient = v.patient

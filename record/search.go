@@ -320,11 +320,11 @@ func (s *seeking) single(ctx context.Context, charts []string, from cursor, coun
 	return page, nil
 }
 
-// in gives what q finds in one chart; nil when there is no such chart or it is
-// shown under its survivor.
+// in gives what q finds in one chart; nil when the caller's token does not reach
+// it.
 func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []policy.Released, error) {
 	v, err := s.view(ctx, s.caller, chart, keep)
-	if err != nil || v == nil || !v.reaches(s.caller, auth.Search, s.q.Type) {
+	if err != nil || !v.reaches(s.caller, auth.Search, s.q.Type) {
 		return nil, nil, err
 	}
 	q := s.q

@@ -9,6 +9,7 @@ import (
 
 	"firebreak/access"
 	"firebreak/access/accesstest"
+	"firebreak/fhir"
 	"firebreak/record"
 	"firebreak/search"
 )
@@ -252,6 +253,29 @@ func TestMergedRecordsStandWithTheirSurvivor(t *testing.T) {
 			if ids, _ := w.pages(me, q.typ, q.query); !slices.Equal(ids, before[i]) {
 				t.Errorf("%s?%s finds %v, and without what is withheld %v", q.typ, q.query, ids, before[i])
 			}
+		}
+	})
+}
+
+// A chart that never was is remembered as empty, so that asking for it takes as
+// long as for one in which everything is withheld; and is there once it is told of.
+func TestWhatNeverWasIsSeenOnceItIs(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me := physician(t)
+		for _, ref := range []fhir.Ref{thing("a", "Observation", "na"), thing("a", "Patient", "")} {
+			for range 2 {
+				if got := w.value(me, ref); got != "absent" {
+					t.Fatalf("%s is %s", ref, got)
+				}
+			}
+		}
+		w.tell(hiv(t, "a", "hiv", "reactive"))
+		if got := w.value(me, thing("a", "Observation", "hiv")); got != "absent" {
+			t.Errorf("HIV is %s", got)
+		}
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
+		if got := w.value(me, thing("a", "Observation", "na")); got != "140" {
+			t.Errorf("once it is told, it is %s", got)
 		}
 	})
 }
