@@ -17,6 +17,6 @@
 // notice is tested too: leaks are planted into copies of the product's sources,
 // and each must be caught.
 //
-// A run takes so many seeds as time allows. FIREBREAK_PROOF makes it longer:
-// "200x2000" is 200 worlds with 2,000 questions each, "7" is the world of seed 7.
+// FIREBREAK_PROOF says how much is asked: "200x2000" is 200 worlds with 2,000
+// questions each, "7" is the world of seed 7. docs/no-leak.md tells the rest.
 package proof
