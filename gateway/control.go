@@ -92,6 +92,7 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("POST /policy/load", g.told(g.loadPolicy))
 	mux.HandleFunc("POST /policy/try", g.told(g.tryPolicy))
 	mux.HandleFunc("GET /policy/unread", g.told(g.unread))
+	mux.HandleFunc("GET /policy/overdue", g.told(g.overdue))
 	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 }
 

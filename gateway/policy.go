@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"firebreak/audit"
 	"firebreak/policy"
@@ -146,6 +148,44 @@ func (g *Gateway) unread(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return json.MarshalWrite(w, all)
+}
+
+// overdue answers with what patients do not know of after the usual time, one
+// policy.Waiting a line.
+func (g *Gateway) overdue(w http.ResponseWriter, r *http.Request) error {
+	p, err := g.inForce()
+	if err != nil {
+		return refusal(err.Error())
+	}
+	if err := g.operated(r, "list of overdue results"); err != nil {
+		return err
+	}
+	return g.record.Waiting(r.Context(), p, g.now().AddDate(0, 0, -policy.ReviewDays), func(x policy.Waiting) error {
+		if err := json.MarshalWrite(w, x); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "\n")
+		return err
+	})
+}
+
+// Overdue gives each result that its patient does not know of after the usual
+// time, by patient.
+func (o *Operator) Overdue(ctx context.Context, each func(policy.Waiting)) error {
+	body, err := o.ask(ctx, http.MethodGet, "/policy/overdue", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for d := jsontext.NewDecoder(body); ; {
+		var x policy.Waiting
+		if err := json.UnmarshalDecode(d, &x); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+		each(x)
+	}
 }
 
 // Unread lists what is not understood in patients' directives.

@@ -40,6 +40,7 @@ type audience struct {
 	Unclassified string               `json:"unclassified"`
 	LabelsShown  bool                 `json:"labelsShown"`
 	BreakGlass   *breakGlass          `json:"breakGlass"`
+	Release      *release             `json:"release"`
 	Roles        map[string]narrowing `json:"roles"`
 	Worksites    map[string]narrowing `json:"worksites"`
 	narrowing    `json:",inline"`
@@ -121,7 +122,7 @@ func (f *file) check() (pointer jsontext.Pointer, what string) {
 			if !ok || other.As != "" {
 				return at.AppendToken("as"), "names no audience of its own"
 			}
-			if a.Unclassified != "" || a.LabelsShown || a.BreakGlass != nil || a.Roles != nil || a.Worksites != nil || a.Withhold != nil || a.Redact != nil {
+			if a.Unclassified != "" || a.LabelsShown || a.BreakGlass != nil || a.Release != nil || a.Roles != nil || a.Worksites != nil || a.Withhold != nil || a.Redact != nil {
 				return at, `what sees as another does, says nothing besides "about" and "enabled"`
 			}
 			continue
@@ -134,6 +135,11 @@ func (f *file) check() (pointer jsontext.Pointer, what string) {
 		}
 		if a.BreakGlass != nil {
 			if pointer, what := a.BreakGlass.check(f, at, name); what != "" {
+				return pointer, what
+			}
+		}
+		if a.Release != nil {
+			if pointer, what := a.Release.check(f, at, name); what != "" {
 				return pointer, what
 			}
 		}

@@ -89,6 +89,12 @@ func (p *Policy) keyOf(s sight) string {
 	if s.mute {
 		b.WriteString(" mute")
 	}
+	if s.reviewed {
+		b.WriteString(" reviewed")
+	}
+	for _, l := range s.override {
+		b.WriteString(" ~" + string(l))
+	}
 	// Quoted: a source's name may hold anything.
 	if s.own != "" {
 		b.WriteString(" +" + base32.StdEncoding.EncodeToString([]byte(s.own)))
@@ -109,6 +115,8 @@ type sight struct {
 	masks      bool          // what patients mask by directive is withheld
 	mute       bool          // and the directives themselves
 	mask       *mask         // by what they say of this caller; of one view
+	reviewed   bool          // results are seen when they were reviewed
+	override   []label.Label // withheld labels that give way when the patient asked
 	own        string        // versions of this source are seen as they were sent
 	only       bool          // and no others
 }
@@ -169,6 +177,12 @@ func (p *Policy) narrow(s *sight, audience string, role access.Role, worksite st
 	s.labels = s.labels && a.LabelsShown
 	s.mute = s.mute || slices.Contains(a.Withhold, string(label.Masked)) // what patients say stays theirs when the glass is broken
 	s.add(a.BreakGlass.without(g, a.narrowing))
+	if a.Release != nil {
+		s.reviewed = true
+		for _, l := range a.Release.Override {
+			s.override = append(s.override, label.Label(l))
+		}
+	}
 	if n, ok := a.Roles[string(role)]; ok {
 		s.add(n)
 	}

@@ -21,6 +21,7 @@ type View struct {
 	patient fhir.Ref
 	said    *directives       // the patient's, nil when there are none
 	concern string            // key of what they say of the caller
+	reviews reviews           // of its results, where they must be reviewed
 	merged  map[string]string // "Patient/old" to "Patient/surviving", of merges in force
 	links   []chart.Link
 	entries []entry            // the whole chart, sorted
@@ -67,6 +68,9 @@ func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *Vi
 		}
 		v.merged[l.From.String()] = ch.Patient.String()
 	}
+	if v.sight.reviewed {
+		v.reviews = reviewsOf(ch)
+	}
 	directory := ownRight(ch)
 	v.entries = make([]entry, len(ch.Histories))
 	v.byRef = make(map[fhir.Ref]int32, len(ch.Histories))
@@ -77,6 +81,14 @@ func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *Vi
 		e.state, e.first = v.sight.first(h)
 		if e.state == visible && v.said.tells(e.ref) && !v.sight.owns(e.current()) {
 			e.state = hidden
+		}
+		if v.sight.reviewed && results[e.ref.Type] {
+			switch {
+			case e.state == visible && !v.reviews.reviewed(e.current()):
+				e.state = hidden
+			case e.state == hidden && v.awaited(h):
+				e.state = visible
+			}
 		}
 		if e.state == visible && needy[e.ref.Type] && !(directory && e.ref.Type != "Binary") && !v.sight.owns(e.current()) {
 			e.state = waiting
@@ -116,6 +128,13 @@ func (v *View) Concern(c access.Caller) string {
 
 // Fits tells whether the view was made for what the directives say of c now.
 func (v *View) Fits(c access.Caller) bool { return v.Concern(c) == v.concern }
+
+// awaited tells whether a result that a label withholds may be seen because the
+// patient discussed it and asked for it.
+func (v *View) awaited(h chart.History) bool {
+	x := &h[0]
+	return !x.Deleted && x.Current && x.Settled() && !v.sight.mask.hides(x) && v.reviews.reviewed(x) && v.sight.requested(v.reviews, x)
+}
 
 // needy types are known by what names them: a practitioner of whom nothing but
 // a withheld result speaks is visible to nobody.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"firebreak/access"
 	"firebreak/gateway"
@@ -27,6 +28,8 @@ func runPolicy(ctx context.Context, e *env, args []string) error {
 		return loadPolicy(ctx, e, args[1:])
 	case "try":
 		return tryPolicy(ctx, e, args[1:])
+	case "overdue":
+		return overduePolicy(ctx, e, args[1:])
 	case "unread":
 		return unreadPolicy(ctx, e, args[1:])
 	}
@@ -94,6 +97,30 @@ func unreadPolicy(ctx context.Context, e *env, args []string) (err error) {
 		fmt.Fprintf(e.stdout, "%s  %s\n", u.Consent, u.Path)
 	}
 	return err
+}
+
+// overduePolicy lists the results that patients do not know of: not reviewed, or
+// withheld and the patient not told, for longer than is usual.
+func overduePolicy(ctx context.Context, e *env, args []string) (err error) {
+	t, err := parseTarget(e, "policy overdue", args, func(*flag.FlagSet) {})
+	if err != nil {
+		return err
+	}
+	if len(t.rest) > 0 {
+		return errUsage
+	}
+	o, err := t.open(ctx, e, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	return o.Overdue(ctx, func(w policy.Waiting) {
+		what := "not reviewed"
+		if w.Held {
+			what = "withheld, patient not told"
+		}
+		fmt.Fprintf(e.stdout, "%s  %s  %s\n", w.Since.Format(time.DateOnly), w.Ref, what)
+	})
 }
 
 // attach finds the gateway that runs, and never stands in for it.

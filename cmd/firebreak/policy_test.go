@@ -56,8 +56,8 @@ func TestPolicyIsLoadedAnew(t *testing.T) {
 	seen(1, "after another policy was tried")
 
 	write(t, file, strings.Replace(loose, `"roles": {}`, `"rolls": {}`, 1))
-	expect(t, 1, "", "policy: line 26: unknown key /audiences/provider/rolls", "policy", "check", file)
-	expect(t, 1, "", "policy: line 26: unknown key /audiences/provider/rolls", "policy", "load", "--data", data)
+	expect(t, 1, "", "policy: line 30: unknown key /audiences/provider/rolls", "policy", "check", file)
+	expect(t, 1, "", "policy: line 30: unknown key /audiences/provider/rolls", "policy", "load", "--data", data)
 	seen(1, "after a file that is wrong")
 
 	write(t, file, loose)
@@ -66,6 +66,7 @@ func TestPolicyIsLoadedAnew(t *testing.T) {
 	seen(2, "after a policy that withholds less")
 
 	expect(t, 0, "", "", "policy", "unread", "--data", data)
+	expect(t, 0, "", "", "policy", "overdue", "--data", data)
 	write(t, file, strict)
 	signals, log := make(chan os.Signal), slog.New(slog.DiscardHandler)
 	go reload(t.Context(), d.Gateway, signals, log)
