@@ -2,11 +2,13 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"firebreak/demo"
 	"firebreak/demo/demotest"
+	"firebreak/label"
 )
 
 const localMessage = "MSH|^~\\&|LAB|GENERAL|||20260301120000||ORU^R01|M1|P|2.5.1\rPID|1||1001^^^HERE^MR||Roe^Jane||19700101|F\rOBR|1||F1|QX7^Set 7^LAB|||20260301120000|||||||||||||||20260301120000|||F\rOBX|1|ST|QX8^Part 8^LAB||value of a patient||||||F\r"
@@ -46,4 +48,27 @@ func TestLocalCodesAreClassified(t *testing.T) {
 	}
 	file = write(t, file, "class,source,system,code,display\nharmless,general-hospital,,NEW,New test\n")
 	expect(t, 0, "1 decided, 1 of them on codes that were not met", "", "codes", "--config", config, "--import", file)
+}
+
+// FuzzDecisions: whatever a list says, what it decides is a class there is, on a
+// code that names its source.
+func FuzzDecisions(f *testing.F) {
+	f.Add("class,source,system,code,display\nharmless,lab,urn:lab,QX7,Panel 7\n\"hiv sti\",lab,,,\"a, b\"\n")
+	f.Add("\xef\xbb\xbfSource,code,class,display,system\nlab,x,,,\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := readDecisions("list", strings.NewReader(text))
+		if err != nil && len(all) > 0 {
+			t.Error("half a list")
+		}
+		for _, d := range all {
+			if d.Source == "" || d.Code.Code == "" && d.Display == "" {
+				t.Errorf("a decision on nothing: %+v", d)
+			}
+			for _, l := range d.Labels {
+				if !slices.Contains(label.Classes(), l) {
+					t.Errorf("a class that is none: %q", l)
+				}
+			}
+		}
+	})
 }
