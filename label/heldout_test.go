@@ -123,7 +123,7 @@ func without(t testing.TB, r *Rules, rows []row, fold int, strict bool) *Rules {
 	m := &matcher{classes: r.match.classes, exact: r.match.exact, prefix: r.match.prefix, suffix: r.match.suffix, prefixes: r.match.prefixes, suffixes: r.match.suffixes,
 		near: r.match.near, fuzzy: r.match.fuzzy, phrases: r.match.phrases, all: r.match.all, starts: r.match.starts, lone: r.match.lone, neutral: r.match.neutral, org: r.match.org,
 		rules: slices.Clone(r.match.rules), byPhrase: slices.Clone(r.match.byPhrase), harmless: slices.Clone(r.match.harmless)}
-	m.pool.New = func() any { return new(scratch) }
+	m.free = make(chan *scratch, 1)
 	for p := range gone {
 		m.byPhrase[p], m.harmless[p] = nil, false
 	}

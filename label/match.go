@@ -3,7 +3,6 @@ package label
 import (
 	"slices"
 	"strings"
-	"sync"
 )
 
 // where is the kind of place a text stands in; a rule may be limited to some.
@@ -63,12 +62,12 @@ type matcher struct {
 	all      []phrase
 	starts   [][]int32 // by class: phrases that begin with it
 	rules    []rule
-	byPhrase [][]int32 // by phrase: rules of which it is the phrase
-	harmless []bool    // by phrase
-	lone     []bool    // by phrase: harmless only when the text holds nothing else
-	neutral  []bool    // by phrase: says nothing
-	org      []bool    // by phrase: says that a name is an organization's
-	pool     sync.Pool
+	byPhrase [][]int32     // by phrase: rules of which it is the phrase
+	harmless []bool        // by phrase
+	lone     []bool        // by phrase: harmless only when the text holds nothing else
+	neutral  []bool        // by phrase: says nothing
+	org      []bool        // by phrase: says that a name is an organization's
+	free     chan *scratch // what nobody works with; a pool would lose what they know at each collection
 }
 
 type phrase struct{ words []int32 }
@@ -102,6 +101,12 @@ type scratch struct {
 	known         map[string][]int32 // classes of words met before
 }
 
+// maxFree is how many scratches wait for work.
+const maxFree = 16
+
+// maxKept is how much text a scratch may have held, in bytes, and be kept.
+const maxKept = 64 << 10
+
 // maxKnown bounds a scratch's known words; most texts are made of a few thousand.
 const maxKnown = 4096
 
@@ -126,7 +131,7 @@ func newMatcher() *matcher {
 		classes: map[string]int32{}, exact: map[string]int32{}, prefix: map[string]int32{}, suffix: map[string]int32{},
 		near: map[string]string{}, fuzzy: map[string]bool{}, phrases: map[string]int32{},
 	}
-	m.pool.New = func() any { return new(scratch) }
+	m.free = make(chan *scratch, maxFree)
 	return m
 }
 
@@ -278,8 +283,21 @@ func (m *matcher) resembled(word []byte) string {
 
 // judge tells what the rules find in a text of one kind of place.
 func (m *matcher) judge(text string, in where) verdict {
-	s := m.pool.Get().(*scratch)
-	defer m.pool.Put(s)
+	var s *scratch
+	select {
+	case s = <-m.free:
+	default:
+		s = new(scratch)
+	}
+	defer func() {
+		if cap(s.words.buf)+cap(s.joined.buf) > maxKept {
+			return
+		}
+		select {
+		case m.free <- s:
+		default:
+		}
+	}()
 	s.words.cut(text, false)
 	var v verdict
 	m.find(s, &s.words, in, &v)

@@ -67,6 +67,7 @@ const (
 		INSERT INTO code_use (key, body, chart, message, first, last, round) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (key, body) DO UPDATE SET round = excluded.round`
 	setRound  = `UPDATE code_use SET round = $3 WHERE key = $1 AND body = $2`
+	roundOf   = `SELECT round FROM code WHERE key = $1`
 	lateUses  = `SELECT body, chart, message, first, last FROM code_use WHERE key = $1 AND round < $2 AND body > $3 ORDER BY body LIMIT $4`
 	judgedUse = `UPDATE code_use SET round = $3 WHERE key = $1 AND message = $2`
 	dropUses  = `DELETE FROM code_use`
@@ -185,6 +186,8 @@ func clipped(s string) string {
 
 // learn reads the decisions from the database and judges by them from now on.
 func (r *Record) learn(ctx context.Context) error {
+	r.learning.Lock() // what is read later holds
+	defer r.learning.Unlock()
 	rows, err := r.db.Query(ctx, readDecisions)
 	if err != nil {
 		return failed("read the local codes", err)
@@ -297,19 +300,46 @@ func (r *Record) rejudge(ctx context.Context) error {
 		return err
 	}
 	return r.late(ctx, func(key string, round int64, step []use) error {
-		j := r.newJudging()
-		for len(step) > 0 {
-			u := step[0]
+		var messages [][]content
+		seen := map[int64]bool{}
+		for _, u := range step {
+			if seen[u.message] {
+				continue
+			}
+			seen[u.message] = true
 			contents, err := r.contentsOf(ctx, bodiesOf, u.first, u.last, u.message)
 			if err != nil {
 				return err
 			}
-			j.message(setLabels, contents)
-			j.stmts = append(j.stmts, sqldb.Stmt{SQL: judgedUse, Args: []any{key, u.message, round}})
-			step = slices.DeleteFunc(step, func(x use) bool { return x.message == u.message })
+			if len(contents) > 0 {
+				messages = append(messages, contents)
+			}
 		}
-		return j.write(ctx, sqldb.Stmt{SQL: caughtUp, Args: []any{key, round}})
+		return r.steadily(ctx, func() error {
+			j := r.newJudging()
+			for _, m := range messages {
+				j.add(judgedUse, key, m[0].message, round)
+				j.message(setLabels, m) // which says by what round it was
+			}
+			return j.write(ctx, sqldb.Stmt{SQL: caughtUp, Args: []any{key, round}})
+		})
 	})
+}
+
+// errDecided says that a code was decided on while it was judged.
+var errDecided = errors.New("record: somebody decided meanwhile")
+
+// steadily judges until nobody decides meanwhile.
+func (r *Record) steadily(ctx context.Context, judge func() error) error {
+	for {
+		err := judge()
+		if !errors.Is(err, errDecided) || ctx.Err() != nil {
+			return err
+		}
+		if err := r.learn(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // judge is the background's work on decisions, until ctx ends.

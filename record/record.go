@@ -117,6 +117,7 @@ type Record struct {
 	cache     *cache
 	changes   *changes
 	judging   sync.Mutex         // one judges again what is stored
+	learning  sync.Mutex         // one reads the decisions
 	judgeSoon chan struct{}      // asks for it
 	stop      context.CancelFunc // of the background jobs
 	jobs      sync.WaitGroup

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"firebreak/fhir"
@@ -141,16 +142,18 @@ func (r *Record) relabel(ctx context.Context, step []content, p progress) error 
 	if err != nil {
 		return failed("relabel", err)
 	}
-	j := r.newJudging()
-	for len(step) > 0 {
-		n := slices.IndexFunc(step, func(c content) bool { return c.message != step[0].message })
-		if n < 0 {
-			n = len(step)
+	return r.steadily(ctx, func() error {
+		j := r.newJudging()
+		for left := step; len(left) > 0; {
+			n := slices.IndexFunc(left, func(c content) bool { return c.message != left[0].message })
+			if n < 0 {
+				n = len(left)
+			}
+			j.message(newLabels, left[:n])
+			left = left[n:]
 		}
-		j.message(newLabels, step[:n])
-		step = step[n:]
-	}
-	return j.write(ctx, sqldb.Stmt{SQL: setSetting, Args: []any{"relabelled", note}})
+		return j.write(ctx, sqldb.Stmt{SQL: setSetting, Args: []any{"relabelled", note}})
+	})
 }
 
 // judging is what to write when contents are judged again.
@@ -158,9 +161,12 @@ type judging struct {
 	r      *Record
 	stmts  []sqldb.Stmt
 	charts map[string]bool
+	rounds map[string]int64 // of local codes, by key: the decision that was judged by
 }
 
-func (r *Record) newJudging() *judging { return &judging{r: r, charts: map[string]bool{}} }
+func (r *Record) newJudging() *judging {
+	return &judging{r: r, charts: map[string]bool{}, rounds: map[string]int64{}}
+}
 
 // message judges the contents that one message brought, together. set is what
 // sets their labels.
@@ -186,6 +192,7 @@ func (j *judging) message(set string, all []content) {
 		}
 		if u := l.Use(); u != nil {
 			key := codeKey(u.Code)
+			j.rounds[key] = u.Round
 			j.add(keepCode, key, u.Source, u.System, u.Code.Code, u.Display, u.Element, micros(j.r.c.Now()))
 			j.add(addUse, key, c.id, c.chart, c.message, all[0].id, all[len(all)-1].id, u.Round)
 		}
@@ -196,15 +203,34 @@ func (j *judging) add(text string, args ...any) {
 	j.stmts = append(j.stmts, sqldb.Stmt{SQL: text, Args: args})
 }
 
+// write writes it, unless a code has been decided on since: errDecided.
 func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
-	return j.r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
-		var touch []sqldb.Stmt
+	decided := false
+	err := j.r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
+		var touch []sqldb.Stmt // charts before codes, as commits lock them
 		for _, c := range sortedKeys(j.charts) {
 			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}})
 		}
 		if err := tx.Batch(ctx, touch); err != nil {
 			return err
 		}
+		var asks []sqldb.Stmt
+		decided = false
+		for _, key := range slices.Sorted(maps.Keys(j.rounds)) {
+			asks = append(asks, sqldb.Stmt{SQL: roundOf + j.r.db.Hold(), Args: []any{key}, Row: func(scan func(...any) error) error {
+				var round int64
+				err := scan(&round)
+				decided = decided || round > j.rounds[key]
+				return err
+			}})
+		}
+		if err := tx.Batch(ctx, asks); err != nil || decided {
+			return err
+		}
 		return tx.Batch(ctx, append(j.stmts, last))
 	}})
+	if err == nil && decided {
+		return errDecided
+	}
+	return err
 }
