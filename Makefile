@@ -62,6 +62,7 @@ bench: build
 fuzz:
 	@tools/fuzz $(FUZZTIME)
 	$(MAKE) --no-print-directory proof PROOF=$(MOREPROOF)
+	FIREBREAK_PROOF_DB=postgres $(MAKE) --no-print-directory proof PROOF=50x1000
 
 clean:
 	rm -rf bin .build browser/node_modules

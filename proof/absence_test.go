@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"firebreak/internal/pgtest"
 )
 
 // trial is one world told to two houses, and the questions asked of both.
@@ -39,6 +41,9 @@ func newTrial(t testing.TB, w *world, sides [2]side, dsns [2]string) *trial {
 		one = w.people[0].id()
 	}
 	for i := range x.house {
+		if dsns[i] == "" && os.Getenv("FIREBREAK_PROOF_DB") == "postgres" {
+			dsns[i] = pgtest.DSN(t)
+		}
 		x.house[i] = open(t, dsns[i])
 	}
 	x.asker = &asker{Rand: rand.New(rand.NewPCG(w.seed, 4711)), world: w, all: audiences(t, one), known: newWords(), hidden: newWords(), found: newWords()}

@@ -18,5 +18,7 @@
 // and each must be caught.
 //
 // FIREBREAK_PROOF says how much is asked: "200x2000" is 200 worlds with 2,000
-// questions each, "7" is the world of seed 7. docs/no-leak.md tells the rest.
+// questions each, "7" is the world of seed 7. With
+// FIREBREAK_PROOF_DB=postgres all is told to PostgreSQL. docs/no-leak.md tells
+// the rest.
 package proof
