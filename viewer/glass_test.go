@@ -29,7 +29,7 @@ func TestEmergencyAccess(t *testing.T) {
 		t.Error("the paper speaks of emergency access")
 	}
 	form := outline(h.get(base + "/glass"))
-	for _, want := range []string{"It shows you this chart for 60 minutes", "It does not say whether there is more to see.", "Somebody's life or health is in danger now"} {
+	for _, want := range []string{"For 60 minutes this chart shows you", "It does not say whether there is more to see.", "Somebody's life or health is in danger now"} {
 		if !strings.Contains(form, want) {
 			t.Errorf("the form does not say %q:\n%s", want, form)
 		}
