@@ -81,7 +81,18 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 		running.Close()
 		return nil, fmt.Errorf("demo: another one runs on %s; stop it, or give this one --data of its own", o.Data)
 	}
-	listen, err := settle(o.Listen)
+	// It listens first: the base address is part of the configuration, and port 0
+	// is known only then.
+	listener, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	defer func() {
+		if d.Gateway == nil { // it is the gateway's from there on
+			listener.Close()
+		}
+	}()
+	listen, err := reached(o.Listen, listener)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +117,7 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 		rules = policy.Demo()
 	}
 	d.Gateway, err = gateway.New(ctx, cfg, gateway.Options{Version: o.Version, Now: d.now, Log: o.Log, Seed: &people, Policy: rules,
-		ClientSecret: idp.Client(demoidp.Gateway).Secret})
+		Listener: listener, ClientSecret: idp.Client(demoidp.Gateway).Secret})
 	if err != nil {
 		return nil, err
 	}
@@ -118,22 +129,16 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	return d, nil
 }
 
-// settle turns port 0 into a free port, since the base address must be known
-// before anything listens.
-func settle(address string) (string, error) {
-	host, port, err := net.SplitHostPort(address)
+// reached is the address as it was asked for, with the port that l has.
+func reached(address string, l net.Listener) (string, error) {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", fmt.Errorf("demo: %w", err)
 	}
-	if port != "0" {
-		return address, nil
-	}
-	l, err := net.Listen("tcp", address)
+	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return "", fmt.Errorf("demo: %w", err)
 	}
-	defer l.Close()
-	_, port, _ = net.SplitHostPort(l.Addr().String())
 	return net.JoinHostPort(host, port), nil
 }
 

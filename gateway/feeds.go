@@ -39,10 +39,13 @@ func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 }
 
 // listen opens the main and the metrics address.
-func (g *Gateway) listen(ctx context.Context, _ Options) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", g.Config.Listen)
-	if err != nil {
-		return fmt.Errorf("gateway: listen: %w", err)
+func (g *Gateway) listen(ctx context.Context, o Options) error {
+	l := o.Listener
+	if l == nil {
+		var err error
+		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", g.Config.Listen); err != nil {
+			return fmt.Errorf("gateway: listen: %w", err)
+		}
 	}
 	g.onClose(closeQuietly(l))
 	g.Address = l.Addr().String()

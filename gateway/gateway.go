@@ -40,7 +40,8 @@ type Options struct {
 	Seed    *registry.Seed   // instead of Config.Registry
 	Policy  []byte           // instead of Config.Policy
 
-	ClientSecret string // instead of Config.SignIn.ClientSecret
+	Listener     net.Listener // open already, instead of Config.Listen; nil: New listens
+	ClientSecret string       // instead of Config.SignIn.ClientSecret
 }
 
 // Gateway is the whole program, ready to run. Its parts live as long as it does.
