@@ -29,6 +29,7 @@ type trial struct {
 	asker   *asker
 	asked   int
 	now     time.Time
+	others  []*audience // who ask the API the same just before, and may get what answers they like
 	before  []*question // of pages: they may depend on each other
 	failure *failure
 	through *coverage // of channels; nil for not counted
@@ -46,7 +47,8 @@ func newTrial(t testing.TB, w *world, sides [2]side, dsns [2]string) *trial {
 		}
 		x.house[i] = open(t, dsns[i])
 	}
-	x.asker = &asker{Rand: rand.New(rand.NewPCG(w.seed, 4711)), world: w, all: audiences(t, one), known: newWords(), hidden: newWords(), found: newWords()}
+	all := audiences(t, one)
+	x.asker = &asker{Rand: rand.New(rand.NewPCG(w.seed, 4711)), world: w, all: all, asks: all, known: newWords(), hidden: newWords(), found: newWords()}
 	return x
 }
 
@@ -121,6 +123,13 @@ func (x *trial) interrogate(last, n int) {
 		}
 		x.now = x.now.Add(20 * time.Millisecond)
 		q.at = x.now
+		if len(x.others) > 0 && q.method == http.MethodGet && !q.who.pages() {
+			first := q
+			first.who = x.others[x.asker.IntN(len(x.others))]
+			for _, h := range x.house {
+				h.under(x.t, rules).ask(first)
+			}
+		}
 		if x.compare(rules, q, last); x.failure != nil {
 			return
 		}

@@ -22,10 +22,11 @@ type asker struct {
 	*rand.Rand
 	world  *world
 	all    []*audience
-	known  *words // of harmless things
-	hidden *words // that only the secrets hold
-	found  *words // that answers gave, so far
-	about  *card  // what the next question is about; nil for nothing
+	asks   []*audience // those of them who ask
+	known  *words      // of harmless things
+	hidden *words      // that only the secrets hold
+	found  *words      // that answers gave, so far
+	about  *card       // what the next question is about; nil for nothing
 }
 
 // route is how the router spells an address, and how to ask there.
@@ -106,9 +107,11 @@ var weights = sync.OnceValue(func() [2]int {
 
 // next is a question that somebody might ask.
 func (g *asker) next() question {
-	who := g.all[g.IntN(len(g.all))]
+	who := g.asks[g.IntN(len(g.asks))]
 	if !who.pages() && g.IntN(3) == 0 { // those who see most ask most
-		who = g.all[[]int{0, 3, 7}[g.IntN(3)]]
+		if most := g.all[[]int{0, 3, 7}[g.IntN(3)]]; slices.Contains(g.asks, most) {
+			who = most
+		}
 	}
 	i := 0
 	if who.pages() {

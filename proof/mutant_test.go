@@ -62,9 +62,10 @@ func plant(t *testing.T, dir string) (overlay string) {
 
 // hunt is what a process with mutants is told to do, and what it found.
 type hunt struct {
-	Mutant  string // "" for none: then nothing may be found
-	Crowded bool   // it shows where many people are known
-	Shrink  bool   // and tell the smallest story of it
+	Mutant   string // "" for none: then nothing may be found
+	Crowded  bool   // it shows where many people are known
+	Directed bool   // it shows where a directive is at work
+	Shrink   bool   // and tell the smallest story of it
 
 	Found string // the question, or where a canary stood; "" when nothing was found
 	Story string
@@ -92,7 +93,7 @@ func TestMutants(t *testing.T) {
 	hunts := []hunt{{}}
 	for _, m := range mutants {
 		if !slices.ContainsFunc(hunts, func(h hunt) bool { return h.Mutant == m.name }) {
-			hunts = append(hunts, hunt{Mutant: m.name, Crowded: crowded[m.name], Shrink: m.name == shrunk})
+			hunts = append(hunts, hunt{Mutant: m.name, Crowded: crowded[m.name], Directed: directed[m.name], Shrink: m.name == shrunk})
 		}
 	}
 	n := runtime.GOMAXPROCS(0)
@@ -207,6 +208,19 @@ func (h *hunt) run(t *testing.T) {
 	}
 	if h.Crowded {
 		ended(crowd(t))
+		return
+	}
+	if h.Directed || h.Mutant == "" {
+		for i, d := range directives {
+			for _, denied := range []bool{true, false} {
+				x := maskedTrial(t, uint64(i), d, denied)
+				if x.run(160); ended(x) {
+					return
+				}
+			}
+		}
+	}
+	if h.Directed {
 		return
 	}
 	seeds := 10

@@ -182,7 +182,18 @@ var mutants = []mutant{
 	{"links to hidden records", "policy/release.go", "		if v.stateOf(other) == visible {\n			links", `
 		if planted.Is("links to hidden records") && v.stateOf(other) == hidden || v.stateOf(other) == visible {
 			links`},
+	{"directives ignored", "policy/masking.go", "	if m == nil {\n		return false\n", `
+	if m == nil || planted.Is("directives ignored") {
+		return false
+`},
+	{"the directive itself shown", "policy/masking.go", "return d != nil && d.refs[ref]", `return d != nil && d.refs[ref] && !planted.Is("the directive itself shown")`},
+	{"a view made for whom it denies something else", "record/reader.go", "			if fresh && v.Fits(c) {\n", `
+			if fresh && (v.Fits(c) || planted.Is("a view made for whom it denies something else")) {
+`},
 }
+
+// directed mutants show where a directive is at work.
+var directed = map[string]bool{"directives ignored": true, "the directive itself shown": true, "a view made for whom it denies something else": true}
 
 // crowded mutants need many people to show.
 var crowded = map[string]bool{"a limit before people are filtered": true, "candidates counted": true}

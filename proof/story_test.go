@@ -61,7 +61,7 @@ func (f *failure) shrink(t testing.TB) *failure {
 		return f
 	}
 	// Sensitive messages go; of mixed ones, what is sensitive in them.
-	reduce(func() []*event { return best.events }, func(e *event) bool { return e.secret() || e.mixed() }, func(drop []*event) bool {
+	reduce(func() []*event { return best.events }, func(e *event) bool { return !e.stays && (e.secret() || e.mixed()) }, func(drop []*event) bool {
 		var left []*event
 		for _, e := range best.events {
 			switch {

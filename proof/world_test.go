@@ -36,6 +36,7 @@ type event struct {
 	opens    bool      // until it closes again, the worlds differ by right: it is not known yet to be sensitive
 	closes   bool
 	pair     *event // what it opens or closes
+	stays    bool   // in a story cut down: without it the rest would not be secret
 }
 
 func (e *event) secret() bool { return e.harmless == nil }

@@ -3,6 +3,7 @@ package record_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"firebreak/access"
@@ -57,5 +58,59 @@ func TestDirectiveHoldsFromTheNextRequestOn(t *testing.T) {
 		}
 		w.tell(consent(t, "a", "inactive", `{"type":"deny"}`))
 		see("taken back,", map[string]string{"nurse": "140", "physician": "140", "pharmacist": "140"})
+	})
+}
+
+// TestDirectiveWhileItChanges: many who are concerned differently look at one
+// chart, and at one merged into it, while its directives change. Each is
+// answered, none sees what was denied to her throughout, and at the end all see
+// what holds then.
+func TestDirectiveWhileItChanges(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		against := func(actors string) string {
+			return fmt.Sprintf(`{"type":"deny","class":[{"code":"Observation"}],"actor":[%s]}`, actors)
+		}
+		named := func(system, value string) string {
+			return fmt.Sprintf(`{"role":{"coding":[{"code":"IRCP"}]},"reference":{"identifier":{"system":"urn:firebreak:%s","value":%q}}}`, system, value)
+		}
+		nurse, physician := named("role", "nurse"), named("person", "p-physician")
+		rules := []string{against(nurse), against(nurse + "," + physician), `{"type":"deny","provision":[{"type":"permit","actor":[` + physician + `]}]}`,
+			against(nurse + "," + named("worksite", "elsewhere")), `{"type":"deny"}`, against(nurse + "," + named("role", "pharmacist"))}
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"), consent(t, "a", "active", rules[0]))
+		w.tell(patient(t, "b", "Ash", "1980-01-02", "2"), sodium(t, "b", "na", "141"))
+		callers := []record.Ask{ask(accesstest.Person(t, access.Nurse)), ask(accesstest.Person(t, access.Physician)), ask(accesstest.Person(t, access.Pharmacist)), ask(accesstest.AssistantTo(t, access.Physician)), backend(t)}
+		ended := make(chan struct{})
+		var all sync.WaitGroup
+		for i, c := range callers {
+			all.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-ended:
+						return
+					default:
+					}
+					if got := w.value(c, thing("a", "Observation", "na")); got != "absent" && i == 0 {
+						t.Errorf("the nurse sees %q", got)
+					}
+					w.value(c, thing("b", "Observation", "na"))
+				}
+			})
+		}
+		for i := range 24 {
+			w.tell(consent(t, "a", "active", rules[i%len(rules)]))
+			if i%4 == 1 { // the directive governs what is merged into its chart, while it is
+				w.say(said{Links: []record.Link{{From: key("b"), Into: key("a"), Undo: i%8 == 5}}})
+			}
+		}
+		w.say(said{Links: []record.Link{{From: key("b"), Into: key("a")}}})
+		close(ended)
+		all.Wait()
+		for _, x := range []string{"a", "b"} {
+			for i, want := range []string{"absent", "seen", "absent", "seen", "seen"} {
+				if got := w.value(callers[i], thing(x, "Observation", "na")); (got == "absent") != (want == "absent") {
+					t.Errorf("at the end caller %d sees %q of %s, want it %s", i, got, x, want)
+				}
+			}
+		}
 	})
 }
