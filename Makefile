@@ -2,7 +2,7 @@
 # make demo   everything on an embedded database; open the address it prints
 # make test   sets up what it needs, then runs every test; fails, never skips
 # make bench  figures as ratios from one run     make fuzz  every parser, FUZZTIME each
-# make proof  the no-leak proof alone; PROOF=200x2000 takes twenty minutes
+# make proof  the no-leak proof alone; PROOF=200x2000 takes about a quarter of an hour
 SHELL := /bin/bash
 GO ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
