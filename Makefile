@@ -29,7 +29,7 @@ test: setup lint unit browser
 WHOLE := ^(TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame)$$
 
 # Worlds of the no-leak proof, and questions in each: of every run, and of make fuzz.
-PROOF ?= 60x1000
+PROOF ?= 30x1000
 MOREPROOF ?= 1000x2000
 
 unit:
