@@ -10,8 +10,11 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -324,3 +327,34 @@ func (*staff) End(http.ResponseWriter, *http.Request) (string, error) {
 }
 
 func (*staff) Choose(*http.Request, string, string) error { return nil }
+
+func (q question) String() string {
+	s := q.who.name + ": " + q.method + " " + q.target
+	if u, err := url.QueryUnescape(q.target); err == nil {
+		s = q.who.name + ": " + q.method + " " + u
+	}
+	if q.form != "" {
+		s += " with " + q.form
+	}
+	for name, v := range q.header {
+		s += fmt.Sprintf(" (%s: %s)", name, strings.Join(v, ", "))
+	}
+	return s
+}
+
+func (a answer) String() string {
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(a.status) + "\n")
+	for _, name := range slices.Sorted(func(yield func(string) bool) {
+		for k := range a.header {
+			if !yield(k) {
+				return
+			}
+		}
+	}) {
+		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(a.header[name], ", "))
+	}
+	b.WriteByte('\n')
+	b.Write(a.body)
+	return b.String()
+}

@@ -4,13 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,127 +14,11 @@ import (
 
 	"firebreak/access"
 	"firebreak/access/accesstest"
-	"firebreak/audit"
 	"firebreak/fhir"
 	"firebreak/inbox"
-	"firebreak/internal/pgtest"
 	"firebreak/internal/sqldb"
-	"firebreak/label"
 	"firebreak/record"
 )
-
-func TestOpenRefusesToRunWithoutAudit(t *testing.T) {
-	rules, err := label.Default()
-	must(t, err)
-	if _, err := record.Open(ctx, record.Config{DSN: filepath.Join(t.TempDir(), "x.db"), Rules: rules}); err == nil {
-		t.Error("a record without an audit log was opened")
-	}
-}
-
-func TestSameMessageIsStoredOnceHoweverItComes(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		worlds := []*world{w, w}
-		if w.Postgres() {
-			worlds[1] = w.beside()
-		}
-		m := inbox.Message{Source: "ward", Kind: inbox.HL7v2, ControlID: "7", Received: noon, Body: []byte("the same")}
-		var mu sync.Mutex
-		firsts, ids := 0, map[inbox.ID]bool{}
-		var wg sync.WaitGroup
-		for i := range 32 {
-			wg.Go(func() {
-				r, err := worlds[i%2].Put(ctx, m)
-				if err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				ids[r.ID] = true
-				if !r.Duplicate {
-					firsts++
-				}
-				if r.Flagged {
-					t.Error("the same content was flagged")
-				}
-			})
-		}
-		wg.Wait()
-		if firsts != 1 || len(ids) != 1 {
-			t.Errorf("stored %d times under %d numbers", firsts, len(ids))
-		}
-		for name, c := range map[string]struct {
-			change             func(*inbox.Message)
-			duplicate, flagged bool
-		}{
-			"later, from elsewhere":        {func(m *inbox.Message) { m.Received, m.Peer = noon.Add(time.Hour), "p" }, true, false},
-			"another source":               {func(m *inbox.Message) { m.Source = "lab" }, false, false},
-			"the same id, other content":   {func(m *inbox.Message) { m.Body = []byte("other") }, false, true},
-			"no id, the same content":      {func(m *inbox.Message) { m.ControlID = "" }, false, false},
-			"another id, the same content": {func(m *inbox.Message) { m.ControlID = "8" }, false, false},
-		} {
-			m := m
-			c.change(&m)
-			r, err := w.Put(ctx, m)
-			must(t, err)
-			if r.Duplicate != c.duplicate || r.Flagged != c.flagged {
-				t.Errorf("%s: duplicate %v, flagged %v", name, r.Duplicate, r.Flagged)
-			}
-			again, err := w.Put(ctx, m)
-			must(t, err)
-			if !again.Duplicate || again.ID != r.ID || again.Flagged != r.Flagged {
-				t.Errorf("%s, again: %+v after %+v", name, again, r)
-			}
-		}
-	})
-}
-
-func TestQueueKeepsMessagesWholeAndInOrder(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		var all []record.Stored
-		for range 5 {
-			all = append(all, w.put(said{}))
-		}
-		q := w.Queue()
-		must(t, w.commit(all[0], said{Resources: []fhir.Resource{patient(t, "a", "Ash", "1980-01-02", "1")}}))
-		must(t, q.Hold(ctx, all[1].ID, "PID-3 in segment 2: no identifier"))
-		pending, err := q.Pending(ctx, 0, 10)
-		must(t, err)
-		var ids []inbox.ID
-		for _, p := range pending {
-			ids = append(ids, p.ID)
-		}
-		if want := []inbox.ID{all[2].ID, all[3].ID, all[4].ID}; !slices.Equal(ids, want) {
-			t.Errorf("pending %v, want %v", ids, want)
-		}
-		if p := pending[0]; string(p.Body) != string(all[2].Body) || !p.Received.Equal(all[2].Received) || p.Source != "ward" || p.ControlID != all[2].ControlID {
-			t.Errorf("came back as %+v", p)
-		}
-		for i, want := range []record.State{record.Done, record.OnHold, record.Pending} {
-			got, _, err := w.State(ctx, all[i].ID)
-			must(t, err)
-			if got != want {
-				t.Errorf("message %d is %s, want %s", i, got, want)
-			}
-		}
-		held, err := w.Held(ctx, 0, 10)
-		must(t, err)
-		if len(held) != 1 || held[0].ID != all[1].ID || !strings.HasPrefix(held[0].Reason, "PID-3") {
-			t.Errorf("held %+v", held)
-		}
-		must(t, q.Release(ctx, all[0].ID, all[1].ID, 999))
-		s, err := w.Stats(ctx)
-		must(t, err)
-		if s.Pending != 5 || s.Held != 0 || s.Last != all[4].ID {
-			t.Errorf("%+v", s)
-		}
-		if _, err := q.Message(ctx, 999); err != record.ErrUnknown {
-			t.Errorf("an unknown message: %v", err)
-		}
-		if st, _, _ := w.State(ctx, 999); st != record.Unknown {
-			t.Errorf("an unknown message is %s", st)
-		}
-	})
-}
 
 func TestProviderSeesWhatIsNotWithheld(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
@@ -438,27 +318,6 @@ func TestGivenIDs(t *testing.T) {
 	})
 }
 
-// Two processes on one PostgreSQL: what one writes the other shows at once.
-func TestCacheIsDroppedByAnotherProcess(t *testing.T) {
-	w := open(t, pgtest.DSN(t))
-	other, me, ref := w.beside(), physician(t), thing("a", "Observation", "na")
-	w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
-	for i := range 5 {
-		want := fmt.Sprint(141 + i)
-		for _, r := range []*world{w, other} {
-			r.value(me, ref) // now both hold it ready
-		}
-		writer := []*world{w, other}[i%2]
-		writer.n = 10 + i
-		writer.tell(sodium(t, "a", "na", want))
-		for _, r := range []*world{w, other} {
-			if got := r.value(me, ref); got != want {
-				t.Errorf("shows %s after %s was written", got, want)
-			}
-		}
-	}
-}
-
 // A SQLite database has one process, for what the cache knows of changes is
 // what this process wrote.
 func TestSQLiteIsOpenedOnce(t *testing.T) {
@@ -471,111 +330,6 @@ func TestSQLiteIsOpenedOnce(t *testing.T) {
 	again, err := record.Open(ctx, c)
 	must(t, err)
 	must(t, again.Close())
-}
-
-// What is acknowledged is read by whoever asks from then on, however often and
-// by whom the chart was read meanwhile.
-func TestReadsAreNeverStale(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		const charts, writes = 3, 60
-		var known [charts]atomic.Int64 // the value that was acknowledged
-		name := func(i int) string { return fmt.Sprintf("p%d", i) }
-		for i := range charts {
-			w.tell(patient(t, name(i), "Ash", "1980-01-02", fmt.Sprint(i)), sodium(t, name(i), "na", "0"))
-		}
-		asks := []record.Ask{physician(t), backend(t)}
-		done := make(chan struct{})
-		var readers sync.WaitGroup
-		for _, me := range asks {
-			for i := range charts {
-				readers.Go(func() {
-					for last := int64(0); ; {
-						select {
-						case <-done:
-							return
-						default:
-						}
-						least := max(known[i].Load(), last) // nor does one reader go back
-						got, err := strconv.ParseInt(w.value(me, thing(name(i), "Observation", "na")), 10, 64)
-						if err != nil || got < least {
-							t.Errorf("chart %d shows %d (%v) after %d", i, got, err, least)
-							return
-						}
-						last = got
-					}
-				})
-			}
-		}
-		for n := range writes {
-			i := n % charts
-			w.tell(sodium(t, name(i), "na", fmt.Sprint(n)))
-			known[i].Store(int64(n))
-		}
-		close(done)
-		readers.Wait()
-	})
-}
-
-func TestRelabelWithholdsUntilJudged(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		me, ref := physician(t), thing("a", "Observation", "na")
-		// Judged by rules of another version.
-		s := said{Resources: []fhir.Resource{patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"), hiv(t, "a", "hiv", "reactive")}}
-		stored := w.put(s)
-		var c record.Change
-		for _, r := range s.Resources {
-			c.Resources = append(c.Resources, record.Entry{Labeled: w.rules.Restore(r, nil, nil, "older rules"), Chart: key("a"), At: stored.Received})
-		}
-		must(t, w.Queue().Commit(ctx, stored, c))
-		if got := w.value(me, ref); got != "absent" {
-			t.Errorf("what older rules judged is %s", got)
-		}
-		n, err := w.Relabel(ctx)
-		must(t, err)
-		if n != 3 {
-			t.Errorf("judged %d", n)
-		}
-		if got := w.value(me, ref); got != "140" {
-			t.Errorf("after relabelling it is %s", got)
-		}
-		if got := w.value(me, thing("a", "Observation", "hiv")); got != "absent" {
-			t.Errorf("HIV is %s", got)
-		}
-		if n, err := w.Relabel(ctx); n != 0 || err != nil {
-			t.Errorf("again: %d, %v", n, err)
-		}
-	})
-}
-
-// What is judged sensitive in one message and not in another is sensitive.
-func TestLabelsOfOneContentAddUp(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		me, ref := physician(t), thing("a", "Observation", "na")
-		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
-		s := said{}
-		stored := w.put(s)
-		l := w.rules.Restore(sodium(t, "a", "na", "140"), []label.Label{label.HIV}, nil, w.rules.Version())
-		must(t, w.Queue().Commit(ctx, stored, record.Change{Resources: []record.Entry{{Labeled: l, Chart: key("a"), At: stored.Received}}}))
-		if got := w.value(me, ref); got != "absent" {
-			t.Errorf("it is %s", got)
-		}
-		w.tell(sodium(t, "a", "na", "140"))
-		if got := w.value(me, ref); got != "absent" {
-			t.Errorf("said again without the label it is %s", got)
-		}
-	})
-}
-
-func TestFreshnessIsPerFeed(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		w.say(said{Source: "lab"})
-		last := w.say(said{Source: "ward"})
-		feeds, err := w.reader.Freshness(ctx)
-		must(t, err)
-		if len(feeds) != 2 || feeds[0].Source != "lab" || feeds[1].Source != "ward" || !feeds[1].Last.Equal(last.Received) {
-			t.Errorf("%+v", feeds)
-		}
-	})
 }
 
 func TestTokenForOnePatientReachesOnlyThat(t *testing.T) {
@@ -591,72 +345,6 @@ func TestTokenForOnePatientReachesOnlyThat(t *testing.T) {
 			if _, err := w.reader.Get(ctx, app, ref); !absent(err) {
 				t.Errorf("%s: %v", ref.Type, err)
 			}
-		}
-	})
-}
-
-// Every read and every refusal is in the log before the answer, and without
-// the log there is no answer.
-func TestNoAuditNoAnswer(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		me, ref := physician(t), thing("a", "Observation", "na")
-		w.tell(patient(t, "a", "Ash", "1980-01-02", "number-12345"), sodium(t, "a", "na", "one hundred forty"))
-		reads := map[string]func() error{
-			"get":     func() error { _, err := w.reader.Get(ctx, me, ref); return err },
-			"vread":   func() error { _, err := w.reader.VRead(ctx, me, ref, "x"); return err },
-			"history": func() error { _, err := w.reader.History(ctx, me, ref); return err },
-			"chart":   func() error { _, err := w.reader.Chart(ctx, me, thing("a", "Patient", "")); return err },
-			"absent":  func() error { _, err := w.reader.Get(ctx, me, thing("z", "Patient", "")); return err },
-			"find":    func() error { _, err := w.reader.Find(ctx, me, record.Find{Number: "number-12345"}); return err },
-			"find2": func() error {
-				_, err := w.reader.Find(ctx, me, record.Find{Family: "Ash", Birth: "1980-01-02"})
-				return err
-			},
-			"search": func() error { _, err := w.search(me, "Observation", "patient="+key("a"), ""); return err },
-			"browse": func() error { _, err := w.search(me, "Observation", "code=x", ""); return err },
-		}
-		for name, read := range reads {
-			before := w.log.Head().N
-			read()
-			if w.log.Head().N != before+1 {
-				t.Errorf("%s wrote %d entries", name, w.log.Head().N-before)
-			}
-		}
-		must(t, w.log.Close())
-		for name, read := range reads {
-			if err := read(); err == nil || status(err) != 0 {
-				t.Errorf("%s without a log: %v", name, err)
-			}
-		}
-		if n, err := audit.Verify(w.dir); n < int64(len(reads)) || err != nil {
-			t.Errorf("%d entries, %v", n, err)
-		}
-		names, _ := filepath.Glob(filepath.Join(w.dir, "audit-*"))
-		for _, name := range names {
-			b, err := os.ReadFile(name)
-			must(t, err)
-			for _, secret := range []string{"Ash", "1980-01", "12345", "forty", "code=x"} {
-				if strings.Contains(string(b), secret) {
-					t.Errorf("the log holds %q", secret)
-				}
-			}
-		}
-	})
-}
-
-func TestAuditHeadIsAnchoredInTheDatabase(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"))
-		w.value(physician(t), thing("a", "Patient", ""))
-		head := w.log.Head()
-		must(t, w.Close())
-		anchors, err := w.beside().Anchors(ctx)
-		must(t, err)
-		if len(anchors) != 1 || anchors[0] != head {
-			t.Errorf("anchors %v, head %v", anchors, head)
-		}
-		if _, err := audit.Verify(w.dir, anchors...); err != nil {
-			t.Error(err)
 		}
 	})
 }
