@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"firebreak/audit"
 	"firebreak/fhir"
@@ -119,8 +119,13 @@ func (g *Gateway) told(f func(http.ResponseWriter, *http.Request) error) http.Ha
 	}
 }
 
+// operation is an operator's request as the audit log has it.
+func operation(r *http.Request, detail string) audit.Event {
+	return audit.Event{Action: audit.Operate, Subject: "operator " + r.Header.Get(operatorHeader), Detail: detail, Address: "local"}
+}
+
 func (g *Gateway) operated(r *http.Request, detail string) error {
-	return g.audit.Append(r.Context(), audit.Event{Action: audit.Operate, Subject: "operator " + r.Header.Get(operatorHeader), Detail: detail, Address: "local"})
+	return g.audit.Append(r.Context(), operation(r, detail))
 }
 
 // refusal is why what an operator asks for cannot be done.
@@ -181,6 +186,7 @@ func (g *Gateway) held(w http.ResponseWriter, r *http.Request) error {
 	if err := g.operated(r, "list of held messages"); err != nil {
 		return err
 	}
+	lines := jsontext.NewEncoder(w)
 	var after inbox.ID
 	for {
 		page, err := g.record.Held(r.Context(), after, 1000)
@@ -188,10 +194,7 @@ func (g *Gateway) held(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		for _, h := range page {
-			if err := json.MarshalWrite(w, h); err != nil {
-				return err
-			}
-			if _, err := io.WriteString(w, "\n"); err != nil {
+			if err := json.MarshalEncode(lines, h); err != nil {
 				return err
 			}
 			after = h.ID
@@ -248,5 +251,5 @@ func (g *Gateway) classify(w http.ResponseWriter, r *http.Request) error {
 	if err := json.UnmarshalRead(r.Body, &all); err != nil {
 		return err
 	}
-	return g.record.Classify(r.Context(), audit.Event{Subject: "operator " + r.Header.Get(operatorHeader), Address: "local"}, all)
+	return g.record.Classify(r.Context(), operation(r, ""), all)
 }

@@ -23,6 +23,7 @@ import (
 
 	"firebreak/audit"
 	"firebreak/inbox"
+	"firebreak/policy"
 	"firebreak/record"
 )
 
@@ -126,35 +127,13 @@ func (o *Operator) Close() error { return o.close() }
 
 // Replay applies stored messages again and waits: those of ids, or all that
 // are held when there are none. What was applied already changes nothing.
-func (o *Operator) Replay(ctx context.Context, ids ...inbox.ID) (result Replayed, err error) {
-	ask, err := json.Marshal(map[string]any{"ids": ids})
-	if err != nil {
-		return result, err
-	}
-	body, err := o.ask(ctx, http.MethodPost, "/replay", ask)
-	if err != nil {
-		return result, err
-	}
-	defer body.Close()
-	return result, json.UnmarshalRead(body, &result)
+func (o *Operator) Replay(ctx context.Context, ids ...inbox.ID) (Replayed, error) {
+	return answer[Replayed](ctx, o, http.MethodPost, "/replay", map[string]any{"ids": ids})
 }
 
 // Held gives each message that could not be applied, in order of arrival.
 func (o *Operator) Held(ctx context.Context, each func(record.Held)) error {
-	body, err := o.ask(ctx, http.MethodGet, "/held", nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	for d := jsontext.NewDecoder(body); ; {
-		var h record.Held
-		if err := json.UnmarshalDecode(d, &h); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("gateway: %w", err)
-		}
-		each(h)
-	}
+	return answers(ctx, o, "/held", each)
 }
 
 // Message copies a message as it was received; it holds a patient's data.
@@ -169,17 +148,83 @@ func (o *Operator) Message(ctx context.Context, id inbox.ID, to io.Writer) error
 }
 
 // Anchors are the entries of the audit log that the database has pinned down.
-func (o *Operator) Anchors(ctx context.Context) (all []audit.Anchor, err error) {
-	body, err := o.ask(ctx, http.MethodGet, "/anchors", nil)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return all, json.UnmarshalRead(body, &all)
+func (o *Operator) Anchors(ctx context.Context) ([]audit.Anchor, error) {
+	return answer[[]audit.Anchor](ctx, o, http.MethodGet, "/anchors", nil)
 }
 
-func (o *Operator) ask(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
-	r, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, bytes.NewReader(body))
+// Codes are the local codes that wait for a decision, or have one.
+func (o *Operator) Codes(ctx context.Context) ([]record.LocalCode, error) {
+	return answer[[]record.LocalCode](ctx, o, http.MethodGet, "/codes", nil)
+}
+
+// Classify decides what local codes mean; see record.Record.Classify.
+func (o *Operator) Classify(ctx context.Context, all []record.Decision) error {
+	body, err := o.ask(ctx, http.MethodPost, "/codes", all)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// LoadPolicy has the running gateway read its policy file anew.
+func (o *Operator) LoadPolicy(ctx context.Context) (NewPolicy, error) {
+	return answer[NewPolicy](ctx, o, http.MethodPost, "/policy/load", nil)
+}
+
+// TryPolicy tells what a policy does with a chart. The answer holds what is
+// withheld.
+func (o *Operator) TryPolicy(ctx context.Context, ask Trial) (Tried, error) {
+	return answer[Tried](ctx, o, http.MethodPost, "/policy/try", ask)
+}
+
+// Unread lists what is not understood in patients' directives.
+func (o *Operator) Unread(ctx context.Context) ([]policy.Unread, error) {
+	return answer[[]policy.Unread](ctx, o, http.MethodGet, "/policy/unread", nil)
+}
+
+// Overdue gives each result that its patient does not know of after the usual
+// time, by patient.
+func (o *Operator) Overdue(ctx context.Context, each func(policy.Waiting)) error {
+	return answers(ctx, o, "/policy/overdue", each)
+}
+
+// answer asks for one value.
+func answer[A any](ctx context.Context, o *Operator, method, path string, words any) (a A, err error) {
+	body, err := o.ask(ctx, method, path, words)
+	if err != nil {
+		return a, err
+	}
+	defer body.Close()
+	return a, json.UnmarshalRead(body, &a)
+}
+
+// answers asks for values, one after another as they come.
+func answers[A any](ctx context.Context, o *Operator, path string, each func(A)) error {
+	body, err := o.ask(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for d := jsontext.NewDecoder(body); ; {
+		var a A
+		if err := json.UnmarshalDecode(d, &a); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+		each(a)
+	}
+}
+
+// ask sends words, unless nil, as JSON. What is no answer is the error.
+func (o *Operator) ask(ctx context.Context, method, path string, words any) (io.ReadCloser, error) {
+	var body bytes.Buffer
+	if words != nil {
+		if err := json.MarshalWrite(&body, words); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, &body)
 	if err != nil {
 		return nil, err
 	}
@@ -230,27 +275,4 @@ func (cfg *Config) feedsDigest() string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// Codes are the local codes that wait for a decision, or have one.
-func (o *Operator) Codes(ctx context.Context) (all []record.LocalCode, err error) {
-	body, err := o.ask(ctx, http.MethodGet, "/codes", nil)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return all, json.UnmarshalRead(body, &all)
-}
-
-// Classify decides what local codes mean; see record.Record.Classify.
-func (o *Operator) Classify(ctx context.Context, all []record.Decision) error {
-	ask, err := json.Marshal(all)
-	if err != nil {
-		return err
-	}
-	body, err := o.ask(ctx, http.MethodPost, "/codes", ask)
-	if err != nil {
-		return err
-	}
-	return body.Close()
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -117,8 +116,7 @@ func (g *Gateway) tryPolicy(w http.ResponseWriter, r *http.Request) error {
 		return refusal(err.Error())
 	}
 	detail := "policy " + p.Version() + " tried as " + string(ask.At.Audience) + " " + string(ask.At.Role)
-	e := audit.Event{Action: audit.Operate, Subject: "operator " + r.Header.Get(operatorHeader), Detail: detail, Address: "local"}
-	patient, all, err := g.record.Explain(r.Context(), e, p, ask.At, ask.Patient)
+	patient, all, err := g.record.Explain(r.Context(), operation(r, detail), p, ask.At, ask.Patient)
 	if err != nil {
 		return err
 	}
@@ -160,65 +158,8 @@ func (g *Gateway) overdue(w http.ResponseWriter, r *http.Request) error {
 	if err := g.operated(r, "list of overdue results"); err != nil {
 		return err
 	}
+	lines := jsontext.NewEncoder(w)
 	return g.record.Waiting(r.Context(), p, g.now().AddDate(0, 0, -policy.ReviewDays), func(x policy.Waiting) error {
-		if err := json.MarshalWrite(w, x); err != nil {
-			return err
-		}
-		_, err := io.WriteString(w, "\n")
-		return err
+		return json.MarshalEncode(lines, x)
 	})
-}
-
-// Overdue gives each result that its patient does not know of after the usual
-// time, by patient.
-func (o *Operator) Overdue(ctx context.Context, each func(policy.Waiting)) error {
-	body, err := o.ask(ctx, http.MethodGet, "/policy/overdue", nil)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	for d := jsontext.NewDecoder(body); ; {
-		var x policy.Waiting
-		if err := json.UnmarshalDecode(d, &x); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("gateway: %w", err)
-		}
-		each(x)
-	}
-}
-
-// Unread lists what is not understood in patients' directives.
-func (o *Operator) Unread(ctx context.Context) (all []policy.Unread, err error) {
-	body, err := o.ask(ctx, http.MethodGet, "/policy/unread", nil)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return all, json.UnmarshalRead(body, &all)
-}
-
-// LoadPolicy has the running gateway read its policy file anew.
-func (o *Operator) LoadPolicy(ctx context.Context) (n NewPolicy, err error) {
-	body, err := o.ask(ctx, http.MethodPost, "/policy/load", nil)
-	if err != nil {
-		return n, err
-	}
-	defer body.Close()
-	return n, json.UnmarshalRead(body, &n)
-}
-
-// TryPolicy tells what a policy does with a chart. The answer holds what is
-// withheld.
-func (o *Operator) TryPolicy(ctx context.Context, ask Trial) (t Tried, err error) {
-	b, err := json.Marshal(ask)
-	if err != nil {
-		return t, err
-	}
-	body, err := o.ask(ctx, http.MethodPost, "/policy/try", b)
-	if err != nil {
-		return t, err
-	}
-	defer body.Close()
-	return t, json.UnmarshalRead(body, &t)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"firebreak/gateway"
 	"firebreak/label"
 	"firebreak/record"
 )
@@ -25,46 +25,44 @@ const harmless = "harmless"
 var codeColumns = []string{"class", "source", "system", "code", "display", "element", "uses", "found", "latest", "decided", "by"}
 
 // runCodes is firebreak codes. No column is a patient's data.
-func runCodes(ctx context.Context, e *env, args []string) (err error) {
-	var from string
-	t, err := parseTarget(e, "codes", args, func(f *flag.FlagSet) { f.StringVar(&from, "import", "", "") })
+func runCodes(ctx context.Context, e *env, args []string) error {
+	f := flags("codes")
+	from := f.String("import", "", "")
+	t, err := parseTarget(e, f, args)
 	if err != nil {
 		return err
 	}
-	if len(t.rest) > 0 {
+	if f.NArg() > 0 {
 		return errUsage
 	}
 	var decisions []record.Decision
-	if from != "" {
-		r, done, err := e.open(from)
+	if *from != "" {
+		r, done, err := e.open(*from)
 		if err != nil {
 			return err
 		}
 		defer done()
-		if decisions, err = readDecisions(from, r); err != nil {
+		if decisions, err = readDecisions(*from, r); err != nil {
 			return err
 		}
 	}
-	o, err := t.open(ctx, e, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	codes, err := o.Codes(ctx)
-	if err != nil {
-		return err
-	}
-	if from == "" {
-		return writeCodes(e.stdout, codes)
-	}
-	decisions, unmet := changes(decisions, codes)
-	if len(decisions) > 0 {
-		if err := o.Classify(ctx, decisions); err != nil {
+	return t.ask(ctx, e, reads, func(o *gateway.Operator) error {
+		codes, err := o.Codes(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	fmt.Fprintf(e.stdout, "%d decided, %d of them on codes that were not met as unknown: these hold for what comes\n", len(decisions), unmet)
-	return nil
+		if *from == "" {
+			return writeCodes(e.stdout, codes)
+		}
+		decisions, unmet := changes(decisions, codes)
+		if len(decisions) > 0 {
+			if err := o.Classify(ctx, decisions); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(e.stdout, "%d decided, %d of them on codes that were not met as unknown: these hold for what comes\n", len(decisions), unmet)
+		return nil
+	})
 }
 
 // changes leaves out what is so decided already, so that a list may be taken in

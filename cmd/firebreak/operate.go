@@ -16,28 +16,52 @@ import (
 
 // target is the gateway that --config or --data names. With --data alone it
 // must be running, as a demo is: nothing else tells how to read its data.
-type target struct {
-	config, data string
-	rest         []string
-}
+type target struct{ config, data string }
 
-func parseTarget(e *env, name string, args []string, more func(*flag.FlagSet)) (t target, err error) {
-	f := flags(name)
+// parseTarget reads a command's own flags, and those that name the gateway.
+func parseTarget(e *env, f *flag.FlagSet, args []string) (t target, err error) {
 	f.StringVar(&t.config, "config", "", "")
 	f.StringVar(&t.data, "data", "", "")
-	more(f)
 	if err := parse(e, f, args); err != nil {
 		return t, err
 	}
-	if t.rest = f.Args(); (t.config == "") == (t.data == "") {
+	if (t.config == "") == (t.data == "") {
 		fmt.Fprintln(e.stderr, "give --config FILE, or --data DIR of a gateway that runs")
 		return t, errUsage
 	}
 	return t, nil
 }
 
-// open finds the gateway; apply says whether messages are to be applied.
-func (t target) open(ctx context.Context, e *env, apply bool) (*gateway.Operator, error) {
+// onlyTarget reads the flags of a command that has none but those.
+func onlyTarget(e *env, name string, args []string) (target, error) {
+	f := flags(name)
+	t, err := parseTarget(e, f, args)
+	if err == nil && f.NArg() > 0 {
+		err = errUsage
+	}
+	return t, err
+}
+
+// absent is what becomes of a command when no gateway runs.
+type absent int
+
+const (
+	fails   absent = iota // it has nobody to ask
+	reads                 // it opens the stores itself
+	applies               // it does, and applies messages too
+)
+
+// ask lets do speak with the gateway, or with what stands in for it.
+func (t target) ask(ctx context.Context, e *env, none absent, do func(*gateway.Operator) error) (err error) {
+	o, err := t.open(ctx, e, none)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	return do(o)
+}
+
+func (t target) open(ctx context.Context, e *env, none absent) (*gateway.Operator, error) {
 	if t.data != "" {
 		return gateway.Attach(ctx, t.data)
 	}
@@ -45,73 +69,72 @@ func (t target) open(ctx context.Context, e *env, apply bool) (*gateway.Operator
 	if err != nil {
 		return nil, err
 	}
+	if none == fails {
+		return gateway.AttachTo(ctx, cfg)
+	}
 	log := slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	return gateway.Operate(ctx, cfg, log, apply)
+	return gateway.Operate(ctx, cfg, log, none == applies)
 }
 
 // runReplay is firebreak replay.
-func runReplay(ctx context.Context, e *env, args []string) (err error) {
-	var held bool
-	t, err := parseTarget(e, "replay", args, func(f *flag.FlagSet) { f.BoolVar(&held, "held", false, "") })
+func runReplay(ctx context.Context, e *env, args []string) error {
+	f := flags("replay")
+	held := f.Bool("held", false, "")
+	t, err := parseTarget(e, f, args)
 	if err != nil {
 		return err
 	}
-	if held == (len(t.rest) > 0) {
+	if *held == (f.NArg() > 0) {
 		fmt.Fprintln(e.stderr, "name messages by number, or --held for all that are held")
 		return errUsage
 	}
-	ids := make([]inbox.ID, len(t.rest))
-	for i, s := range t.rest {
+	ids := make([]inbox.ID, f.NArg())
+	for i, s := range f.Args() {
 		if ids[i], err = parseID(s); err != nil {
 			return err
 		}
 	}
-	o, err := t.open(ctx, e, true)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	result, err := o.Replay(ctx, ids...)
-	if err != nil {
-		return err
-	}
-	for _, h := range result.Held {
-		fmt.Fprintf(e.stdout, "held     %d  %s\n", h.ID, h.Reason)
-	}
-	fmt.Fprintf(e.stdout, "%d applied, %d held\n", result.Applied, len(result.Held))
-	if len(result.Held) > 0 {
-		return errSaid
-	}
-	return nil
+	return t.ask(ctx, e, applies, func(o *gateway.Operator) error {
+		result, err := o.Replay(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		for _, h := range result.Held {
+			fmt.Fprintf(e.stdout, "held     %d  %s\n", h.ID, h.Reason)
+		}
+		fmt.Fprintf(e.stdout, "%d applied, %d held\n", result.Applied, len(result.Held))
+		if len(result.Held) > 0 {
+			return errSaid
+		}
+		return nil
+	})
 }
 
 // runHeld is firebreak held. What it lists is no patient's data; what it prints
 // of one message is.
-func runHeld(ctx context.Context, e *env, args []string) (err error) {
-	t, err := parseTarget(e, "held", args, func(*flag.FlagSet) {})
+func runHeld(ctx context.Context, e *env, args []string) error {
+	f := flags("held")
+	t, err := parseTarget(e, f, args)
 	if err != nil {
 		return err
 	}
 	var id inbox.ID
-	switch len(t.rest) {
+	switch f.NArg() {
 	case 0:
 	case 1:
-		if id, err = parseID(t.rest[0]); err != nil {
+		if id, err = parseID(f.Arg(0)); err != nil {
 			return err
 		}
 	default:
 		return errUsage
 	}
-	o, err := t.open(ctx, e, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	if id != 0 {
-		return o.Message(ctx, id, e.stdout)
-	}
-	return o.Held(ctx, func(h record.Held) {
-		fmt.Fprintf(e.stdout, "%d  %s  %s  %s\n", h.ID, h.Received.Format(time.RFC3339), h.Source, h.Reason)
+	return t.ask(ctx, e, reads, func(o *gateway.Operator) error {
+		if id != 0 {
+			return o.Message(ctx, id, e.stdout)
+		}
+		return o.Held(ctx, func(h record.Held) {
+			fmt.Fprintf(e.stdout, "%d  %s  %s  %s\n", h.ID, h.Received.Format(time.RFC3339), h.Source, h.Reason)
+		})
 	})
 }
 

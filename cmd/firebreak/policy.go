@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -57,125 +55,93 @@ func checkPolicy(e *env, args []string) error {
 }
 
 // loadPolicy is for a gateway that runs: another reads the file when it starts.
-func loadPolicy(ctx context.Context, e *env, args []string) (err error) {
-	t, err := parseTarget(e, "policy load", args, func(*flag.FlagSet) {})
+func loadPolicy(ctx context.Context, e *env, args []string) error {
+	t, err := onlyTarget(e, "policy load", args)
 	if err != nil {
 		return err
 	}
-	if len(t.rest) > 0 {
-		return errUsage
-	}
-	o, err := t.attach(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	n, err := o.LoadPolicy(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(e.stdout, "policy %s takes the place of %s\n", n.Now, n.Before)
-	return nil
+	return t.ask(ctx, e, fails, func(o *gateway.Operator) error {
+		n, err := o.LoadPolicy(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.stdout, "policy %s takes the place of %s\n", n.Now, n.Before)
+		return nil
+	})
 }
 
 // unreadPolicy lists what patients say that is not understood, and so denies.
-func unreadPolicy(ctx context.Context, e *env, args []string) (err error) {
-	t, err := parseTarget(e, "policy unread", args, func(*flag.FlagSet) {})
+func unreadPolicy(ctx context.Context, e *env, args []string) error {
+	t, err := onlyTarget(e, "policy unread", args)
 	if err != nil {
 		return err
 	}
-	if len(t.rest) > 0 {
-		return errUsage
-	}
-	o, err := t.open(ctx, e, false)
-	if err != nil {
+	return t.ask(ctx, e, reads, func(o *gateway.Operator) error {
+		all, err := o.Unread(ctx)
+		for _, u := range all {
+			fmt.Fprintf(e.stdout, "%s  %s\n", u.Consent, u.Path)
+		}
 		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	all, err := o.Unread(ctx)
-	for _, u := range all {
-		fmt.Fprintf(e.stdout, "%s  %s\n", u.Consent, u.Path)
-	}
-	return err
+	})
 }
 
 // overduePolicy lists the results that patients do not know of: not reviewed, or
 // withheld and the patient not told, for longer than is usual.
-func overduePolicy(ctx context.Context, e *env, args []string) (err error) {
-	t, err := parseTarget(e, "policy overdue", args, func(*flag.FlagSet) {})
+func overduePolicy(ctx context.Context, e *env, args []string) error {
+	t, err := onlyTarget(e, "policy overdue", args)
 	if err != nil {
 		return err
 	}
-	if len(t.rest) > 0 {
-		return errUsage
-	}
-	o, err := t.open(ctx, e, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	return o.Overdue(ctx, func(w policy.Waiting) {
-		what := "not reviewed"
-		if w.Held {
-			what = "withheld, patient not told"
-		}
-		fmt.Fprintf(e.stdout, "%s  %s  %s\n", w.Since.Format(time.DateOnly), w.Ref, what)
+	return t.ask(ctx, e, reads, func(o *gateway.Operator) error {
+		return o.Overdue(ctx, func(w policy.Waiting) {
+			what := "not reviewed"
+			if w.Held {
+				what = "withheld, patient not told"
+			}
+			fmt.Fprintf(e.stdout, "%s  %s  %s\n", w.Since.Format(time.DateOnly), w.Ref, what)
+		})
 	})
-}
-
-// attach finds the gateway that runs, and never stands in for it.
-func (t target) attach(ctx context.Context) (*gateway.Operator, error) {
-	if t.data != "" {
-		return gateway.Attach(ctx, t.data)
-	}
-	cfg, err := gateway.ReadConfig(t.config)
-	if err != nil {
-		return nil, err
-	}
-	return gateway.AttachTo(ctx, cfg)
 }
 
 // tryPolicy prints what a policy does with each resource of a chart. What it
 // prints holds what is withheld.
-func tryPolicy(ctx context.Context, e *env, args []string) (err error) {
+func tryPolicy(ctx context.Context, e *env, args []string) error {
 	var ask gateway.Trial
-	var as, role, file string
-	t, err := parseTarget(e, "policy try", args, func(f *flag.FlagSet) {
-		f.StringVar(&as, "as", "", "")
-		f.StringVar(&role, "role", string(access.Physician), "")
-		f.StringVar(&ask.At.Worksite, "worksite", "", "")
-		f.StringVar(&ask.At.Person, "person", "", "")
-		f.BoolVar(&ask.At.App, "app", false, "")
-		f.StringVar(&ask.At.Source, "source", "", "")
-		f.StringVar(&ask.Patient, "patient", "", "")
-		f.StringVar(&file, "policy", "", "")
+	f := flags("policy try")
+	as := f.String("as", "", "")
+	role := f.String("role", string(access.Physician), "")
+	file := f.String("policy", "", "")
+	f.StringVar(&ask.At.Worksite, "worksite", "", "")
+	f.StringVar(&ask.At.Person, "person", "", "")
+	f.BoolVar(&ask.At.App, "app", false, "")
+	f.StringVar(&ask.At.Source, "source", "", "")
+	f.StringVar(&ask.Patient, "patient", "", "")
+	t, err := parseTarget(e, f, args)
+	if err != nil {
+		return err
+	}
+	if *as == "" || ask.Patient == "" || f.NArg() > 0 {
+		fmt.Fprintln(e.stderr, "say --as whom, and --patient by id or number")
+		return errUsage
+	}
+	if ask.At.Audience = access.Audience(*as); ask.At.Audience == access.Provider {
+		ask.At.Role = access.Role(*role)
+	}
+	if *file != "" {
+		if ask.Policy, err = os.ReadFile(*file); err != nil {
+			return err
+		}
+	}
+	var tried gateway.Tried
+	err = t.ask(ctx, e, reads, func(o *gateway.Operator) (err error) {
+		tried, err = o.TryPolicy(ctx, ask)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	if as == "" || ask.Patient == "" || len(t.rest) > 0 {
-		fmt.Fprintln(e.stderr, "say --as whom, and --patient by id or number")
-		return errUsage
-	}
-	if ask.At.Audience = access.Audience(as); ask.At.Audience == access.Provider {
-		ask.At.Role = access.Role(role)
-	}
-	if file != "" {
-		if ask.Policy, err = os.ReadFile(file); err != nil {
-			return err
-		}
-	}
-	o, err := t.open(ctx, e, false)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Close()) }()
-	tried, err := o.TryPolicy(ctx, ask)
-	if err != nil {
-		return err
-	}
 	if !tried.Known {
-		return fmt.Errorf("policy %s knows no audience %q with that role", tried.Version, as)
+		return fmt.Errorf("policy %s knows no audience %q with that role", tried.Version, *as)
 	}
 	kept := 0
 	for _, v := range tried.All {
