@@ -83,7 +83,7 @@ func (p *Policy) Explain(at Position, now time.Time, ch chart.Chart) []Verdict {
 			d.Why = "the patient's directive denies it"
 		case v.sight.withholds(&h[0]):
 			d.Why = "a label is withheld"
-		case v.sight.reviewed && results[e.ref.Type] && !v.reviews.reviewed(&h[0]):
+		case v.sight.reviewed && results[e.ref.Type] && !v.reviews.reviewed(h[0].Resource(), h[0].Recorded):
 			d.Why = "no clinician has reviewed it as it is now"
 		case v.sight.sees(&h[0]):
 			d.Why = "it would tell of something withheld"

@@ -18,6 +18,9 @@ type Outline struct {
 	Opens     []string // in an emergency, or for another reason
 	OnlyThen  []string // in an emergency only
 	Minutes   int
+	Reviewed  bool       // results are shown when a clinician has reviewed them
+	Events    []string   // besides a Task: "hospital: document-authenticated"
+	Asked     []string   // withheld labels that give way when the patient asked
 	Narrower  []Narrower // sorted
 }
 
@@ -42,6 +45,14 @@ func (p *Policy) Outlines() []Outline {
 		}
 		if b := a.BreakGlass; b != nil {
 			o.Opens, o.OnlyThen, o.Minutes = b.Opens, b.EmergencyOnly, b.Minutes
+		}
+		if r := a.Release; r != nil {
+			o.Reviewed, o.Asked = true, r.Override
+			for _, source := range sortedNames(r.On) {
+				for _, e := range r.On[source] {
+					o.Events = append(o.Events, source+": "+string(e))
+				}
+			}
 		}
 		for _, kind := range []struct {
 			name string

@@ -3,6 +3,7 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +92,9 @@ func (p *Policy) keyOf(s sight) string {
 	}
 	if s.reviewed {
 		b.WriteString(" reviewed")
+		for _, source := range sortedNames(s.on) {
+			fmt.Fprintf(&b, " %s@%s", s.on[source], base32.StdEncoding.EncodeToString([]byte(source)))
+		}
 	}
 	for _, l := range s.override {
 		b.WriteString(" ~" + string(l))
@@ -116,6 +120,7 @@ type sight struct {
 	mute       bool          // and the directives themselves
 	mask       *mask         // by what they say of this caller; of one view
 	reviewed   bool          // results are seen when they were reviewed
+	on         map[string][]event
 	override   []label.Label // withheld labels that give way when the patient asked
 	own        string        // versions of this source are seen as they were sent
 	only       bool          // and no others
@@ -178,7 +183,7 @@ func (p *Policy) narrow(s *sight, audience string, role access.Role, worksite st
 	s.mute = s.mute || slices.Contains(a.Withhold, string(label.Masked)) // what patients say stays theirs when the glass is broken
 	s.add(a.BreakGlass.without(g, a.narrowing))
 	if a.Release != nil {
-		s.reviewed = true
+		s.reviewed, s.on = true, a.Release.On
 		for _, l := range a.Release.Override {
 			s.override = append(s.override, label.Label(l))
 		}

@@ -69,7 +69,7 @@ func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *Vi
 		v.merged[l.From.String()] = ch.Patient.String()
 	}
 	if v.sight.reviewed {
-		v.reviews = reviewsOf(ch)
+		v.reviews = reviewsOf(chartSays(ch), s.on)
 	}
 	directory := ownRight(ch)
 	v.entries = make([]entry, len(ch.Histories))
@@ -84,7 +84,7 @@ func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *Vi
 		}
 		if v.sight.reviewed && results[e.ref.Type] {
 			switch {
-			case e.state == visible && !v.reviews.reviewed(e.current()):
+			case e.state == visible && !v.reviews.reviewed(e.current().Resource(), e.current().Recorded):
 				e.state = hidden
 			case e.state == hidden && v.awaited(h):
 				e.state = visible
@@ -133,7 +133,7 @@ func (v *View) Fits(c access.Caller) bool { return v.Concern(c) == v.concern }
 // patient discussed it and asked for it.
 func (v *View) awaited(h chart.History) bool {
 	x := &h[0]
-	return !x.Deleted && x.Current && x.Settled() && !v.sight.mask.hides(x) && v.reviews.reviewed(x) && v.sight.requested(v.reviews, x)
+	return !x.Deleted && x.Current && x.Settled() && !v.sight.mask.hides(x) && v.reviews.reviewed(x.Resource(), x.Recorded) && v.sight.requested(v.reviews, x)
 }
 
 // needy types are known by what names them: a practitioner of whom nothing but
