@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -31,16 +29,7 @@ var place = regexp.MustCompile(`\b[A-Z][A-Z0-9]{2}(-\d+(\.\d+)*)?\b`)
 // Every message of every file goes in as it stands there, and is applied or
 // held with a reason that names the place. None crashes or stalls the feed.
 func TestWholeCorpus(t *testing.T) {
-	var files []string
-	err := filepath.WalkDir(corpus.Dir(t, "corpus", "hl7v2"), func(path string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() && (strings.Contains(path, ".hl7") || strings.HasSuffix(path, ".er7") || strings.HasSuffix(path, ".txt") || strings.HasSuffix(path, ".tar.gz")) {
-			files = append(files, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	files := corpus.HL7(t)
 	d := demotest.Start(t, demo.Options{Empty: true})
 	lanes := make(chan hl7.FilePart)
 	var senders sync.WaitGroup

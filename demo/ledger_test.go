@@ -1,14 +1,7 @@
 package demo_test
 
 import (
-	"bytes"
-	"compress/gzip"
-	"io"
-	"os"
 	"strings"
-	"testing"
-
-	"firebreak/internal/corpus"
 )
 
 // The ledger says what must be in the gateway, from the text of the messages
@@ -38,31 +31,6 @@ type ledger struct {
 }
 
 type person struct{ family, given, born, sex, stated string }
-
-// stream is Simulated Hospital's messages in the order they were sent.
-func stream(t testing.TB) [][]byte {
-	t.Helper()
-	f, err := os.Open(corpus.Dir(t, "corpus", "hl7v2", "simhospital", "stream.hl7.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all [][]byte
-	for m := range bytes.SplitSeq(text, []byte("\n\n")) {
-		if m = bytes.Trim(m, "\r\n"); len(m) > 0 {
-			all = append(all, append(m, '\r'))
-		}
-	}
-	return all
-}
 
 // field is field n of a segment, counted as HL7 does for all but MSH.
 func field(segment string, n int) string {

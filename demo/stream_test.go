@@ -14,6 +14,7 @@ import (
 
 	"firebreak/demo"
 	"firebreak/demo/demotest"
+	"firebreak/internal/corpus"
 	"firebreak/policy"
 )
 
@@ -49,7 +50,7 @@ const testKey = "the key of this test, which makes all its ids"
 // The whole of Simulated Hospital goes in over MLLP and is read back over the
 // FHIR API: nothing is lost, nothing is there twice, nothing is another patient's.
 func TestWholeStream(t *testing.T) {
-	messages := stream(t)
+	messages := corpus.Stream(t)
 	want := newLedger(messages)
 	if len(messages) != 3000 || len(want.patients) != 714 || len(want.into) != 70 {
 		t.Fatalf("the ledger has %d messages, %d patients, %d merges: the stream has 3000, 714, 70", len(messages), len(want.patients), len(want.into))

@@ -1,11 +1,8 @@
 package fhir_test
 
 import (
-	"bufio"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -16,6 +13,7 @@ import (
 
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
+	"firebreak/internal/corpus"
 )
 
 func decode[T any](b []byte) (any, error) {
@@ -38,20 +36,9 @@ func TestNewInventsNothing(t *testing.T) {
 		"RelatedPerson": decode[r4.RelatedPerson], "Schedule": decode[r4.Schedule], "ServiceRequest": decode[r4.ServiceRequest],
 		"Slot": decode[r4.Slot], "Specimen": decode[r4.Specimen],
 	}
-	f, err := os.Open("r4def/testdata/examples.ndjson.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, 1<<20)
 	built, asked := 0, 0
-	for lines.Scan() {
-		in := must(fhir.Parse(lines.Bytes()))
+	for _, line := range corpus.Lines(t, "r4def/testdata/examples.ndjson.gz") {
+		in := must(fhir.Parse(line))
 		read := models[in.Type()]
 		if read == nil {
 			continue

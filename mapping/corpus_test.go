@@ -1,14 +1,9 @@
 package mapping_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -32,54 +27,17 @@ func message(body []byte) inbox.Message {
 	return inbox.Message{Source: "test", Kind: inbox.HL7v2, Received: received, Body: body}
 }
 
-// messages gives every HL7 v2 message of the corpus with a name.
+// messages gives every HL7 v2 message of the corpus with its file's name in it.
 func messages(t testing.TB, yield func(name string, body []byte)) {
-	root := corpus.Dir(t, "corpus", "hl7v2")
-	split := func(name string, file []byte) {
-		for part := range hl7.Split(file) {
-			if part.Kind == hl7.MessagePart {
-				yield(name, part.Message())
-			}
-		}
-	}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(path, ".fhir") || strings.HasSuffix(path, ".json") {
-			return err
-		}
-		name, _ := filepath.Rel(root, path)
-		b, err := os.ReadFile(path)
+	folder := corpus.Dir(t, "corpus", "hl7v2")
+	for part, err := range hl7.Files(corpus.HL7(t)...) {
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		if strings.HasSuffix(path, ".gz") {
-			z, err := gzip.NewReader(bytes.NewReader(b))
-			if err != nil {
-				return err
-			}
-			if b, err = io.ReadAll(z); err != nil {
-				return err
-			}
+		if part.Kind == hl7.MessagePart {
+			name, _ := filepath.Rel(folder, part.Name)
+			yield(name, part.Message())
 		}
-		if !strings.HasSuffix(path, ".tar.gz") {
-			split(name, b)
-			return nil
-		}
-		for r := tar.NewReader(bytes.NewReader(b)); ; {
-			h, err := r.Next()
-			if err == io.EOF {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if b, err = io.ReadAll(r); err != nil {
-				return err
-			}
-			split(name+"/"+h.Name, b)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -176,10 +134,7 @@ func TestCorpus(t *testing.T) {
 func TestSimulatedHospital(t *testing.T) {
 	k := mapping.NewKeys(secret)
 	charts, numbers := map[string]string{}, map[string]bool{}
-	messages(t, func(name string, body []byte) {
-		if !strings.HasSuffix(name, "stream.hl7.gz") {
-			return
-		}
+	for _, body := range corpus.Stream(t) {
 		m, err := hl7.Parse(body)
 		if err != nil {
 			t.Fatal(err)
@@ -194,7 +149,7 @@ func TestSimulatedHospital(t *testing.T) {
 		}
 		charts[number] = key
 		numbers[key] = true
-	})
+	}
 	if len(charts) != 714 || len(numbers) != 714 {
 		t.Errorf("%d patients in %d charts, want 714 of both", len(charts), len(numbers))
 	}
@@ -228,11 +183,9 @@ func BenchmarkPatientKey(b *testing.B) {
 // BenchmarkStream maps the Simulated Hospital stream, message after message.
 func BenchmarkStream(b *testing.B) {
 	var stream []inbox.Message
-	messages(b, func(name string, body []byte) {
-		if strings.HasSuffix(name, "stream.hl7.gz") {
-			stream = append(stream, message(body))
-		}
-	})
+	for _, body := range corpus.Stream(b) {
+		stream = append(stream, message(body))
+	}
 	k := mapping.NewKeys(secret)
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {

@@ -11,6 +11,7 @@ import (
 
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
+	"firebreak/internal/corpus"
 	"firebreak/mapping"
 )
 
@@ -100,13 +101,10 @@ func TestStreamSupersedes(t *testing.T) {
 	owner := map[string]string{}       // Observation id: order and code
 	versions := map[string][]version{} // the same: what came, in order of arrival
 	late := 0
-	messages(t, func(name string, body []byte) {
-		if !strings.HasPrefix(name, "simhospital/stream") {
-			return
-		}
+	for _, body := range corpus.Stream(t) {
 		msg, err := hl7.Parse(body)
 		if err != nil || msg.Type().Code != "ORU" {
-			return
+			continue
 		}
 		r, err := mapping.Map(k, message(body))
 		if err != nil {
@@ -126,7 +124,7 @@ func TestStreamSupersedes(t *testing.T) {
 			}
 			versions[what] = append(versions[what], v)
 		}
-	})
+	}
 	if len(owner) != len(versions) {
 		t.Errorf("%d Observations for %d results", len(owner), len(versions))
 	}

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"firebreak/inbox"
+	"firebreak/internal/corpus"
 	"firebreak/internal/pgtest"
 )
 
 // BenchmarkIngest is messages a second from 16 senders until all are applied.
 func BenchmarkIngest(b *testing.B) {
-	messages := stream(b)
+	messages := corpus.Stream(b)
 	run := func(b *testing.B, dsn func() string) {
 		for range b.N {
 			s := start(b, dsn(), nil)

@@ -16,6 +16,7 @@ import (
 	"firebreak/access/accesstest"
 	"firebreak/fhir"
 	"firebreak/inbox"
+	"firebreak/internal/corpus"
 	"firebreak/mapping"
 	"firebreak/policy"
 	"firebreak/record"
@@ -59,7 +60,7 @@ func dump(v *policy.View) string {
 // fifth of it once more: nothing is held, lost or doubled, and no chart holds another's.
 // PostgreSQL gets the first third.
 func TestStreamGoesInOnceAndUnmixed(t *testing.T) {
-	all := stream(t)
+	all := corpus.Stream(t)
 	databases(t, func(t *testing.T, dsn string) {
 		messages := all
 		s := start(t, dsn, nil)

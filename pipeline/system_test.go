@@ -1,10 +1,7 @@
 package pipeline
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,7 +10,6 @@ import (
 
 	"firebreak/audit"
 	"firebreak/inbox"
-	"firebreak/internal/corpus"
 	"firebreak/internal/pgtest"
 	"firebreak/label"
 	"firebreak/mapping"
@@ -25,25 +21,6 @@ func TestMain(m *testing.M) {
 		crashChild(dir)
 	}
 	os.Exit(pgtest.Main(m))
-}
-
-// stream is Simulated Hospital's messages in the order they were sent.
-func stream(t testing.TB) [][]byte {
-	t.Helper()
-	f, err := os.Open(corpus.Dir(t, "corpus", "hl7v2", "simhospital", "stream.hl7.gz"))
-	must(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	must(t, err)
-	all, err := io.ReadAll(z)
-	must(t, err)
-	var out [][]byte
-	for m := range bytes.SplitSeq(all, []byte("\n\n")) {
-		if m = bytes.TrimSpace(m); len(m) > 0 {
-			out = append(out, append(m, '\r'))
-		}
-	}
-	return out
 }
 
 func must(t testing.TB, err error) {

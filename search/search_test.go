@@ -1,11 +1,8 @@
 package search_test
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +10,7 @@ import (
 
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
+	"firebreak/internal/corpus"
 	"firebreak/search"
 )
 
@@ -378,20 +376,9 @@ func TestEveryOfficialParameterIsAnsweredOrListed(t *testing.T) {
 // Every parameter reads every official example of its type; the two sides of
 // :missing come to all of them, and most parameters find a value in some.
 func TestParametersReadTheOfficialExamples(t *testing.T) {
-	f, err := os.Open("../fhir/r4def/testdata/examples.ndjson.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var items []item
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		items = append(items, item{parse(t, lines.Text())})
+	for _, line := range corpus.Lines(t, "../fhir/r4def/testdata/examples.ndjson.gz") {
+		items = append(items, item{parse(t, string(line))})
 	}
 	index := search.NewIndex(items)
 	found := map[string]bool{}

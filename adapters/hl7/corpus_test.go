@@ -2,34 +2,13 @@ package hl7
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"firebreak/internal/corpus"
-	"io/fs"
-	"os"
-	"path/filepath"
 )
-
-// corpusFiles gives every file of the corpus that holds HL7 v2.
-func corpusFiles(t testing.TB) []string {
-	var paths []string
-	err := filepath.WalkDir(corpus.Dir(t, "corpus", "hl7v2"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		switch {
-		case strings.HasSuffix(path, ".fhir"), strings.HasSuffix(path, ".json"), strings.HasSuffix(path, ".fhir.json.gz"):
-		default:
-			paths = append(paths, path)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
-}
 
 func TestCorpusSplitsIntoTheMessagesItsReadmeCounts(t *testing.T) {
 	want := map[string]int{
@@ -39,7 +18,7 @@ func TestCorpusSplitsIntoTheMessagesItsReadmeCounts(t *testing.T) {
 	}
 	root := corpus.Dir(t, "corpus", "hl7v2")
 	got := map[string]int{}
-	for part, err := range Files(corpusFiles(t)...) {
+	for part, err := range Files(corpus.HL7(t)...) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +41,7 @@ func TestCorpusSplitsIntoTheMessagesItsReadmeCounts(t *testing.T) {
 }
 
 func TestCorpusRoundTripsToTheByte(t *testing.T) {
-	for _, path := range corpusFiles(t) {
+	for _, path := range corpus.HL7(t) {
 		if strings.HasSuffix(path, ".gz") {
 			continue
 		}
@@ -78,7 +57,7 @@ func TestCorpusRoundTripsToTheByte(t *testing.T) {
 			t.Errorf("%s: the parts joined are not the file", path)
 		}
 	}
-	for part, err := range Files(corpusFiles(t)...) {
+	for part, err := range Files(corpus.HL7(t)...) {
 		if err != nil {
 			t.Fatal(err)
 		}

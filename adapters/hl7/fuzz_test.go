@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"firebreak/internal/corpus"
-	"os"
 )
 
 // seeds adds messages of every kind.
@@ -20,11 +19,7 @@ func seeds(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	for _, name := range []string{"golevel7/msg4.hl7", "hapi/util/messages.txt", "latin1/03_message.hl7", "itk-nhs/A01_example.txt"} {
-		b, err := os.ReadFile(corpus.Dir(f, "corpus", "hl7v2", name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
+		f.Add(corpus.Read(f, corpus.Dir(f, "corpus", "hl7v2", name)))
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"firebreak/internal/corpus"
 )
 
 // of gives messages as Files would.
@@ -216,7 +218,7 @@ func TestTheCorpusCrossesTheWireWhole(t *testing.T) {
 	})}
 	addr := serveTCP(t, s)
 	want := map[string]int{}
-	for part, err := range Files(corpusFiles(t)...) {
+	for part, err := range Files(corpus.HL7(t)...) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +227,7 @@ func TestTheCorpusCrossesTheWireWhole(t *testing.T) {
 		}
 	}
 	b := &Bulk{Client: func() *Client { return &Client{Addr: addr} }, Connections: 4}
-	r, err := b.Send(t.Context(), Files(corpusFiles(t)...))
+	r, err := b.Send(t.Context(), Files(corpus.HL7(t)...))
 	if err != nil || r.Read != 3414 || r.AA+r.Unasked != 3414 {
 		t.Errorf("%+v, %v", r.Counts, err)
 	}

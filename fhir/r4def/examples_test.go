@@ -1,13 +1,13 @@
 package r4def_test
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"flag"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"firebreak/internal/corpus"
 )
 
 var examplesFolder = flag.String("examples", "", "check this unpacked hl7.fhir.r4.examples package instead of testdata/examples.ndjson.gz")
@@ -28,22 +28,5 @@ func examples(t testing.TB) (all [][]byte) {
 		}
 		return all
 	}
-	f, err := os.Open("testdata/examples.ndjson.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		all = append(all, bytes.Clone(lines.Bytes()))
-	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
+	return corpus.Lines(t, "testdata/examples.ndjson.gz")
 }

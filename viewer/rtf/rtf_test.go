@@ -1,9 +1,6 @@
 package rtf
 
 import (
-	"compress/gzip"
-	"io"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -53,19 +50,7 @@ func TestText(t *testing.T) {
 
 // The RTF documents of the corpus read as text.
 func TestCorpus(t *testing.T) {
-	f, err := os.Open(corpus.Dir(t, "corpus", "hl7v2", "simhospital", "notes.hl7.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := corpus.Read(t, corpus.Dir(t, "corpus", "hl7v2", "simhospital", "notes.hl7.gz"))
 	n := 0
 	unescape := strings.NewReplacer(`\E\`, `\`, `\F\`, "|", `\S\`, "^", `\T\`, "&", `\R\`, "~", `\.br\`, "\n")
 	for _, m := range regexp.MustCompile(`\^rtf\^\^([^|^\r\n]*)`).FindAllSubmatch(all, -1) {
