@@ -77,10 +77,13 @@ func (e Event) encode() []byte {
 		b = member(b, "subject", id.Subject())
 		b = member(b, "client", id.Client())
 		b = member(b, "person", c.Person())
+		b = member(b, "name", c.Name())
 		b = member(b, "role", string(c.Role()))
 		b = member(b, "worksite", c.Worksite().ID)
+		b = member(b, "place", c.Worksite().Name)
 		if by, ok := c.OnBehalfOf(); ok {
 			b = member(b, "for", by.Person) // acted for
+			b = member(b, "forName", by.Name)
 		}
 		b = member(b, "purpose", c.Purpose())
 	}

@@ -51,7 +51,8 @@ const (
 
 // Event is one thing that was done or refused. It holds who, what kind, which
 // patient and which resources; never a name, value or text of a patient, and
-// of a query its parameter names only.
+// of a query its parameter names only. Who acts is written with the name and
+// the worksite's as they are now: they may be gone when somebody asks.
 type Event struct {
 	Time     time.Time
 	Action   Action

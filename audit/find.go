@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -24,9 +24,12 @@ type Entry struct {
 	Subject  string    `json:"subject"`
 	Client   string    `json:"client"`
 	Person   string    `json:"person"`
+	Name     string    `json:"name"` // what Person is called, or the client
 	Role     string    `json:"role"`
 	Worksite string    `json:"worksite"`
+	Place    string    `json:"place"` // what Worksite is called
 	For      string    `json:"for"`
+	ForName  string    `json:"forName"`
 	Patient  string    `json:"patient"` // "Patient/x"
 	Entities []string  `json:"entities"`
 	Detail   string    `json:"detail"`
@@ -35,26 +38,33 @@ type Entry struct {
 // About is what entries to find have in common; what is empty is any.
 type About struct {
 	Patients []string // "Patient/x", any of them: whose chart, or who was found
-	Person   string   // registry id, acting or acted for
+	Person   string   // registry id or name, acting or acted for
 	Action   Action
+	Before   int64 // entries with smaller numbers only; 0: all
 }
 
 // Find gives the latest entries about something, newest first, at most limit,
-// and whether there are more. The whole log is read, as it is on disk: what is
-// being written may be missing.
+// and whether there are more. Of a patient's entries those are read that an
+// index names, and the segment that is being written, as it is on disk; of
+// anything else the whole log.
 func (l *Log) Find(ctx context.Context, what About, limit int) (found []Entry, more bool, err error) {
 	names, err := segments(l.dir)
 	if err != nil {
 		return nil, false, err
 	}
-	for i := len(names) - 1; i >= 0; i-- {
-		some, err := findIn(ctx, filepath.Join(l.dir, names[i]), what, limit+1-len(found))
+	for i, name := range slices.Backward(names) {
+		if what.Before > 0 && name >= segmentName(what.Before) {
+			continue
+		}
+		read := l.scan
+		if i < len(names)-1 && len(what.Patients) > 0 {
+			read = l.lookUp
+		}
+		some, err := read(ctx, name, what, limit+1-len(found))
 		if err != nil {
-			return nil, false, fmt.Errorf("audit: %s: %w", names[i], err)
+			return nil, false, fmt.Errorf("audit: %s: %w", name, err)
 		}
-		for k := len(some) - 1; k >= 0; k-- {
-			found = append(found, some[k])
-		}
+		found = append(found, some...)
 		if len(found) > limit {
 			return found[:limit], true, nil
 		}
@@ -62,37 +72,90 @@ func (l *Log) Find(ctx context.Context, what About, limit int) (found []Entry, m
 	return found, false, nil
 }
 
-// findIn gives the last entries of a segment about something, in their order.
-func findIn(ctx context.Context, path string, what About, limit int) ([]Entry, error) {
-	f, err := os.Open(path)
+// scan reads a segment and gives its last entries about something, newest first.
+func (l *Log) scan(ctx context.Context, name string, what About, limit int) ([]Entry, error) {
+	f, err := os.Open(filepath.Join(l.dir, name))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	var found []Entry
-	r := bufio.NewReaderSize(f, 1<<16)
-	for n := 0; ; n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+	n := 0
+	_, err = eachLine(f, func(_ int64, line []byte) error {
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
-		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) { // what follows the last whole line is being written
-			return found[max(0, len(found)-limit):], nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if !what.may(line) {
-			continue
-		}
-		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil || !what.is(e) {
-			continue // a line that cannot be read is firebreak audit verify's matter
+		e, ok := what.read(line)
+		if !ok {
+			return nil
 		}
 		if found = append(found, e); len(found) > 2*limit {
 			found = append(found[:0], found[len(found)-limit:]...)
 		}
+		return nil
+	})
+	found = found[max(0, len(found)-limit):]
+	slices.Reverse(found)
+	return found, err
+}
+
+// lookUp does as scan does, by the index of a full segment; without one, which a
+// full disk may be the reason of, it scans.
+func (l *Log) lookUp(ctx context.Context, name string, what About, limit int) ([]Entry, error) {
+	x, err := l.indexOf(name)
+	if err != nil {
+		return l.scan(ctx, name, what, limit)
 	}
+	defer x.Close()
+	var lines []int64
+	for _, p := range what.Patients {
+		some, err := x.lines(p)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, some...)
+	}
+	slices.Sort(lines)
+	lines = slices.Compact(lines)
+	f, err := os.Open(filepath.Join(l.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var found []Entry
+	for _, at := range slices.Backward(lines) {
+		if len(found) == limit {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		_, err := eachLine(io.NewSectionReader(f, at, maxLine), func(_ int64, line []byte) error {
+			if e, ok := what.read(line); ok {
+				found = append(found, e)
+			}
+			return errFound
+		})
+		if err != nil && !errors.Is(err, errFound) {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+var errFound = errors.New("one line is enough")
+
+// read reads a line that is about it. One that cannot be read is firebreak audit
+// verify's matter.
+func (a About) read(line []byte) (Entry, bool) {
+	if !a.may(line) {
+		return Entry{}, false
+	}
+	var e Entry
+	if err := json.Unmarshal(line, &e); err != nil || !a.is(e) {
+		return Entry{}, false
+	}
+	return e, true
 }
 
 // may tells quickly that a line is not about it.
@@ -112,5 +175,5 @@ func (a About) is(e Entry) bool {
 			some = some || x == p
 		}
 	}
-	return some && (a.Person == "" || e.Person == a.Person || e.For == a.Person) && (a.Action == "" || e.Action == a.Action)
+	return some && (a.Before == 0 || e.N < a.Before) && (a.Person == "" || slices.Contains([]string{e.Person, e.Name, e.For, e.ForName}, a.Person)) && (a.Action == "" || e.Action == a.Action)
 }

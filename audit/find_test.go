@@ -2,6 +2,9 @@ package audit
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"firebreak/fhir"
@@ -52,6 +55,9 @@ func TestFind(t *testing.T) {
 		{About{Patients: []string{"Patient/none"}}, 9, "false"},
 		{About{Person: "ada"}, 9, "false"},
 		{About{}, 3, "39 38 37 true"},
+		{About{Before: 3}, 3, "1 0 false"},
+		{About{Patients: []string{"Patient/p"}, Before: 17}, 2, "12 9 true"}, // entry 17 is page 16
+		{About{Patients: []string{"Patient/p"}, Before: 5}, 2, "0 false"},
 	} {
 		if got := find(row.what, row.limit); got != row.want {
 			t.Errorf("%+v, %d: %s, want %s", row.what, row.limit, got, row.want)
@@ -59,5 +65,68 @@ func TestFind(t *testing.T) {
 	}
 	if names, err := segments(l.dir); err != nil || len(names) < 3 {
 		t.Errorf("the log has %d segments, %v", len(names), err)
+	}
+}
+
+// TestIndex: a full segment's index is made when first asked for, and made again
+// when it is not what it was; the log's own chain does not know of it.
+func TestIndex(t *testing.T) {
+	dir := t.TempDir()
+	l, err := open(dir, nil, 2000)
+	must(t, err)
+	for i := range 60 {
+		must(t, l.Append(t.Context(), Event{Action: Page, Patient: fhir.Ref{Type: "Patient", ID: fmt.Sprint("p", i%5)}}))
+	}
+	what := About{Patients: []string{"Patient/p3", "Patient/p4"}}
+	var want []int64
+	for n := int64(60); n > 0; n-- {
+		if n%5 == 4 || n%5 == 0 {
+			want = append(want, n)
+		}
+	}
+	check := func(when string) {
+		t.Helper()
+		found, _, err := l.Find(t.Context(), what, 100)
+		must(t, err)
+		var got []int64
+		for _, e := range found {
+			got = append(got, e.N)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	check("without an index")
+	check("with one")
+	indexes, err := filepath.Glob(filepath.Join(dir, "*.index"))
+	must(t, err)
+	names, err := segments(dir)
+	must(t, err)
+	if len(indexes) != len(names)-1 {
+		t.Fatalf("%d indexes for %d segments", len(indexes), len(names))
+	}
+	good, err := os.ReadFile(indexes[0])
+	must(t, err)
+	for name, damage := range map[string]func() error{
+		"changed": func() error {
+			return os.WriteFile(indexes[0], append(slices.Clone(good[:len(good)-1]), good[len(good)-1]^8), 0o600)
+		},
+		"cut":       func() error { return os.Truncate(indexes[0], 50) },
+		"emptied":   func() error { return os.Truncate(indexes[0], 0) },
+		"another's": func() error { return os.Rename(indexes[1], indexes[0]) },
+		"gone":      func() error { return os.Remove(indexes[0]) },
+	} {
+		must(t, l.Close())
+		must(t, damage())
+		l, err = open(dir, nil, 2000)
+		must(t, err)
+		check(name)
+		if again, err := os.ReadFile(indexes[0]); err != nil || !slices.Equal(again, good) {
+			t.Errorf("%s: not made again: %v", name, err)
+		}
+	}
+	must(t, l.Close())
+	if n, err := Verify(dir); err != nil || n != 60 {
+		t.Errorf("verified %d, %v", n, err)
 	}
 }

@@ -44,6 +44,9 @@ type Log struct {
 	line  []byte
 	zeros []byte
 
+	indexing sync.Mutex      // guards what follows
+	indexed  map[string]bool // segments whose index was looked through
+
 	mu     sync.Mutex // guards what follows
 	next   *group     // those who wait for the next flush
 	closed bool

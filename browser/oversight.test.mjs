@@ -64,6 +64,14 @@ test("a chart is opened in an emergency, says so on every page, and is closed; a
 		assert.match(await o.textContent("main"), /break-glass/);
 		if (javaScriptEnabled) await clean(o, "the log");
 		if (javaScriptEnabled) await shot(o, "24-log");
+		await o.goto("/officer/looked");
+		await o.fill("#patient", "9000000000");
+		await o.click(".filter button");
+		await o.waitForSelector("table");
+		assert.match(await o.textContent("main"), /summary/);
+		assert.doesNotMatch(await o.textContent("main"), /glass|emergency:/i, "the list tells of emergency access");
+		if (javaScriptEnabled) await clean(o, "who looked");
+		if (javaScriptEnabled) await shot(o, "26-looked");
 		await o.goto("/officer/codes");
 		if (javaScriptEnabled) await clean(o, "local codes");
 		if (javaScriptEnabled) await shot(o, "25-codes");
@@ -75,7 +83,7 @@ test("a chart is opened in an emergency, says so on every page, and is closed; a
 test("nobody else oversees", async () => {
 	const p = await page();
 	await atWork(p);
-	for (const path of ["/officer", "/officer/policy", "/officer/log", "/officer/codes"]) {
+	for (const path of ["/officer", "/officer/policy", "/officer/log", "/officer/looked", "/officer/codes"]) {
 		const answer = await p.goto(path);
 		assert.equal(answer.status(), 403, path);
 	}

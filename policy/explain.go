@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -43,6 +44,22 @@ func PositionOf(c access.Caller) Position {
 func (p *Policy) Knows(at Position) bool {
 	_, ok := p.file.Audiences[string(at.Audience)]
 	return ok && (at.Audience != access.Provider || at.Role.Clinical())
+}
+
+// ToldOf are the resources of a chart that its patient may know of now, by the
+// rules of the patient's audience, be it open or not: what of the log of looks
+// may be told (PX-12).
+func (p *Policy) ToldOf(ch chart.Chart, now time.Time) map[fhir.Ref]bool {
+	open := Policy{version: p.version, file: p.file}
+	open.file.Audiences = maps.Clone(p.file.Audiences)
+	a := open.file.Audiences["patient"]
+	a.Enabled = nil
+	open.file.Audiences["patient"] = a
+	told := map[fhir.Ref]bool{}
+	for _, v := range open.Explain(Position{Audience: "patient"}, now, ch) {
+		told[v.Ref] = told[v.Ref] || v.Kept
+	}
+	return told
 }
 
 // Explain goes through a whole chart and says of each resource, in the order

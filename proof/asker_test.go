@@ -67,6 +67,7 @@ var routes = []route{
 	{"/officer/alerts/{id}", 1, true, posted("/officer/alerts/aaaaaaaaaaaa", url.Values{"note": {"All in order here"}})},
 	{"/officer/policy", 3, true, plainly("/officer/policy")},
 	{"/officer/log", 3, true, plainly("/officer/log")},
+	{"/officer/looked", 3, true, plainly("/officer/looked")},
 	{"/officer/codes", 3, true, plainly("/officer/codes")},
 	chartPage("", 50),
 	chartPage("/results", 50, "flagged=1", "period=3m", "period=5y", "text=", "kind=", "source=lab", "source=", "older=1", "page=1"),

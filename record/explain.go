@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"firebreak/audit"
+	"firebreak/chart"
 	"firebreak/fhir"
 	"firebreak/policy"
 )
@@ -16,6 +17,16 @@ import (
 // patient is an id or a number of the patient; fhir.NotFound is the answer when
 // it names no one chart. e says who asks, and is written down first.
 func (r *Record) Explain(ctx context.Context, e audit.Event, p *policy.Policy, at policy.Position, patient string) (fhir.Ref, []policy.Verdict, error) {
+	ch, err := r.oneChart(ctx, e, patient)
+	if err != nil {
+		return fhir.Ref{}, nil, err
+	}
+	return ch.Patient, p.Explain(at, r.c.Now(), ch), nil
+}
+
+// oneChart is the chart of a patient's id or number, whole, once e is written
+// down as about it. fhir.NotFound is the answer when that names no one chart.
+func (r *Record) oneChart(ctx context.Context, e audit.Event, patient string) (chart.Chart, error) {
 	l, ok, err := r.load(ctx, patient, nil)
 	if err == nil && !ok {
 		var charts []string
@@ -24,19 +35,19 @@ func (r *Record) Explain(ctx context.Context, e audit.Event, p *policy.Policy, a
 		}
 	}
 	if err != nil {
-		return fhir.Ref{}, nil, err
+		return chart.Chart{}, err
 	}
 	e.Refused, e.Time = !ok, r.c.Now()
 	if ok {
 		e.Patient = l.chart.Patient
 	}
 	if err := r.c.Log.Append(ctx, e); err != nil {
-		return fhir.Ref{}, nil, err
+		return chart.Chart{}, err
 	}
 	if !ok {
-		return fhir.Ref{}, nil, fhir.NotFound()
+		return chart.Chart{}, fhir.NotFound()
 	}
-	return l.chart.Patient, p.Explain(at, r.c.Now(), l.chart), nil
+	return l.chart, nil
 }
 
 const chartsWithConsents = `SELECT DISTINCT chart FROM version WHERE type = 'Consent' ORDER BY chart`

@@ -144,12 +144,12 @@ func TestGlass(t *testing.T) {
 		}
 		w.reader.Use(w.policy)
 
-		entries, more, err := office.Log(ctx, officer, "1", "", audit.Break)
+		entries, more, err := office.Log(ctx, officer, "1", "", audit.Break, 0)
 		must(t, err)
 		if len(entries) != 5 || more || entries[0].Person != "p-physician" || !strings.HasPrefix(entries[0].Detail, "emergency ") || entries[0].Refused || !entries[4].Refused {
 			t.Errorf("the log says %+v", entries)
 		}
-		if entries, _, err := office.Log(ctx, officer, "no such number", "", ""); err != nil || len(entries) != 0 {
+		if entries, _, err := office.Log(ctx, officer, "no such number", "", "", 0); err != nil || len(entries) != 0 {
 			t.Errorf("of nobody the log says %v, %v", entries, err)
 		}
 

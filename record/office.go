@@ -155,10 +155,11 @@ func (o *Office) Try(ctx context.Context, w Watch, at policy.Position, patient s
 const maxLogged = 200
 
 // Log is the latest entries of this node's audit log about a patient, by id or
-// number, about a person of the registry, or about both; newest first, with
-// whether there are more. A number that is nobody's finds nothing.
-func (o *Office) Log(ctx context.Context, w Watch, patient, person string, action audit.Action) (found []audit.Entry, more bool, err error) {
-	about := audit.About{Person: person, Action: action}
+// number, about a person of the registry, by id or name, or about both; newest
+// first, with whether there are more. before, unless it is 0, is the number of an
+// entry that all are older than. A number that is nobody's finds nothing.
+func (o *Office) Log(ctx context.Context, w Watch, patient, person string, action audit.Action, before int64) (found []audit.Entry, more bool, err error) {
+	about := audit.About{Person: person, Action: action, Before: before}
 	whose := fhir.Ref{}
 	if patient != "" {
 		members, err := o.charts(ctx, patient)

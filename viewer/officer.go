@@ -28,7 +28,8 @@ type Office interface {
 	Close(ctx context.Context, w record.Watch, id, note string) error
 	Policy(ctx context.Context, w record.Watch) (*policy.Policy, error)
 	Try(ctx context.Context, w record.Watch, at policy.Position, patient string) ([]policy.Verdict, error)
-	Log(ctx context.Context, w record.Watch, patient, person string, action audit.Action) (found []audit.Entry, more bool, err error)
+	Log(ctx context.Context, w record.Watch, patient, person string, action audit.Action, before int64) (found []audit.Entry, more bool, err error)
+	Looked(ctx context.Context, w record.Watch, patient string, before int64) (looks []record.Look, older int64, err error)
 	Codes(ctx context.Context, w record.Watch) ([]record.LocalCode, error)
 	Classify(ctx context.Context, w record.Watch, d record.Decision) error
 }
@@ -180,7 +181,8 @@ type logModel struct {
 	*frame
 	Patient, Person, Action string
 	Actions                 []audit.Action
-	Done, More              bool
+	Done                    bool
+	Older                   int64 // where older entries begin; 0: there are none
 	Entries                 []logLine
 }
 
@@ -201,11 +203,18 @@ func (v *Viewer) logPage(w http.ResponseWriter, r *http.Request, f *frame, watch
 	if m.Action != "" && !slices.Contains(actions, audit.Action(m.Action)) {
 		return fhir.NotFound()
 	}
-	found, more, err := v.Office.Log(r.Context(), watch, m.Patient, m.Person, audit.Action(m.Action))
+	before, err := entryNumber(r.PostFormValue("before"))
 	if err != nil {
 		return err
 	}
-	m.Done, m.More = true, more
+	found, more, err := v.Office.Log(r.Context(), watch, m.Patient, m.Person, audit.Action(m.Action), before)
+	if err != nil {
+		return err
+	}
+	m.Done = true
+	if more {
+		m.Older = found[len(found)-1].N
+	}
 	for _, e := range found {
 		m.Entries = append(m.Entries, logLine{e, clinical.Moment(e.Time, v.Zone)})
 	}

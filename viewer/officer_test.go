@@ -24,6 +24,7 @@ type fakeOffice struct {
 	*fakeReader
 	open, closed []record.Alert
 	log          []audit.Entry
+	looks        []record.Look
 	codes        []record.LocalCode
 	watched      []record.Watch
 	about        []string
@@ -63,7 +64,15 @@ func (o *fakeOffice) Try(_ context.Context, w record.Watch, at policy.Position, 
 	return nil, fhir.NotFound()
 }
 
-func (o *fakeOffice) Log(_ context.Context, w record.Watch, patient, person string, action audit.Action) ([]audit.Entry, bool, error) {
+func (o *fakeOffice) Looked(_ context.Context, w record.Watch, patient string, before int64) ([]record.Look, int64, error) {
+	o.watched = append(o.watched, w)
+	if patient != "9000000000" {
+		return nil, 0, fhir.NotFound()
+	}
+	return o.looks, max(0, 77-before), nil
+}
+
+func (o *fakeOffice) Log(_ context.Context, w record.Watch, patient, person string, action audit.Action, before int64) ([]audit.Entry, bool, error) {
 	o.watched, o.about = append(o.watched, w), append(o.about, patient+"/"+person+"/"+string(action))
 	return o.log, len(o.log) > 1, nil
 }
@@ -85,7 +94,7 @@ func (o *fakeOffice) Classify(_ context.Context, w record.Watch, d record.Decisi
 func TestOfficer(t *testing.T) {
 	h := newHouse(t, ayan(t))
 	base := h.base(0)
-	for _, path := range []string{"/officer", "/officer/policy", "/officer/log", "/officer/codes"} {
+	for _, path := range []string{"/officer", "/officer/policy", "/officer/log", "/officer/looked", "/officer/codes"} {
 		if w := h.do(httptest.NewRequest(http.MethodGet, path, nil)); w.Code != http.StatusForbidden {
 			t.Errorf("a physician at %s: %d", path, w.Code)
 		}
@@ -96,7 +105,7 @@ func TestOfficer(t *testing.T) {
 	h.session.Identity = accesstest.SignedIn(t, "lee")
 	h.places = []registry.Place{place("oak", "Oak Street Clinic", access.PrivacyOfficer, "")}
 	h.office.open = []record.Alert{{ID: "k3x7", Name: "Dr Haddad", Role: access.Physician, Place: "Elm Clinic", Reason: record.InEmergency, Words: "Found <unconscious>", Opened: noon.Add(-50 * time.Hour), Ends: noon.Add(-49 * time.Hour)}}
-	h.office.log = []audit.Entry{{Time: noon, Action: audit.Page, Person: "haddad", Role: "physician", Worksite: "elm", Patient: "Patient/p", Detail: "summary, glass k3x7", Refused: true}, {Time: noon, Action: audit.Search, Client: "app"}}
+	h.office.log = []audit.Entry{{Time: noon, Action: audit.Page, Person: "haddad", Role: "physician", Worksite: "elm", Patient: "Patient/p", Detail: "summary, glass k3x7", Refused: true}, {N: 5, Time: noon, Action: audit.Search, Client: "app"}}
 	h.office.codes = []record.LocalCode{{Code: label.Code{Source: "lab-a", System: "urn:lab", Code: "QX7", Display: "Panel <9>"}, Element: "Observation.code", Uses: 12, Latest: noon}}
 
 	if w := h.post("/worksite", url.Values{"worksite": {"oak"}, "purpose": {"TREAT"}}); w.Header().Get("Location") != "/officer" {
@@ -134,9 +143,25 @@ func TestOfficer(t *testing.T) {
 		t.Errorf("tried as a neighbour: %d", w.Code)
 	}
 
-	says(h.post("/officer/log", url.Values{"patient": {"9000000000"}, "action": {"open"}}).Body.String(), "The latest 2 entries; there are more.", "haddad", "open refused", "summary, glass k3x7")
+	says(h.post("/officer/log", url.Values{"patient": {"9000000000"}, "action": {"open"}}).Body.String(), "2 entries; there are older ones.", "haddad", "open refused", "summary, glass k3x7")
 	if got := strings.Join(h.office.about, " "); got != "9000000000//open" {
 		t.Errorf("looked for %s", got)
+	}
+
+	h.office.looks = []record.Look{{From: noon.Add(-90 * time.Minute), Until: noon, Audience: access.Provider, Name: "Mo Okafor", Role: access.Assistant, Place: "Elm <Clinic>", For: "Dr Haddad", App: "growth-app", What: []string{"find", "summary", "Observation", "Basic"}},
+		{From: noon, Until: noon, Audience: access.Backend, Name: "Registry", What: []string{"Patient"}}, {From: noon, Until: noon, What: []string{"operate"}}}
+	older := h.post("/officer/looked", url.Values{"patient": {" 9000000000 "}}).Body.String()
+	says(older, "Mo Okafor, Assistant for Dr Haddad", "through the app growth-app", "Elm <Clinic>", "found by number or name, summary, single results, Basic", "Registry, a system", "An operator of this gateway", "Older")
+	if w := h.post("/officer/looked", url.Values{"patient": {"9000000000"}, "before": {"77"}}); strings.Contains(w.Body.String(), "Older") {
+		t.Error("at the end there are older ones")
+	}
+	says(h.post("/officer/looked", url.Values{"patient": {"1"}}).Body.String(), "Nobody has that number, or more than one")
+	for _, before := range []string{"-1", "x"} {
+		for _, path := range []string{"/officer/looked", "/officer/log"} {
+			if w := h.post(path, url.Values{"patient": {"9000000000"}, "before": {before}}); w.Code != http.StatusNotFound {
+				t.Errorf("%s from %s: %d", path, before, w.Code)
+			}
+		}
 	}
 
 	says(h.get("/officer/codes"), "Panel <9>", "Lab A", "12")

@@ -166,6 +166,8 @@ func (v *Viewer) Routes(r *mux.Router) {
 	post("/officer/policy", v.office("policy", v.policyPage))
 	get("/officer/log", v.office("log", v.logPage))
 	post("/officer/log", v.office("log", v.logPage))
+	get("/officer/looked", v.office("looked", v.looked))
+	post("/officer/looked", v.office("looked", v.looked))
 	get("/officer/codes", v.office("codes", v.codes))
 	post("/officer/codes", v.office("codes", v.classify))
 
