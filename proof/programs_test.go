@@ -2,9 +2,7 @@ package proof_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -13,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,10 +22,9 @@ import (
 // program is bin/firebreak as anybody runs it: a demo without its hospital,
 // with a key given in a file.
 type program struct {
-	*exec.Cmd
+	*demotest.Process
 	info demo.Info
 	app  *demotest.App
-	log  string // the file it logs to
 }
 
 // TestTwoPrograms is what an outsider can do: run the program twice with the
@@ -38,10 +34,8 @@ type program struct {
 func TestTwoPrograms(t *testing.T) {
 	dir := scratch(t)
 	binary := filepath.Join(dir, "firebreak")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "firebreak/cmd/firebreak")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := demotest.Build(binary); err != nil {
+		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "key"), secret)
 	hospital := sources[0]
@@ -81,30 +75,30 @@ func TestTwoPrograms(t *testing.T) {
 	}
 
 	var asked, shown int
-	ask := func(method, path string) {
+	ask := func(path string) {
 		t.Helper()
 		var got [2]answer
 		for i, p := range programs {
-			got[i] = p.ask(t, method, path)
+			got[i] = p.ask(t, path)
 		}
 		asked++
 		if got[0].status == http.StatusOK {
 			shown++
 		}
 		if why := differ(got[0], got[1]); why != "" {
-			t.Errorf("%s %s tells the two apart: %s", method, path, why)
+			t.Errorf("%s tells the two apart: %s", path, why)
 		}
 		if s := canary(got[1]); s != "" && !names(question{target: path}) {
-			t.Errorf("%s %s: %s", method, path, s)
+			t.Errorf("%s: %s", path, s)
 		}
 	}
 	for _, path := range []string{"/", "/help", "/fhir/metadata", "/fhir/none", "/metrics"} {
-		ask(http.MethodGet, path)
+		ask(path)
 	}
 	for _, refs := range [][]string{x.asker.known.refs, x.asker.hidden.refs} {
 		for _, ref := range refs {
-			ask(http.MethodGet, "/fhir/"+ref)
-			ask(http.MethodGet, "/fhir/"+ref+"/_history")
+			ask("/fhir/" + ref)
+			ask("/fhir/" + ref + "/_history")
 		}
 	}
 	backend := x.asker.all[7]
@@ -113,7 +107,7 @@ func TestTwoPrograms(t *testing.T) {
 		if regexp.MustCompile(`_lastUpdated|_since|_at=|_cursor`).MatchString(q.target) {
 			continue // they ask for times, which are each program's own
 		}
-		ask(http.MethodGet, strings.ReplaceAll(q.target, "https%3A%2F%2Fgateway.test", ""))
+		ask(strings.ReplaceAll(q.target, "https%3A%2F%2Fgateway.test", ""))
 		if t.Failed() {
 			return
 		}
@@ -125,35 +119,22 @@ func TestTwoPrograms(t *testing.T) {
 
 	var series [2][]string
 	for i, p := range programs {
-		text := p.get(t, p.info.Metrics)
-		if s := canaryIn(text); s != "" {
-			t.Errorf("the metrics hold %s", s)
-		}
-		series[i] = seriesOf(text)
-		p.Process.Signal(syscall.SIGTERM)
-		p.Wait()
-		logged, err := os.ReadFile(p.log)
+		metrics, err := p.app.Get(t.Context(), p.info.Metrics)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := canaryIn(logged); s != "" {
+		if s := canaryIn(metrics.Body); s != "" {
+			t.Errorf("the metrics hold %s", s)
+		}
+		series[i] = slices.Sorted(maps.Keys(demotest.Scrape(t, p.info.Metrics)))
+		p.Terminate()
+		if s := canaryIn([]byte(p.Stdout.String() + p.Stderr.String())); s != "" {
 			t.Errorf("the log holds %s", s)
 		}
 	}
 	if !slices.Equal(series[0], series[1]) {
 		t.Errorf("the metrics are not of the same things:\n%s\n%s", series[0], series[1])
 	}
-}
-
-// seriesOf are the names and labels of metrics, without their values.
-func seriesOf(text []byte) []string {
-	all := map[string]bool{}
-	for line := range strings.Lines(string(text)) {
-		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
-			all[line[:i]] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(all))
 }
 
 func write(t testing.TB, name string, b []byte) {
@@ -166,22 +147,12 @@ func write(t testing.TB, name string, b []byte) {
 // run starts the program and waits until it is ready.
 func run(t testing.TB, binary, data, config string) *program {
 	t.Helper()
-	p := &program{log: data + ".log"}
-	p.Cmd = exec.CommandContext(t.Context(), binary, "demo", "--empty", "--listen", "127.0.0.1:0", "--mllp", "127.0.0.1:0", "--data", data, "--config", config, "--now", noon.Format(time.RFC3339))
-	out, err := os.Create(p.log)
-	if err != nil {
-		t.Fatal(err)
+	p := &program{Process: demotest.Launch(t, binary, "demo", "--empty", "--listen", "127.0.0.1:0", "--mllp", "127.0.0.1:0", "--data", data, "--config", config, "--now", noon.Format(time.RFC3339))}
+	var ready bool
+	if p.info, ready = p.Info(t, data); !ready {
+		t.Fatalf("it did not start: %s", p.Stderr.String())
 	}
-	defer out.Close()
-	p.Stdout, p.Stderr = out, out
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { p.Process.Kill(); p.Wait() })
-	p.until(t, "it to be ready", func() bool {
-		b, err := os.ReadFile(filepath.Join(data, "demo.json"))
-		return err == nil && json.Unmarshal(b, &p.info) == nil
-	})
+	var err error
 	if p.app, err = demotest.Backend(t.Context(), p.info); err != nil {
 		t.Fatal(err)
 	}
@@ -189,45 +160,12 @@ func run(t testing.TB, binary, data, config string) *program {
 	return p
 }
 
-// until asks again and again; what never comes is ended by the test's deadline,
-// and a program that has ended by the signal that it cannot be given.
-func (p *program) until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-t.Context().Done():
-			t.Fatalf("waited for %s", what)
-		case <-tick.C:
-		}
-		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid)); bytes.Contains(b, []byte(") Z ")) {
-			logged, _ := os.ReadFile(p.log)
-			t.Fatalf("waiting for %s, the program ended: %s", what, logged)
-		}
-	}
-}
-
-func (p *program) get(t testing.TB, address string) []byte {
-	t.Helper()
-	got, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
-	b, err := io.ReadAll(got.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // applied waits until everything received is applied.
 func (p *program) applied(t testing.TB) {
 	t.Helper()
-	p.until(t, "an empty inbox", func() bool {
-		return bytes.Contains(p.get(t, p.info.Metrics), []byte("\nfirebreak_inbox_pending 0\n"))
-	})
+	if !p.Poll(t, "an empty inbox", func() bool { return demotest.Scrape(t, p.info.Metrics)["firebreak_inbox_pending"] == 0 }) {
+		t.Fatalf("it ended: %s", p.Stderr.String())
+	}
 }
 
 // A cursor is sealed for who asks, whose issuer has another address; it is as long.
@@ -237,19 +175,9 @@ var instants = regexp.MustCompile(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 
 // ask gives an answer without what is each program's own: its address, and the
 // times at which it was told.
-func (p *program) ask(t testing.TB, method, path string) answer {
+func (p *program) ask(t testing.TB, path string) answer {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, p.info.Base+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+p.app.Token)
-	got, err := p.app.Client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
-	b, err := io.ReadAll(got.Body)
+	got, err := p.app.Get(t.Context(), p.info.Base+path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,5 +195,5 @@ func (p *program) ask(t testing.TB, method, path string) answer {
 			got.Header[name][i] = string(clean([]byte(values[i])))
 		}
 	}
-	return answer{got.StatusCode, got.Header, clean(b)}
+	return answer{got.Status, got.Header, clean(got.Body)}
 }

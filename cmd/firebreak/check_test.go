@@ -99,7 +99,7 @@ func TestCheckBesideTheGateway(t *testing.T) {
 	expect(t, 0, "ok    listen", "", "check", "--config", s.config)
 	v := s.serve(t)
 	expect(t, 0, "a gateway has the data folder open", "", "check", "--config", s.config)
-	if code := v.terminate(); code != 0 {
+	if code := v.Terminate(); code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
 }

@@ -6,14 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,7 +73,7 @@ func oru(n int) string {
 		"OBX|1|NM|2951-2^Sodium^LN||%d|mmol/L|||||F|||20260301120000\r", n, mrn, n%crashPatients, n, n, n)
 }
 
-func (c *crash) start() *process {
+func (c *crash) start() *demotest.Process {
 	os.Remove(filepath.Join(c.data, "demo.json"))
 	return launch(c.t, "demo", "--empty", "--listen", "127.0.0.1:0", "--mllp", "127.0.0.1:0", "--data", c.data)
 }
@@ -86,15 +84,15 @@ func (c *crash) life() {
 	if c.random.IntN(5) == 0 { // while it starts
 		select {
 		case <-time.After(time.Duration(c.random.Int64N(int64(400 * time.Millisecond)))):
-		case <-p.ended:
-			c.t.Fatalf("it ended by itself: %s", p.stderr.String())
+		case <-p.Ended:
+			c.t.Fatalf("it ended by itself: %s", p.Stderr.String())
 		}
-		p.kill()
+		p.Kill()
 		return
 	}
-	info, ready := p.demoInfo(c.t, c.data)
+	info, ready := p.Info(c.t, c.data)
 	if !ready {
-		c.t.Fatalf("it did not start: %s", p.stderr.String())
+		c.t.Fatalf("it did not start: %s", p.Stderr.String())
 	}
 	ctx, cancel := context.WithCancel(c.t.Context())
 	var work sync.WaitGroup
@@ -104,14 +102,14 @@ func (c *crash) life() {
 	work.Go(func() { c.read(ctx, info) })
 	select {
 	case <-time.After(time.Duration(c.random.Int64N(int64(400 * time.Millisecond)))):
-	case <-p.ended:
-		c.t.Errorf("it ended by itself: %s", p.stderr.String())
+	case <-p.Ended:
+		c.t.Errorf("it ended by itself: %s", p.Stderr.String())
 	}
-	p.kill()
+	p.Kill()
 	cancel()
 	work.Wait()
-	if strings.Contains(p.stderr.String(), "panic") {
-		c.t.Errorf("it panicked: %s", p.stderr.String())
+	if strings.Contains(p.Stderr.String(), "panic") {
+		c.t.Errorf("it panicked: %s", p.Stderr.String())
 	}
 }
 
@@ -200,9 +198,9 @@ func (c *crash) read(ctx context.Context, info demo.Info) {
 func (c *crash) settle() {
 	t := c.t
 	p := c.start()
-	info, ready := p.demoInfo(t, c.data)
+	info, ready := p.Info(t, c.data)
 	if !ready {
-		t.Fatalf("it did not start: %s", p.stderr.String())
+		t.Fatalf("it did not start: %s", p.Stderr.String())
 	}
 	before := len(c.acknowledged)
 	conn, err := net.Dial("tcp", info.MLLP)
@@ -226,12 +224,12 @@ func (c *crash) settle() {
 			held++
 		}
 	}
-	var inbox figures
-	if !p.poll(t, "the inbox to be empty", func() bool {
-		inbox = scrape(t, info.Metrics)
+	var inbox demotest.Metrics
+	if !p.Poll(t, "the inbox to be empty", func() bool {
+		inbox = demotest.Scrape(t, info.Metrics)
 		return inbox["firebreak_inbox_pending"] == 0
 	}) {
-		t.Fatalf("it ended: %s", p.stderr.String())
+		t.Fatalf("it ended: %s", p.Stderr.String())
 	}
 	if inbox["firebreak_inbox_held"] != float64(held) || inbox["firebreak_inbox_messages_total"] < float64(c.next) {
 		t.Errorf("the inbox has %v messages and holds %v, want %d and %d", inbox["firebreak_inbox_messages_total"], inbox["firebreak_inbox_held"], c.next, held)
@@ -279,8 +277,8 @@ func (c *crash) settle() {
 		t.Errorf("%d results come from nowhere", len(seen))
 	}
 	app.Close()
-	if code := p.terminate(); code != 0 {
-		t.Errorf("asked to stop it ended with %d: %s", code, p.stderr.String())
+	if code := p.Terminate(); code != 0 {
+		t.Errorf("asked to stop it ended with %d: %s", code, p.Stderr.String())
 	}
 	c.audited()
 	t.Logf("%d messages, %d of them acknowledged at once, %d held, %d answers read", c.next, before, held, len(c.answers))
@@ -312,27 +310,4 @@ func (c *crash) audited() {
 			c.t.Errorf("the answer to request %s left, and the audit log has no entry of it", id)
 		}
 	}
-}
-
-// figures are metrics by name and labels.
-type figures map[string]float64
-
-var figure = regexp.MustCompile(`(?m)^([a-z_]+(?:\{.*\})?) ([0-9.e+-]+)$`)
-
-func scrape(t testing.TB, address string) figures {
-	t.Helper()
-	answer, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	b, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := figures{}
-	for _, m := range figure.FindAllStringSubmatch(string(b), -1) {
-		all[m[1]], _ = strconv.ParseFloat(m[2], 64)
-	}
-	return all
 }

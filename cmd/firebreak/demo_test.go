@@ -21,9 +21,9 @@ func demoArgs(data string, more ...string) []string {
 func TestDemoFile(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	p := launch(t, demoArgs(data, "--now", "2031-05-06T07:08:09Z")...)
-	info, ready := p.demoInfo(t, data)
+	info, ready := p.Info(t, data)
 	if !ready {
-		t.Fatal(p.stderr.String())
+		t.Fatal(p.Stderr.String())
 	}
 	path := filepath.Join(data, "demo.json")
 	for name, mode := range map[string]os.FileMode{path: 0o600, data: 0o700} {
@@ -95,7 +95,7 @@ func TestDemoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer app.Close()
-	p.poll(t, "the patient", func() bool {
+	p.Poll(t, "the patient", func() bool {
 		found, _, err := app.Search(t.Context(), "/Patient?identifier=1001")
 		if err != nil {
 			t.Fatal(err)
@@ -105,7 +105,7 @@ func TestDemoFile(t *testing.T) {
 		}
 		return len(found) == 1
 	})
-	out := p.stdout.String()
+	out := p.Stdout.String()
 	for _, said := range []string{info.Base, info.FHIR, info.MLLP, "physician", "demo.json"} {
 		if !strings.Contains(out, said) {
 			t.Errorf("at the end it does not print %q", said)
@@ -126,23 +126,23 @@ func TestDemoFile(t *testing.T) {
 	expect(t, 1, "", "listen tcp "+listen+": bind: address already in use", "demo", "--empty", "--listen", listen, "--mllp", "127.0.0.1:0", "--data", other)
 	expect(t, 1, "", "feed general-hospital: listen tcp "+mllp+": bind: address already in use", "demo", "--empty", "--listen", "127.0.0.1:0", "--mllp", mllp, "--data", other)
 
-	if code := p.terminate(); code != 0 {
-		t.Errorf("asked to stop it ended with %d: %s", code, p.stderr.String())
+	if code := p.Terminate(); code != 0 {
+		t.Errorf("asked to stop it ended with %d: %s", code, p.Stderr.String())
 	}
-	if p.stderr.String() != "" {
-		t.Errorf("it complained: %s", p.stderr.String())
+	if p.Stderr.String() != "" {
+		t.Errorf("it complained: %s", p.Stderr.String())
 	}
 
 	os.Remove(path)
 	again := launch(t, demoArgs(data)...)
-	now, ready := again.demoInfo(t, data)
+	now, ready := again.Info(t, data)
 	if !ready {
-		t.Fatal(again.stderr.String())
+		t.Fatal(again.Stderr.String())
 	}
 	if now.People[0].Password != info.People[0].Password || now.Clients[0].Secret != info.Clients[0].Secret {
 		t.Error("a restart made other passwords or secrets")
 	}
-	again.terminate()
+	again.Terminate()
 }
 
 // The demo's own configuration file may be part of one, and no key is unknown.
@@ -156,12 +156,12 @@ func TestDemoConfiguration(t *testing.T) {
 
 	data := filepath.Join(dir, "data")
 	p := launch(t, demoArgs(data, "--config", config(`{"session": {"idle": "5s"}, "helpLine": "604-555-0199", "feeds": [{"name": "coast", "listen": "127.0.0.1:1", "facilities": ["COAST"]}]}`))...)
-	info, ready := p.demoInfo(t, data)
+	info, ready := p.Info(t, data)
 	if !ready {
-		t.Fatal(p.stderr.String())
+		t.Fatal(p.Stderr.String())
 	}
 	// The feed is the file's, at the demo's address: it refuses other facilities.
 	expect(t, 1, "AA 0  AE 0  AR 1  unanswered 0", "MSH-4: ", "send", "--to", info.MLLP, write(t, filepath.Join(dir, "m.hl7"), heldMessage))
 	expect(t, 0, "AA 1", "", "send", "--to", info.MLLP, write(t, filepath.Join(dir, "m.hl7"), strings.Replace(heldMessage, "GENERAL", "COAST", 1)))
-	p.terminate()
+	p.Terminate()
 }

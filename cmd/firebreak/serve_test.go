@@ -116,7 +116,7 @@ func freeAddress(t testing.TB) string {
 
 // served is a gateway that runs: its process and where it listens.
 type served struct {
-	*process
+	*demotest.Process
 	feed, metrics string
 	client        *http.Client
 }
@@ -124,14 +124,14 @@ type served struct {
 func (s *site) serve(t testing.TB) *served {
 	t.Helper()
 	p := launch(t, "serve", "--config", s.config)
-	v := &served{process: p, client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.pki.pool()}, ForceAttemptHTTP2: true}}}
+	v := &served{Process: p, client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.pki.pool()}, ForceAttemptHTTP2: true}}}
 	t.Cleanup(v.client.CloseIdleConnections)
 	var line struct {
 		Msg, Metrics string
 		Feeds        []string
 	}
-	ready := p.poll(t, "the gateway", func() bool {
-		for text := range strings.Lines(p.stderr.String()) {
+	ready := p.Poll(t, "the gateway", func() bool {
+		for text := range strings.Lines(p.Stderr.String()) {
 			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == "serving" {
 				return true
 			}
@@ -139,7 +139,7 @@ func (s *site) serve(t testing.TB) *served {
 		return false
 	})
 	if !ready {
-		t.Fatalf("it ended: %s", p.stderr.String())
+		t.Fatalf("it ended: %s", p.Stderr.String())
 	}
 	v.feed, v.metrics = line.Feeds[0], "http://"+line.Metrics+"/metrics"
 	return v
@@ -241,25 +241,25 @@ func TestServe(t *testing.T) {
 		for range 8 {
 			senders.Go(func() { l.run(t, v.feed, trusted) })
 		}
-		v.poll(t, "some load", func() bool {
+		v.Poll(t, "some load", func() bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			return len(l.acknowledged) > 200
 		})
-		if code := v.terminate(); code != 0 {
-			t.Errorf("it ended with %d: %s", code, v.stderr.String())
+		if code := v.Terminate(); code != 0 {
+			t.Errorf("it ended with %d: %s", code, v.Stderr.String())
 		}
 		senders.Wait()
 		for _, word := range []string{"panic", `"level":"ERROR"`} {
-			if strings.Contains(v.stderr.String(), word) {
-				t.Errorf("its log has %s: %s", word, v.stderr.String())
+			if strings.Contains(v.Stderr.String(), word) {
+				t.Errorf("its log has %s: %s", word, v.Stderr.String())
 			}
 		}
 	})
 	v = s.serve(t)
 	app := s.backend(t, v)
 	t.Run("everything acknowledged is there", func(t *testing.T) {
-		v.poll(t, "an empty inbox", func() bool { return scrape(t, v.metrics)["firebreak_inbox_pending"] == 0 })
+		v.Poll(t, "an empty inbox", func() bool { return demotest.Scrape(t, v.metrics)["firebreak_inbox_pending"] == 0 })
 		there := map[string]bool{}
 		for patient := range crashPatients {
 			found, _, err := app.Search(t.Context(), fmt.Sprintf("/Patient?identifier=C%04d&_revinclude=Observation:subject&_count=1", patient))
@@ -290,12 +290,12 @@ func TestServe(t *testing.T) {
 		s.withoutDatabase(t, v, trusted)
 	})
 	app.Close()
-	if code := v.terminate(); code != 0 {
-		t.Errorf("it ended with %d: %s", code, v.stderr.String())
+	if code := v.Terminate(); code != 0 {
+		t.Errorf("it ended with %d: %s", code, v.Stderr.String())
 	}
 	expect(t, 0, "the chain holds", "", "audit", "verify", filepath.Join(s.data, "audit"))
 	for _, secret := range []string{s.idp.Client(demoidp.Gateway).Secret, "key of this test", "Crash", "C0001"} {
-		if strings.Contains(v.stderr.String(), secret) {
+		if strings.Contains(v.Stderr.String(), secret) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
@@ -322,13 +322,13 @@ func metricsSayNothing(t *testing.T, v *served, app *demotest.App) {
 		t.Fatal(len(found), err)
 	}
 	id := found[0].ID
-	before := scrape(t, v.metrics)
+	before := demotest.Scrape(t, v.metrics)
 	for _, path := range []string{"/Patient/" + id, "/Patient/" + id, "/Patient/nobody", "/Observation?patient=" + id, "/Observation?colour=red"} {
 		if _, err := app.Get(t.Context(), path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	after := scrape(t, v.metrics)
+	after := demotest.Scrape(t, v.metrics)
 	const read, search = `/fhir/{type:[A-Z][A-Za-z]{1,63}}/{id:[A-Za-z0-9\\-.]{1,64}}`, `/fhir/{type:[A-Z][A-Za-z]{1,63}}`
 	for name, more := range map[string]float64{
 		fmt.Sprintf(`firebreak_http_requests_total{method="GET",route="%s",status="2xx"}`, read):   2,
@@ -390,7 +390,7 @@ func (s *site) withoutDatabase(t *testing.T, v *served, config *tls.Config) {
 		}
 		return code
 	}
-	v.poll(t, "readyz to fail", func() bool { return ready() == http.StatusServiceUnavailable })
+	v.Poll(t, "readyz to fail", func() bool { return ready() == http.StatusServiceUnavailable })
 	if code, _ := v.status(t, s.base+"/livez"); code != 200 {
 		t.Errorf("livez: %d", code)
 	}
@@ -415,7 +415,7 @@ func (s *site) withoutDatabase(t *testing.T, v *served, config *tls.Config) {
 		t.Errorf("without a database the answer is %q", answer)
 	}
 	do("ALTER DATABASE " + name + " ALLOW_CONNECTIONS true")
-	v.poll(t, "readyz to be well again", func() bool { return ready() == http.StatusOK })
+	v.Poll(t, "readyz to be well again", func() bool { return ready() == http.StatusOK })
 	if answer := send(1_000_001); !strings.Contains(answer, "MSA|AA|M1000001") {
 		t.Errorf("with its database again the answer is %q", answer)
 	}

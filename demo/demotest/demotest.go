@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -240,4 +241,27 @@ func read(b []byte) (Resource, error) {
 	meta, _ := r.Value["meta"].(map[string]any)
 	r.Version, _ = meta["versionId"].(string)
 	return r, nil
+}
+
+// Metrics are figures by name and labels, as they stand before a value.
+type Metrics map[string]float64
+
+// Scrape reads the metrics at an address.
+func Scrape(t testing.TB, address string) Metrics {
+	t.Helper()
+	answer, err := (&App{Client: http.DefaultClient}).Get(t.Context(), address)
+	if err != nil || answer.Status != http.StatusOK {
+		t.Fatalf("metrics: status %d, %v", answer.Status, err)
+	}
+	all := Metrics{}
+	for line := range strings.Lines(string(answer.Body)) {
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 || line[0] == '#' {
+			continue
+		}
+		if all[line[:at]], err = strconv.ParseFloat(strings.TrimSpace(line[at:]), 64); err != nil {
+			t.Fatalf("metrics: %q", line)
+		}
+	}
+	return all
 }
