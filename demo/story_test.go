@@ -26,6 +26,7 @@ import (
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
 	"firebreak/gateway"
+	"firebreak/hospital"
 	"firebreak/internal/canary"
 	"firebreak/record"
 )
@@ -269,7 +270,7 @@ func (s *story) send(names []string) {
 	var all [][]byte
 	for _, name := range names {
 		text := pdfWords.ReplaceAllStringFunc(s.file(strings.TrimSuffix(name, ",")), func(m string) string {
-			return base64.StdEncoding.EncodeToString(pdfOf(pdfWords.FindStringSubmatch(m)[1]))
+			return base64.StdEncoding.EncodeToString(hospital.PDF(pdfWords.FindStringSubmatch(m)[1]))
 		})
 		for m := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
 			all = append(all, []byte(strings.ReplaceAll(strings.TrimSpace(m), "\n", "\r")+"\r"))
@@ -289,29 +290,6 @@ func (s *story) send(names []string) {
 		s.fatal("%v", err)
 	}
 	s.last = reply{ask: "hospital sends", status: 200, body: []byte(strings.Join(codes, " "))}
-}
-
-// pdfOf is a page with one line of text.
-func pdfOf(words string) []byte {
-	page := "BT /F1 12 Tf 72 720 Td (" + words + ") Tj ET"
-	var b bytes.Buffer
-	b.WriteString("%PDF-1.4\n")
-	var at []int
-	for i, o := range []string{
-		"<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-		"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
-		fmt.Sprintf("<< /Length %d >>\nstream\n%s\nendstream", len(page), page), "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-	} {
-		at = append(at, b.Len())
-		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, o)
-	}
-	start := b.Len()
-	fmt.Fprintf(&b, "xref\n0 %d\n0000000000 65535 f \n", len(at)+1)
-	for _, n := range at {
-		fmt.Fprintf(&b, "%010d 00000 n \n", n)
-	}
-	fmt.Fprintf(&b, "trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", len(at)+1, start)
-	return b.Bytes()
 }
 
 // expect holds the last answer to an indented line.

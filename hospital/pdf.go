@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// pdf is a one-page PDF with a text layer, base64 encoded.
-func pdf(title string, lines ...string) string {
+// PDF is a PDF of one page with a text layer.
+func PDF(title string, lines ...string) []byte {
 	esc := strings.NewReplacer(`\`, `\\`, `(`, `\(`, `)`, `\)`)
 	var page strings.Builder
 	fmt.Fprintf(&page, "BT /F1 18 Tf 72 740 Td (%s) Tj /F1 12 Tf 0 -32 Td", esc.Replace(title))
@@ -36,5 +36,10 @@ func pdf(title string, lines ...string) string {
 		fmt.Fprintf(&b, "%010d 00000 n \n", n)
 	}
 	fmt.Fprintf(&b, "trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", len(objects)+1, xref)
-	return base64.StdEncoding.EncodeToString(b.Bytes())
+	return b.Bytes()
+}
+
+// pdf is such a file as OBX-5 holds it.
+func pdf(title string, lines ...string) string {
+	return base64.StdEncoding.EncodeToString(PDF(title, lines...))
 }
