@@ -201,7 +201,7 @@ func (db *DB) statement(ctx context.Context, text string) (*sql.Stmt, error) {
 	if stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := db.pool.PrepareContext(ctx, text)
+	stmt, err := db.pool.PrepareContext(ctx, forSQLite(text))
 	if err != nil {
 		return nil, fmt.Errorf("sqldb: prepare: %w", err)
 	}

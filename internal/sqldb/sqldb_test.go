@@ -243,3 +243,19 @@ func TestErrorsDoNotQuoteTheAddress(t *testing.T) {
 		}
 	}
 }
+
+// SQLite is given statements as it runs them fastest, with the same meaning.
+func TestStatementsForSQLite(t *testing.T) {
+	for text, want := range map[string]string{
+		"SELECT a FROM b WHERE c = $1 AND d > $2":    "SELECT a FROM b WHERE c = ? AND d > ?",
+		"SELECT a FROM b WHERE c = $1 LIMIT $2":      "SELECT a FROM b WHERE c = ? LIMIT 0+?",
+		"SELECT a FROM b LIMIT 200":                  "SELECT a FROM b LIMIT 200",
+		"SELECT a FROM b WHERE c = $1 OR d = $1":     "SELECT a FROM b WHERE c = $1 OR d = $1",
+		"SELECT a FROM b WHERE c = $2 AND d = $1":    "SELECT a FROM b WHERE c = $2 AND d = $1",
+		"SELECT a FROM b WHERE c = $1 AND d IN ($12": "SELECT a FROM b WHERE c = $1 AND d IN ($12",
+	} {
+		if got := forSQLite(text); got != want {
+			t.Errorf("%s becomes %s, want %s", text, got, want)
+		}
+	}
+}

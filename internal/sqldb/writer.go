@@ -48,7 +48,7 @@ func (w *writer) transact(ctx context.Context, f func(*Tx) error) (err error) {
 	err = f(&Tx{raw: w.conn.Raw, own: &w.own, run: func(_ context.Context, text string) (runner, error) {
 		stmt := w.prepared[text]
 		if stmt == nil {
-			if stmt, err = w.conn.PrepareContext(ctx, text); err != nil {
+			if stmt, err = w.conn.PrepareContext(ctx, forSQLite(text)); err != nil {
 				return nil, fmt.Errorf("sqldb: prepare: %w", err)
 			}
 			w.prepared[text] = stmt
