@@ -203,6 +203,7 @@ func exists(t *testing.T, name string) bool {
 // TestNothingElseIsServed: what channels would need addresses of their own for
 // is answered as any address that never was.
 func TestNothingElseIsServed(t *testing.T) {
+	t.Parallel()
 	w := create(0, 0)
 	h := open(t, "")
 	for _, e := range w.events {

@@ -8,6 +8,7 @@ import (
 
 	"firebreak/access"
 	"firebreak/access/accesstest"
+	"firebreak/internal/pgtest"
 	"firebreak/policy"
 )
 
@@ -68,8 +69,8 @@ var directives = []directive{
 
 // masked is a world in which a directive is always at work. For whom it denies
 // something, the directive and that are the secret; for the others, it alone.
-func masked(seed uint64, d directive, denied bool) *world {
-	f := &forge{Rand: rand.New(rand.NewPCG(seed, 1215)), clock: dawn, pause: 200, turns: map[*form]int{}}
+func masked(seed uint64, d directive, denied bool, variant int) *world {
+	f := &forge{Rand: rand.New(rand.NewPCG(seed, 1215)), clock: dawn, variant: variant, pause: 200, turns: map[*form]int{}}
 	for i, hidden := range []bool{false, d.whole && denied} {
 		f.seed = uint64(5 - i) // a person of the ehr, see forge.person
 		f.person(hidden)
@@ -134,25 +135,33 @@ func masked(seed uint64, d directive, denied bool) *world {
 	return &f.world
 }
 
-// maskedTrial asks those of whom a directive denies something, or the others.
-func maskedTrial(t testing.TB, seed uint64, d directive, denied bool) *trial {
-	x := newTrial(t, masked(seed, d, denied), [2]side{without, with}, [2]string{})
+// asking are those who ask in a world where a directive is at work: of whom it
+// denies something, or the others.
+func (d directive) asking(x *trial, denied bool) {
 	x.asker.asks = slices.DeleteFunc(slices.Clone(x.asker.all), func(a *audience) bool {
 		return slices.Contains(d.whom, a.name) != denied && !slices.Contains(strangers, a.name)
 	})
 	x.others = slices.DeleteFunc(slices.Clone(x.asker.all), func(a *audience) bool { return a.pages() || slices.Contains(x.asker.asks, a) })
+}
+
+// maskedTrial is a world with a directive beside one without.
+func maskedTrial(t testing.TB, seed uint64, d directive, denied bool, dsns [2]string) *trial {
+	x := newTrial(t, masked(seed, d, denied, 0), [2]side{without, with}, dsns)
+	d.asking(x, denied)
 	return x
 }
 
-// TestDirectives: to whom a directive denies something, a gateway that was told
-// of both answers as one that was told of neither; to others, as one that was
-// not told of the directive.
-func TestDirectives(t *testing.T) {
+// everyDirective runs a trial of each directive, for those of whom it denies
+// something and for the others; or for these and those in turns.
+func everyDirective(t *testing.T, turns bool, make func(t testing.TB, seed uint64, d directive, denied bool) *trial) {
 	for i, d := range directives {
 		for _, denied := range []bool{true, false} {
+			if turns && denied != (i%2 == 0) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/denied=%v", d.name, denied), func(t *testing.T) {
 				t.Parallel()
-				x := maskedTrial(t, uint64(i), d, denied)
+				x := make(t, uint64(i), d, denied)
 				x.run(160)
 				x.close()
 				if x.failure != nil {
@@ -161,4 +170,27 @@ func TestDirectives(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDirectives: to whom a directive denies something, a gateway that was told
+// of both answers as one that was told of neither; to others, as one that was
+// not told of the directive. What the directive says besides, and what it denies,
+// makes no difference; nor does the database.
+func TestDirectives(t *testing.T) {
+	t.Parallel()
+	everyDirective(t, false, func(t testing.TB, seed uint64, d directive, denied bool) *trial {
+		return maskedTrial(t, seed, d, denied, [2]string{})
+	})
+	t.Run("two secrets", func(t *testing.T) {
+		everyDirective(t, false, func(t testing.TB, seed uint64, d directive, denied bool) *trial {
+			x := newTrial(t, between(t, masked(seed, d, denied, 0), masked(seed, d, denied, 1)), [2]side{others, with}, [2]string{})
+			d.asking(x, denied)
+			return x
+		})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		everyDirective(t, true, func(t testing.TB, seed uint64, d directive, denied bool) *trial {
+			return maskedTrial(t, seed, d, denied, [2]string{pgtest.DSN(t), pgtest.DSN(t)})
+		})
+	})
 }

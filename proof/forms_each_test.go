@@ -10,6 +10,7 @@ import (
 // harmless things, and each harmless one, makes no difference. A form picks its
 // words by chance, so each is told a few times.
 func TestForms(t *testing.T) {
+	t.Parallel()
 	for _, group := range []struct {
 		name  string
 		forms []form

@@ -10,6 +10,7 @@ import (
 // TestGlass: breaking the glass is offered, done and ended alike on every chart,
 // whether or not there is anything behind it; afterwards all is as before.
 func TestGlass(t *testing.T) {
+	t.Parallel()
 	for _, seed := range []uint64{2, 5} {
 		x := newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{})
 		for _, e := range x.world.events {

@@ -77,17 +77,17 @@ type house struct {
 
 	now    atomic.Int64 // microseconds
 	random *rand.ChaCha8
-	doors  map[string]*door // by policy
+	front  http.Handler
+	reader *record.Reader            // of front
+	loaded map[string]*policy.Policy // by the name of its file
 }
 
 func (h *house) clock() time.Time { return time.UnixMicro(h.now.Load()).UTC() }
 
-// door is the gateway's handler under one policy.
+// door is the gateway while it answers by one policy.
 type door struct {
-	http.Handler
 	*house
-	reader *record.Reader
-	router *mux.Router
+	policy *policy.Policy
 }
 
 // scratch is a folder in memory where the system has one: the proof flushes
@@ -138,7 +138,8 @@ func (h *house) start(t testing.TB) {
 	h.desk, err = registry.Open(ctx, "sqlite:"+filepath.Join(h.dir, "accounts.db"), h.clock)
 	must(err)
 	h.pipe = pipeline.New(h.record, mapping.NewKeys(secret, sources...), rules, pipeline.Config{Logger: h.logger})
-	h.doors = map[string]*door{}
+	h.loaded = map[string]*policy.Policy{}
+	h.furnish(t)
 	running, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- h.pipe.Run(running) }()
@@ -163,40 +164,48 @@ func (h *house) start(t testing.TB) {
 // close ends a house and what it kept.
 func (h *house) close() error { return errors.Join(h.stop(), os.RemoveAll(h.dir)) }
 
-// under is the house's handler where rules are the policy file.
-func (h *house) under(t testing.TB, rules policyFile) *door {
+// furnish puts the API and the pages behind the house's front.
+func (h *house) furnish(t testing.TB) {
 	t.Helper()
-	if d := h.doors[rules.name]; d != nil {
-		return d
-	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	p, err := policy.Load(rules.text)
-	must(err)
-	d := &door{house: h, reader: h.record.Reader(p), router: mux.NewRouter()}
+	h.reader = h.record.Reader(nil) // each question says by which policy
+	router := mux.NewRouter()
 	doors := &staff{}
 	guard, err := web.New(web.Config{Sessions: doors, Tokens: doors, Door: doors, Audit: h.log.Append, Secure: true, Now: h.clock, Random: h, Log: h.logger})
 	must(err)
-	must(fhirapi.Register(d.router, "/fhir", fhirapi.Config{
-		Base: base + "/fhir", Version: "proof", Guard: guard, Reader: d.reader, Audit: h.log, Now: h.clock, Log: h.logger,
+	must(fhirapi.Register(router, "/fhir", fhirapi.Config{
+		Base: base + "/fhir", Version: "proof", Guard: guard, Reader: h.reader, Audit: h.log, Now: h.clock, Log: h.logger,
 		Smart: func(context.Context) ([]byte, error) { return []byte(`{}`), nil },
 		Push:  &adapters.Push{Sink: h.pipe, Applied: h.pipe.Applied, Now: h.clock},
 	}))
 	desk, err := registry.NewDesk(context.Background(), h.desk.DB(), h.clock)
 	must(err)
 	pages, err := viewer.New(viewer.Config{
-		Guard: guard, Reader: d.reader, Accounts: doors, Registry: doors, Office: d.reader.Office(), Desk: desk, Audit: h.log.Append, Secret: secret,
+		Guard: guard, Reader: h.reader, Accounts: doors, Registry: doors, Office: h.reader.Office(), Desk: desk, Audit: h.log.Append, Secret: secret,
 		Zone: vancouver, Feeds: map[string]string{"hospital": "General Hospital", "lab": "City Laboratory"}, HelpLine: "604-555-0100", Now: h.clock,
 	})
 	must(err)
-	pages.Routes(d.router)
-	d.Handler = guard.Wrap(d.router)
-	h.doors[rules.name] = d
-	return d
+	pages.Routes(router)
+	h.front = guard.Wrap(router)
+}
+
+// under is the house where rules are the policy file.
+func (h *house) under(t testing.TB, rules policyFile) door {
+	t.Helper()
+	p := h.loaded[rules.name]
+	if p == nil {
+		var err error
+		if p, err = policy.Load(rules.text); err != nil {
+			t.Fatal(err)
+		}
+		h.loaded[rules.name] = p
+	}
+	return door{h, p}
 }
 
 // Read makes a house its own random source: the same for the same question.
@@ -243,7 +252,8 @@ type answer struct {
 	body   []byte
 }
 
-func (d *door) ask(q question) answer {
+func (d door) ask(q question) answer {
+	d.reader.Use(d.policy)
 	d.now.Store(q.at.UnixMicro())
 	var key [32]byte
 	for i := range 8 {
@@ -269,7 +279,7 @@ func (d *door) ask(q question) answer {
 		r.Header.Set("Authorization", "Bearer "+q.who.token)
 	}
 	w := httptest.NewRecorder()
-	d.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), audienceKey{}, q.who)))
+	d.front.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), audienceKey{}, q.who)))
 	return answer{w.Code, w.Header(), w.Body.Bytes()}
 }
 

@@ -39,7 +39,11 @@ func plant(t *testing.T, dir string) (overlay string) {
 		}
 		text[m.file] = strings.Replace(text[m.file], m.old, m.new, 1)
 	}
-	text["internal/planted/planted.go"] = plantedSource
+	lets := map[string]bool{}
+	for _, m := range mutants {
+		lets[m.name] = lets[m.name] || strings.Contains(m.new, whole)
+	}
+	text["internal/planted/planted.go"] = plantedSource + fmt.Sprintf("\nvar lets = %#v\n", lets)
 	text["policy/whole.go"] = wholeSource
 	replace := map[string]string{}
 	for name, source := range text {
@@ -83,6 +87,7 @@ const shrunk = "403 for withheld"
 // binary, in the sources that the compiler is given in place of the product's,
 // which knows nothing of it; the environment says which one is awake.
 func TestMutants(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "proof.test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", plant(t, dir), "-o", binary, ".")
@@ -213,7 +218,7 @@ func (h *hunt) run(t *testing.T) {
 	if h.Directed || h.Mutant == "" {
 		for i, d := range directives {
 			for _, denied := range []bool{true, false} {
-				x := maskedTrial(t, uint64(i), d, denied)
+				x := maskedTrial(t, uint64(i), d, denied, [2]string{})
 				if x.run(160); ended(x) {
 					return
 				}

@@ -16,6 +16,7 @@ import (
 // what is harmless is shown under every policy, secrets or no secrets. Else an
 // empty gateway would keep the promise.
 func TestOpenHalf(t *testing.T) {
+	t.Parallel()
 	seeds, _ := size(t, 4)
 	for _, seed := range seeds {
 		w := create(seed, 0)

@@ -32,6 +32,7 @@ type program struct {
 // besides, and find that they answer alike but for times. docs/no-leak.md tells
 // how to do it by hand.
 func TestTwoPrograms(t *testing.T) {
+	t.Parallel()
 	dir := scratch(t)
 	binary := filepath.Join(dir, "firebreak")
 	if err := demotest.Build(binary); err != nil {

@@ -90,6 +90,7 @@ func age(t *testing.T, file, where string) {
 // TestMonotone: withholding one more label adds nothing to any answer about the
 // rest.
 func TestMonotone(t *testing.T) {
+	t.Parallel()
 	shipped := policies(t)[0]
 	const list = `["hiv", "reproductive", "cancer", "part2", "psychotherapy", "masked"]`
 	for seed := range uint64(3) {
@@ -161,6 +162,7 @@ func said(path string, v any, f func(string)) {
 
 // TestOnPostgres: the other database keeps the promise too.
 func TestOnPostgres(t *testing.T) {
+	t.Parallel()
 	seeds, questions := size(t, 32)
 	for _, seed := range seeds {
 		x := newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{pgtest.DSN(t), pgtest.DSN(t)})

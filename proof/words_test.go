@@ -88,7 +88,7 @@ func (w *words) minus(known *words) *words {
 var (
 	looksLikeDate   = regexp.MustCompile(`^\d{4}(-\d\d(-\d\d(T.*)?)?)?$`)
 	looksLikeNumber = regexp.MustCompile(`^-?\d+(\.\d+)?$`)
-	hrefs           = regexp.MustCompile(`(?:href|src|action)="(/[^"]*)"`)
+	hrefs           = regexp.MustCompile(`="(/[^"]*)"`)
 )
 
 // learn takes down what an answer tells.
