@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"firebreak/audit"
-	"firebreak/internal/sqldb"
 )
 
 // anchorEvery is how often the audit log's head is written into the database,
@@ -32,11 +31,7 @@ func (r *Record) anchors(ctx context.Context) {
 		if head.N == last {
 			continue
 		}
-		err := r.writer.do(context.WithoutCancel(ctx), &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-			_, err := tx.Exec(ctx, addAnchor, r.c.Node, head.N, head.Hash)
-			return err
-		}})
-		if err != nil {
+		if err := r.writer.exec(context.WithoutCancel(ctx), addAnchor, r.c.Node, head.N, head.Hash); err != nil {
 			r.c.Logger.Error("the audit log could not be anchored", "error", err)
 			continue
 		}
@@ -46,22 +41,12 @@ func (r *Record) anchors(ctx context.Context) {
 
 // Anchors are the entries of this node's audit log that the database knows, for
 // audit.Verify.
-func (r *Record) Anchors(ctx context.Context) ([]audit.Anchor, error) {
-	rows, err := r.db.Query(ctx, readAnchors, r.c.Node)
-	if err != nil {
-		return nil, failed("read the audit anchors", err)
-	}
-	defer rows.Close()
-	var all []audit.Anchor
-	for rows.Next() {
+func (r *Record) Anchors(ctx context.Context) (all []audit.Anchor, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var a audit.Anchor
-		if err := rows.Scan(&a.N, &a.Hash); err != nil {
-			return nil, failed("read the audit anchors", err)
-		}
+		err := scan(&a.N, &a.Hash)
 		all = append(all, a)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("read the audit anchors", err)
-	}
-	return all, nil
+		return err
+	}, readAnchors, r.c.Node)
+	return all, failed("read the audit anchors", err)
 }

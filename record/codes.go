@@ -89,21 +89,14 @@ func codeKey(c label.Code) string {
 // Codes are the local codes that were met or classified: first those that wait,
 // the most frequent first.
 func (r *Record) Codes(ctx context.Context) ([]LocalCode, error) {
-	rows, err := r.db.Query(ctx, findCodes)
-	if err != nil {
-		return nil, failed("read the local codes", err)
-	}
-	defer rows.Close()
 	var all []LocalCode
-	for rows.Next() {
+	err := r.db.Each(ctx, func(scan func(...any) error) error {
 		var c LocalCode
 		var found, latest, round, decided int64
 		var labels string
-		if err := rows.Scan(&c.Source, &c.System, &c.Code.Code, &c.Display, &c.Element, &found, &latest, &round, &labels, &c.Who, &decided, &c.Uses); err != nil {
-			return nil, failed("read the local codes", err)
-		}
-		if round == 0 && c.Uses == 0 { // today's rules know it
-			continue
+		err := scan(&c.Source, &c.System, &c.Code.Code, &c.Display, &c.Element, &found, &latest, &round, &labels, &c.Who, &decided, &c.Uses)
+		if err != nil || round == 0 && c.Uses == 0 { // today's rules know it
+			return err
 		}
 		c.Labels = splitLabels(labels)
 		for _, t := range []struct {
@@ -115,8 +108,9 @@ func (r *Record) Codes(ctx context.Context) ([]LocalCode, error) {
 			}
 		}
 		all = append(all, c)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}, findCodes)
+	if err != nil {
 		return nil, failed("read the local codes", err)
 	}
 	slices.SortFunc(all, func(a, b LocalCode) int {
@@ -148,19 +142,14 @@ func (r *Record) Classify(ctx context.Context, by audit.Event, all []Decision) e
 	who := cmp.Or(by.Caller.Name(), by.Subject)
 	now := micros(r.c.Now())
 	var stmts []sqldb.Stmt
-	keys := map[string]bool{}
 	for _, d := range all {
-		labels := slices.Clone(d.Labels)
-		slices.Sort(labels)
-		means := cmp.Or(joinLabels(slices.Compact(labels)), "harmless")
+		labels := joinLabels(slices.Compact(slices.Sorted(slices.Values(d.Labels))))
 		e := by
-		e.Action, e.Detail = audit.Classify, fmt.Sprintf("local code %q %q %q of %s is %s", d.System, d.Code.Code, clipped(d.Display), d.Source, means)
+		e.Action, e.Detail = audit.Classify, fmt.Sprintf("local code %q %q %q of %s is %s", d.System, d.Code.Code, clipped(d.Display), d.Source, cmp.Or(labels, "harmless"))
 		if err := r.c.Log.Append(ctx, e); err != nil {
 			return err
 		}
-		key := codeKey(d.Code)
-		keys[key] = true
-		stmts = append(stmts, sqldb.Stmt{SQL: decideCode, Args: []any{key, d.Source, d.System, d.Code.Code, d.Display, joinLabels(slices.Compact(labels)), who, now}})
+		stmts = append(stmts, sqldb.Stmt{SQL: decideCode, Args: []any{codeKey(d.Code), d.Source, d.System, d.Code.Code, d.Display, labels, who, now}})
 	}
 	ctx = context.WithoutCancel(ctx) // what is decided is carried through
 	err := r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error { return tx.Batch(ctx, stmts) }})
@@ -188,23 +177,17 @@ func clipped(s string) string {
 func (r *Record) learn(ctx context.Context) error {
 	r.learning.Lock() // what is read later holds
 	defer r.learning.Unlock()
-	rows, err := r.db.Query(ctx, readDecisions)
-	if err != nil {
-		return failed("read the local codes", err)
-	}
-	defer rows.Close()
 	table := map[label.Code]label.Class{}
-	for rows.Next() {
+	err := r.db.Each(ctx, func(scan func(...any) error) error {
 		var c label.Code
 		var class label.Class
 		var labels string
-		if err := rows.Scan(&c.Source, &c.System, &c.Code, &c.Display, &class.Round, &labels); err != nil {
-			return failed("read the local codes", err)
-		}
+		err := scan(&c.Source, &c.System, &c.Code, &c.Display, &class.Round, &labels)
 		class.Labels = splitLabels(labels)
 		table[c] = class
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, readDecisions)
+	if err != nil {
 		return failed("read the local codes", err)
 	}
 	r.c.Rules.Classify(table)
@@ -224,19 +207,13 @@ func (r *Record) late(ctx context.Context, do func(key string, round int64, step
 		round int64
 	}
 	var codes []behind
-	rows, err := r.db.Query(ctx, codesBehind)
-	if err != nil {
-		return failed("judge local codes", err)
-	}
-	for rows.Next() {
+	err := r.db.Each(ctx, func(scan func(...any) error) error {
 		var b behind
-		if err = rows.Scan(&b.key, &b.round); err != nil {
-			break
-		}
+		err := scan(&b.key, &b.round)
 		codes = append(codes, b)
-	}
-	rows.Close()
-	if err := errors.Join(err, rows.Err()); err != nil {
+		return err
+	}, codesBehind)
+	if err != nil {
 		return failed("judge local codes", err)
 	}
 	for _, c := range codes {
@@ -258,22 +235,13 @@ func (r *Record) late(ctx context.Context, do func(key string, round int64, step
 }
 
 func (r *Record) uses(ctx context.Context, key string, round, after int64) (step []use, err error) {
-	rows, err := r.db.Query(ctx, lateUses, key, round, after, int64(unjudgeStep))
-	if err != nil {
-		return nil, failed("judge local codes", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var u use
-		if err := rows.Scan(&u.body, &u.chart, &u.message, &u.first, &u.last); err != nil {
-			return nil, failed("judge local codes", err)
-		}
+		err := scan(&u.body, &u.chart, &u.message, &u.first, &u.last)
 		step = append(step, u)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("judge local codes", err)
-	}
-	return step, nil
+		return err
+	}, lateUses, key, round, after, int64(unjudgeStep))
+	return step, failed("judge local codes", err)
 }
 
 // unjudge withholds what an earlier round judged.

@@ -86,6 +86,14 @@ func TestLocalCodes(t *testing.T) {
 		w.tell(local(t, "a", "v", "QX7", "11"))
 		sees(map[string]string{"a v": "absent"})
 
+		// Said twice in one breath is said once.
+		w.decide(qx7("ward"), label.STI, label.HIV, label.HIV)
+		codes, err = w.Codes(ctx)
+		must(t, err)
+		if got := codes[len(codes)-1].Labels; !slices.Equal(got, []label.Label{label.HIV, label.STI}) {
+			t.Errorf("labels %q", got)
+		}
+
 		// A decision may be taken back; a new start knows the last.
 		w.decide(qx7("ward"))
 		again()

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ type entry struct {
 	version string // of the first run of this content
 	context label.Label
 	labels  string
-	reasons string // JSON, empty when there are none
+	reasons string // of reasonsOf
 	body    int64  // where the content lies
 	fresh   bool   // the content is new
 	rules   string // that judged it; empty: it must be judged again
@@ -63,14 +64,8 @@ func (r *Record) prepare(s Stored, c Change) *committing {
 			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, context, res.JSON()),
 			context: context,
 			labels:  joinLabels(e.Labels()),
+			reasons: reasonsOf(e.Labeled),
 			rules:   e.RulesVersion(),
-		}
-		if reasons := e.Reasons(); len(reasons) > 0 {
-			b, err := json.Marshal(reasons)
-			if err != nil {
-				panic(err) // strings only: cannot happen
-			}
-			y.reasons = string(b)
 		}
 		x.entries = append(x.entries, y)
 	}
@@ -109,15 +104,27 @@ func splitLabels(s string) []label.Label {
 	return all
 }
 
+// reasonsOf is the JSON of what gave a resource its labels, empty without any.
+func reasonsOf(l label.Labeled) string {
+	reasons := l.Reasons()
+	if len(reasons) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(reasons)
+	if err != nil {
+		panic(err) // strings only: cannot happen
+	}
+	return string(b)
+}
+
 const (
-	findAlias   = `SELECT chart FROM alias WHERE type = $1 AND id = $2`
-	addBody     = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3)`
-	addReason   = `INSERT INTO reason (chart, body, reasons) VALUES ($1, $2, $3) ON CONFLICT (chart, body) DO UPDATE SET reasons = excluded.reasons`
-	bumpChart   = `UPDATE chart SET version = version + 1, updated = CASE WHEN updated < $2 THEN $2 ELSE updated END WHERE chart = $1`
-	relabelBody = `UPDATE version SET rules = $5, labels = $6 WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4`
-	addAlias    = `INSERT INTO alias (type, id, chart) VALUES ($1, $2, $3) ON CONFLICT (type, id) DO NOTHING`
-	addIdent    = `INSERT INTO ident (value, system, chart) VALUES ($1, $2, $3) ON CONFLICT (value, system, chart) DO NOTHING`
-	addPerson   = `INSERT INTO person (family, birth, chart) VALUES ($1, $2, $3) ON CONFLICT (family, birth, chart) DO NOTHING`
+	findAlias = `SELECT chart FROM alias WHERE type = $1 AND id = $2`
+	addBody   = `INSERT INTO body (chart, message, json) VALUES ($1, $2, $3)`
+	addReason = `INSERT INTO reason (chart, body, reasons) VALUES ($1, $2, $3) ON CONFLICT (chart, body) DO UPDATE SET reasons = excluded.reasons`
+	bumpChart = `UPDATE chart SET version = version + 1, updated = CASE WHEN updated < $2 THEN $2 ELSE updated END WHERE chart = $1`
+	addAlias  = `INSERT INTO alias (type, id, chart) VALUES ($1, $2, $3) ON CONFLICT (type, id) DO NOTHING`
+	addIdent  = `INSERT INTO ident (value, system, chart) VALUES ($1, $2, $3) ON CONFLICT (value, system, chart) DO NOTHING`
+	addPerson = `INSERT INTO person (family, birth, chart) VALUES ($1, $2, $3) ON CONFLICT (family, birth, chart) DO NOTHING`
 )
 
 // batch is one group of commits under way.
@@ -310,7 +317,7 @@ func (b *batch) settle(context.Context) error {
 			}
 			if relabeled {
 				m := l.marking(e.body)
-				b.add(relabelBody, e.key.chart, e.key.typ, e.key.id, e.body, m.rules, m.labels)
+				b.add(setLabels, e.key.chart, e.key.typ, e.key.id, e.body, m.rules, m.labels)
 			}
 		}
 	}
@@ -352,11 +359,4 @@ func number(b bool) int64 {
 	return 0
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -114,32 +115,17 @@ func (r *Reader) people(ctx context.Context, c access.Caller, match func(person)
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b policy.Released) int {
-		if a.Resource().ID() < b.Resource().ID() {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(found, func(a, b policy.Released) int { return strings.Compare(a.Resource().ID(), b.Resource().ID()) })
 	return found, nil
 }
 
 // keysOf reads a list of chart keys.
-func (r *Record) keysOf(ctx context.Context, text string, args ...any) ([]string, error) {
-	rows, err := r.db.Query(ctx, text, args...)
-	if err != nil {
-		return nil, failed("find charts", err)
-	}
-	defer rows.Close()
-	var keys []string
-	for rows.Next() {
+func (r *Record) keysOf(ctx context.Context, text string, args ...any) (keys []string, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var k string
-		if err := rows.Scan(&k); err != nil {
-			return nil, failed("find charts", err)
-		}
+		err := scan(&k)
 		keys = append(keys, k)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("find charts", err)
-	}
-	return keys, nil
+		return err
+	}, text, args...)
+	return keys, failed("find charts", err)
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,7 +14,6 @@ import (
 	"firebreak/access"
 	"firebreak/audit"
 	"firebreak/fhir"
-	"firebreak/internal/sqldb"
 	"firebreak/policy"
 )
 
@@ -93,12 +93,8 @@ func (r *Reader) Break(ctx context.Context, ask Ask, patient fhir.Ref, reason Re
 	e := ask.event(audit.Break)
 	e.Action, e.Patient, e.Detail = audit.Break, patient, string(reason)
 	long, may := p.MayBreak(c)
-	known := false
-	for _, x := range Reasons() {
-		known = known || x == reason
-	}
 	words = strings.TrimSpace(words)
-	if n := utf8.RuneCountInString(words); may && (!known || n < minWords || n > maxWords) {
+	if n := utf8.RuneCountInString(words); may && (!slices.Contains(Reasons(), reason) || n < minWords || n > maxWords) {
 		return ErrReason
 	}
 	v, err := r.view(ctx, c, patient.ID, true)
@@ -114,15 +110,9 @@ func (r *Reader) Break(ctx context.Context, ask Ask, patient fhir.Ref, reason Re
 		return err
 	}
 	now := r.r.c.Now()
-	err = r.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, breakGlass, id, v.patient.ID, c.Person(), c.Worksite().ID, c.Name(), string(c.Role()), c.Worksite().Name,
-			string(reason), words, micros(now), micros(now.Add(long)))
-		return err
-	}})
-	if err != nil {
-		return failed("open a chart", err)
-	}
-	return nil
+	err = r.r.writer.exec(ctx, breakGlass, id, v.patient.ID, c.Person(), c.Worksite().ID, c.Name(), string(c.Role()), c.Worksite().Name,
+		string(reason), words, micros(now), micros(now.Add(long)))
+	return failed("open a chart", err)
 }
 
 // Mend ends what the caller opened of a chart; it also ends by itself.
@@ -133,12 +123,5 @@ func (r *Reader) Mend(ctx context.Context, ask Ask, patient fhir.Ref) error {
 		return err
 	}
 	c := ask.Caller
-	err := r.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, endGlass, c.Person(), patient.ID, c.Worksite().ID, micros(r.r.c.Now()))
-		return err
-	}})
-	if err != nil {
-		return failed("close a chart", err)
-	}
-	return nil
+	return failed("close a chart", r.r.writer.exec(ctx, endGlass, c.Person(), patient.ID, c.Worksite().ID, micros(r.r.c.Now())))
 }

@@ -59,10 +59,7 @@ func (q *Queue) Commit(ctx context.Context, s Stored, c Change) error {
 // Hold sets message id aside with a reason that names the place and holds no
 // patient's data.
 func (q *Queue) Hold(ctx context.Context, id inbox.ID, reason string) error {
-	return q.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, holdMessage, int64(id), reason)
-		return err
-	}})
+	return q.r.writer.exec(ctx, holdMessage, int64(id), reason)
 }
 
 // Release makes messages pending again, held ones and done ones alike.
@@ -79,24 +76,13 @@ func (q *Queue) Release(ctx context.Context, ids ...inbox.ID) error {
 
 // Pending gives the messages that are not applied, in order of arrival,
 // beginning after one of them.
-func (q *Queue) Pending(ctx context.Context, after inbox.ID, limit int) ([]Stored, error) {
-	rows, err := q.r.db.Query(ctx, pendingAfter, int64(after), int64(limit))
-	if err != nil {
-		return nil, failed("list pending messages", err)
-	}
-	defer rows.Close()
-	var out []Stored
-	for rows.Next() {
-		s, err := scanStored(rows.Scan)
-		if err != nil {
-			return nil, failed("list pending messages", err)
-		}
-		out = append(out, s)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("list pending messages", err)
-	}
-	return out, nil
+func (q *Queue) Pending(ctx context.Context, after inbox.ID, limit int) (all []Stored, err error) {
+	err = q.r.db.Each(ctx, func(scan func(...any) error) error {
+		s, err := scanStored(scan)
+		all = append(all, s)
+		return err
+	}, pendingAfter, int64(after), int64(limit))
+	return all, failed("list pending messages", err)
 }
 
 // Message is one message as it was received; ErrUnknown when there is none.
@@ -136,27 +122,17 @@ func (r *Record) State(ctx context.Context, id inbox.ID) (State, string, error) 
 
 // Held lists the messages that could not be mapped, in order of arrival,
 // beginning after one of them.
-func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) ([]Held, error) {
-	rows, err := r.db.Query(ctx, heldAfter, int64(after), int64(limit))
-	if err != nil {
-		return nil, failed("list held messages", err)
-	}
-	defer rows.Close()
-	var out []Held
-	for rows.Next() {
+func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) (all []Held, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var h Held
 		var id, received int64
 		var kind string
-		if err := rows.Scan(&id, &h.Source, &kind, &h.ControlID, &h.Peer, &received, &h.Reason); err != nil {
-			return nil, failed("list held messages", err)
-		}
+		err := scan(&id, &h.Source, &kind, &h.ControlID, &h.Peer, &received, &h.Reason)
 		h.ID, h.Kind, h.Received = inbox.ID(id), inbox.Kind(kind), fromMicros(received)
-		out = append(out, h)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("list held messages", err)
-	}
-	return out, nil
+		all = append(all, h)
+		return err
+	}, heldAfter, int64(after), int64(limit))
+	return all, failed("list held messages", err)
 }
 
 // Stats is the state of the inbox, for the operator.

@@ -296,26 +296,16 @@ const feeds = `SELECT source, received FROM feed ORDER BY source`
 
 // Freshness is when data last came from each source, by name. It is the same
 // for every chart.
-func (r *Reader) Freshness(ctx context.Context) ([]Feed, error) {
-	rows, err := r.r.db.Query(ctx, feeds)
-	if err != nil {
-		return nil, failed("read the feeds", err)
-	}
-	defer rows.Close()
-	var out []Feed
-	for rows.Next() {
+func (r *Reader) Freshness(ctx context.Context) (all []Feed, err error) {
+	err = r.r.db.Each(ctx, func(scan func(...any) error) error {
 		var f Feed
 		var at int64
-		if err := rows.Scan(&f.Source, &at); err != nil {
-			return nil, failed("read the feeds", err)
-		}
+		err := scan(&f.Source, &at)
 		f.Last = fromMicros(at)
-		out = append(out, f)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("read the feeds", err)
-	}
-	return out, nil
+		all = append(all, f)
+		return err
+	}, feeds)
+	return all, failed("read the feeds", err)
 }
 
 // event is the audit entry of what is asked.

@@ -198,9 +198,14 @@ func (r *Record) Err() error { return errors.Join(r.db.Broken(), r.c.Log.Err()) 
 // Postgres tells which kind of database lies below.
 func (r *Record) Postgres() bool { return r.db.Postgres() }
 
-// failed wraps what the database said. Its text holds no row's values: both
-// drivers name constraints, not contents.
-func failed(doing string, err error) error { return fmt.Errorf("record: %s: %w", doing, err) }
+// failed wraps what the database said, if it complained. Its text holds no row's
+// values: both drivers name constraints, not contents.
+func failed(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("record: %s: %w", doing, err)
+}
 
 func micros(t time.Time) int64     { return t.UnixMicro() }
 func fromMicros(n int64) time.Time { return time.UnixMicro(n).UTC() }

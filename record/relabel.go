@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 
 	"firebreak/fhir"
@@ -57,10 +56,7 @@ func (r *Record) Relabel(ctx context.Context) (int64, error) {
 	if p.Rules != r.c.Rules.Version() {
 		p = progress{Rules: r.c.Rules.Version()}
 		// Other rules know other codes: the uses are found again as it goes.
-		if err := r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-			_, err := tx.Exec(ctx, dropUses)
-			return err
-		}}); err != nil {
+		if err := r.writer.exec(ctx, dropUses); err != nil {
 			return 0, err
 		}
 	}
@@ -115,26 +111,20 @@ func (r *Record) contents(ctx context.Context, after int64) ([]content, error) {
 
 // contentsOf reads the contents that a query of these columns finds.
 func (r *Record) contentsOf(ctx context.Context, query string, args ...any) (all []content, err error) {
-	rows, err := r.db.Query(ctx, query, args...)
-	if err != nil {
-		return nil, failed("relabel", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var c content
 		var b []byte
-		if err := rows.Scan(&c.id, &c.chart, &c.message, &b, &c.source); err != nil {
-			return nil, failed("relabel", err)
+		err := scan(&c.id, &c.chart, &c.message, &b, &c.source)
+		if err != nil {
+			return err
 		}
-		if c.res, err = fhir.Parse(b); err != nil {
-			return nil, failed("relabel", errors.New("a stored resource does not read"))
+		if c.res, err = fhir.Take(b); err != nil {
+			return errors.New("a stored resource does not read")
 		}
 		all = append(all, c)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, failed("relabel", err)
-	}
-	return all, nil
+		return nil
+	}, query, args...)
+	return all, failed("relabel", err)
 }
 
 func (r *Record) relabel(ctx context.Context, step []content, p progress) error {
@@ -183,12 +173,8 @@ func (j *judging) message(set string, all []content) {
 		j.charts[c.chart] = true
 		j.add(set, c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), joinLabels(l.Labels()))
 		j.add(dropReason, c.chart, c.id)
-		if reasons := l.Reasons(); len(reasons) > 0 {
-			b, err := json.Marshal(reasons)
-			if err != nil {
-				panic(err) // strings only: cannot happen
-			}
-			j.add(addReason, c.chart, c.id, string(b))
+		if reasons := reasonsOf(l); reasons != "" {
+			j.add(addReason, c.chart, c.id, reasons)
 		}
 		if u := l.Use(); u != nil {
 			key := codeKey(u.Code)
@@ -216,7 +202,7 @@ func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
 		}
 		var asks []sqldb.Stmt
 		decided = false
-		for _, key := range slices.Sorted(maps.Keys(j.rounds)) {
+		for _, key := range sortedKeys(j.rounds) {
 			asks = append(asks, sqldb.Stmt{SQL: roundOf + j.r.db.Hold(), Args: []any{key}, Row: func(scan func(...any) error) error {
 				var round int64
 				err := scan(&round)

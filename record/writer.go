@@ -71,6 +71,14 @@ func (w *writer) do(ctx context.Context, x *write) error {
 	}
 }
 
+// exec writes one statement; as do.
+func (w *writer) exec(ctx context.Context, text string, args ...any) error {
+	return w.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+		_, err := tx.Exec(ctx, text, args...)
+		return err
+	}})
+}
+
 func (w *writer) enqueue(x *write) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

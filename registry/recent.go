@@ -71,24 +71,17 @@ type Seen struct {
 
 // Recent are the charts the person opened last at the worksite, latest first,
 // at most twenty.
-func (d *Desk) Recent(ctx context.Context, person, worksite string) ([]Seen, error) {
-	rows, err := d.db.Query(ctx, `SELECT patient, seen FROM registry_recent WHERE person = $1 AND worksite = $2
-ORDER BY seen DESC, patient LIMIT $3`, person, worksite, keepRecent)
-	if err != nil {
-		return nil, fmt.Errorf("registry: desk: %w", err)
-	}
-	defer rows.Close()
-	var all []Seen
-	for rows.Next() {
+func (d *Desk) Recent(ctx context.Context, person, worksite string) (all []Seen, err error) {
+	err = d.db.Each(ctx, func(scan func(...any) error) error {
 		var s Seen
 		var at int64
-		if err := rows.Scan(&s.Patient, &at); err != nil {
-			return nil, fmt.Errorf("registry: desk: %w", err)
-		}
+		err := scan(&s.Patient, &at)
 		s.At = time.UnixMicro(at)
 		all = append(all, s)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	}, `SELECT patient, seen FROM registry_recent WHERE person = $1 AND worksite = $2
+ORDER BY seen DESC, patient LIMIT $3`, person, worksite, keepRecent)
+	if err != nil {
 		return nil, fmt.Errorf("registry: desk: %w", err)
 	}
 	return all, nil

@@ -83,6 +83,15 @@ func (db *DB) Query(ctx context.Context, text string, args ...any) (*sql.Rows, e
 	return stmt.QueryContext(ctx, args...)
 }
 
+// Each reads all rows of one statement outside any transaction; as Query.
+func (db *DB) Each(ctx context.Context, row func(scan func(dest ...any) error) error, text string, args ...any) error {
+	rows, err := db.Query(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, row)
+}
+
 // QueryRow reads one row outside any transaction; as Query.
 func (db *DB) QueryRow(ctx context.Context, text string, args ...any) Row {
 	if db.one == nil {
