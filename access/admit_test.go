@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -15,9 +16,7 @@ var now = accesstest.Now
 func identity(t *testing.T, claims map[string]any) auth.Identity {
 	t.Helper()
 	all := map[string]any{"sub": "maya", "client_id": "app", "scope": "user/*.cruds"}
-	for k, v := range claims {
-		all[k] = v
-	}
+	maps.Copy(all, claims)
 	return accesstest.Identity(t, all)
 }
 

@@ -170,10 +170,7 @@ func (a About) may(line []byte) bool {
 func (a About) is(e Entry) bool {
 	some := len(a.Patients) == 0
 	for _, p := range a.Patients {
-		some = some || e.Patient == p
-		for _, x := range e.Entities {
-			some = some || x == p
-		}
+		some = some || e.Patient == p || slices.Contains(e.Entities, p)
 	}
 	return some && (a.Before == 0 || e.N < a.Before) && (a.Person == "" || slices.Contains([]string{e.Person, e.Name, e.For, e.ForName}, a.Person)) && (a.Action == "" || e.Action == a.Action)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -259,9 +260,7 @@ func TestSignOutEndsBothSides(t *testing.T) {
 	g := newGateway(t, newFake(t, newClock()), sqlite(t), auth.SessionConfig{})
 	b, _ := g.signedIn(t)
 	copied := &browser{cookies: map[string]*http.Cookie{}}
-	for k, v := range b.cookies {
-		copied.cookies[k] = v
-	}
+	maps.Copy(copied.cookies, b.cookies)
 	w := httptest.NewRecorder()
 	to, err := g.signIn.End(w, b.request("/sign-out"))
 	if err != nil {

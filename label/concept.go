@@ -1,6 +1,7 @@
 package label
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,12 +34,7 @@ func (j *judge) concept(name string, v fhir.Node, in where) {
 }
 
 func isAbout(typ, name string) bool {
-	for _, n := range about[typ] {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(about[typ], name)
 }
 
 // nameOf is what a concept is called, for the reason that it is unclassified.

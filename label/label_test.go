@@ -3,6 +3,7 @@ package label
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -19,9 +20,7 @@ func local(s string) obj { return coded("urn:lab", "X1", s) }
 func TestHard(t *testing.T) {
 	obs := func(more obj) obj {
 		out := obj{"resourceType": "Observation", "status": "final", "code": local("Sodium")}
-		for k, v := range more {
-			out[k] = v
-		}
+		maps.Copy(out, more)
 		return out
 	}
 	rows := []struct {
@@ -123,9 +122,7 @@ func TestMessage(t *testing.T) {
 	res := func(ref string, more obj) obj {
 		typ, id, _ := strings.Cut(ref, "/")
 		out := obj{"resourceType": typ, "id": id}
-		for k, v := range more {
-			out[k] = v
-		}
+		maps.Copy(out, more)
 		return out
 	}
 	patient := res("Patient/p", nil)

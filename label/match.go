@@ -159,17 +159,11 @@ func (m *matcher) class(pattern string) int32 {
 }
 
 func insert(sorted []int, n int) []int {
-	at := 0
-	for at < len(sorted) && sorted[at] < n {
-		at++
-	}
-	if at < len(sorted) && sorted[at] == n {
+	at, ok := slices.BinarySearch(sorted, n)
+	if ok {
 		return sorted
 	}
-	sorted = append(sorted, 0)
-	copy(sorted[at+1:], sorted[at:])
-	sorted[at] = n
-	return sorted
+	return slices.Insert(sorted, at, n)
 }
 
 // phrase numbers a phrase; "" when text holds no word.

@@ -328,15 +328,7 @@ func (v *View) tells(e *entry) bool {
 
 // mended tells whether a panel or report has lost members.
 func (v *View) mended(e *entry) bool {
-	if e.state != visible {
-		return false
-	}
-	for _, l := range e.current().Links() {
-		if (l.Element == "result" || l.Element == "hasMember") && v.stateOf(l.To) == hidden {
-			return true
-		}
-	}
-	return false
+	return e.state == visible && v.mends(e.current())
 }
 
 func (v *View) stateOf(ref fhir.Ref) state {

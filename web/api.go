@@ -14,27 +14,26 @@ import (
 // OperationOutcome. A session's cookie opens nothing here, so no other site
 // can make a browser use the API, and any site may call it with a token.
 func (g *Guard) API(h Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.enter(w, r, g.config.APIBody)
-		openData.set(w.Header())
-		defer g.catch(w, r, outcome)
-		if err := g.callAPI(w, r, h); err != nil {
-			g.fail(w, r, err, outcome)
-		}
-	})
+	return g.data(func(w http.ResponseWriter, r *http.Request) error { return g.callAPI(w, r, h) })
 }
 
 // OpenAPI makes an http.Handler for data that anyone may read: metadata and
 // discovery. Errors leave as OperationOutcome.
 func (g *Guard) OpenAPI(h Opener) http.Handler {
+	return g.data(func(w http.ResponseWriter, r *http.Request) error {
+		if !g.api.allow(Address(r)) {
+			return tooMany()
+		}
+		return h(w, r)
+	})
+}
+
+// data makes an http.Handler whose answers are data, errors too.
+func (g *Guard) data(h Opener) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.enter(w, r, g.config.APIBody)
 		openData.set(w.Header())
 		defer g.catch(w, r, outcome)
-		if !g.api.allow(Address(r)) {
-			g.fail(w, r, tooMany(), outcome)
-			return
-		}
 		if err := h(w, r); err != nil {
 			g.fail(w, r, err, outcome)
 		}

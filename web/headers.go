@@ -1,5 +1,7 @@
 package web
 
+import "maps"
+
 import "net/http"
 
 // pagePolicy lets a page load its own style, script and pictures, and nothing
@@ -24,9 +26,7 @@ const permissions = "accelerometer=(), autoplay=(), camera=(), clipboard-read=()
 type fixed map[string][]string
 
 func (f fixed) set(h http.Header) {
-	for name, value := range f {
-		h[name] = value
-	}
+	maps.Copy(h, f)
 }
 
 // hardened are the headers every answer carries, whatever it says.

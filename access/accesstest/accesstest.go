@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -72,9 +73,7 @@ func Token(t testing.TB, claims map[string]any) string {
 		t.Fatal(err)
 	}
 	all := map[string]any{"iss": Issuer, "aud": Audience, "iat": Now.Unix(), "exp": Now.Add(time.Hour).Unix()}
-	for k, v := range claims {
-		all[k] = v
-	}
+	maps.Copy(all, claims)
 	body, err := json.Marshal(all)
 	if err != nil {
 		t.Fatal(err)

@@ -93,7 +93,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if c.nc != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, orTime(c.DialTimeout, 10*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, or(c.DialTimeout, 10*time.Second))
 	defer cancel()
 	dial := c.Dial
 	if dial == nil {
@@ -122,7 +122,7 @@ func (c *Client) connect(ctx context.Context) error {
 }
 
 func (c *Client) exchange(ctx context.Context, m *Message, message []byte) (Answer, error) {
-	c.deadline(ctx, c.nc.SetWriteDeadline, time.Now().Add(orTime(c.WriteTimeout, 30*time.Second)))
+	c.deadline(ctx, c.nc.SetWriteDeadline, time.Now().Add(or(c.WriteTimeout, 30*time.Second)))
 	if err := WriteFrame(c.nc, message); err != nil {
 		return Answer{}, err
 	}
@@ -130,7 +130,7 @@ func (c *Client) exchange(ctx context.Context, m *Message, message []byte) (Answ
 	if !expects && !c.CommitBlocks {
 		return Answer{}, nil
 	}
-	ends := time.Now().Add(orTime(c.AckTimeout, 30*time.Second))
+	ends := time.Now().Add(or(c.AckTimeout, 30*time.Second))
 	c.frames.restore = func() { c.deadline(ctx, c.nc.SetReadDeadline, ends) }
 	c.frames.restore()
 	committed := !c.CommitBlocks

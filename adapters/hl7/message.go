@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // Limits bound what Parse takes. The zero value of a field means its default.
@@ -75,7 +76,7 @@ func (l Limits) Parse(b []byte) (*Message, error) {
 	return m, nil
 }
 
-func or(n, byDefault int) int {
+func or[N int | time.Duration](n, byDefault N) N {
 	if n > 0 {
 		return n
 	}

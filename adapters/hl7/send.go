@@ -243,7 +243,7 @@ func (r *bulkRun) connection() {
 
 func (r *bulkRun) deliver(client *Client, l *letter) {
 	wire := l.m.Wire()
-	attempts, pause := or(r.Attempts, 3), orTime(r.Pause, 200*time.Millisecond)
+	attempts, pause := or(r.Attempts, 3), or(r.Pause, 200*time.Millisecond)
 	for attempt := 1; ; attempt++ {
 		sent := r.now()
 		answer, err := client.Send(r.ctx, wire)

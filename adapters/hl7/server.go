@@ -132,13 +132,6 @@ func (s *Server) Stats() Stats {
 
 func (s *Server) maxFrame() int { return or(s.MaxFrame, defaultBytes) }
 
-func orTime(d, byDefault time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return byDefault
-}
-
 func (s *Server) now() time.Time {
 	if s.Now != nil {
 		return s.Now()
@@ -339,14 +332,14 @@ func (c *conn) serve() {
 		return
 	}
 	f := NewFrameReader(c.nc, c.s.maxFrame())
-	f.conn, f.trailer = c.raw, orTime(c.s.TrailerTime, defaultTrailer)
+	f.conn, f.trailer = c.raw, or(c.s.TrailerTime, defaultTrailer)
 	f.claim = c.claim
 	var frameEnds time.Time
 	f.begun = func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.idle = false
-		frameEnds = time.Now().Add(orTime(c.s.FrameTimeout, time.Minute))
+		frameEnds = time.Now().Add(or(c.s.FrameTimeout, time.Minute))
 		c.raw.SetReadDeadline(frameEnds)
 	}
 	f.restore = func() { c.raw.SetReadDeadline(frameEnds) }
@@ -370,7 +363,7 @@ func (c *conn) await() bool {
 		return false
 	}
 	c.idle = true
-	c.raw.SetReadDeadline(time.Now().Add(orTime(c.s.IdleTimeout, time.Hour)))
+	c.raw.SetReadDeadline(time.Now().Add(or(c.s.IdleTimeout, time.Hour)))
 	return true
 }
 
@@ -385,7 +378,7 @@ func (c *conn) claim(n int) bool {
 
 func (c *conn) handshake() bool {
 	tc := tls.Server(c.nc, c.s.TLS)
-	ctx, cancel := context.WithTimeout(c.s.base, orTime(c.s.FrameTimeout, time.Minute))
+	ctx, cancel := context.WithTimeout(c.s.base, or(c.s.FrameTimeout, time.Minute))
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {
 		c.s.log().Warn("hl7: TLS handshake failed", "peer", c.peer.Addr, "error", err)
@@ -449,7 +442,7 @@ func (c *conn) refuse(content []byte, err error) bool {
 }
 
 func (c *conn) write(content []byte) bool {
-	c.nc.SetWriteDeadline(time.Now().Add(orTime(c.s.WriteTimeout, 30*time.Second)))
+	c.nc.SetWriteDeadline(time.Now().Add(or(c.s.WriteTimeout, 30*time.Second)))
 	if err := WriteFrame(c.nc, content); err != nil {
 		c.s.stats.unanswered.Add(1)
 		c.s.log().Warn("hl7: answer not sent", "peer", c.peer.Addr, "error", err)

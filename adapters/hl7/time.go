@@ -132,7 +132,7 @@ func fraction(s string) (nanos, digits int, reason string) {
 	if s == "" || len(s) > 9 || !allDigits(s) {
 		return 0, 0, "not a time: the fraction is not one to nine digits"
 	}
-	for i := 0; i < 9; i++ {
+	for i := range 9 {
 		nanos *= 10
 		if i < len(s) {
 			nanos += int(s[i] - '0')

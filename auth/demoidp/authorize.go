@@ -3,6 +3,7 @@ package demoidp
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -136,9 +137,7 @@ func (p *Provider) back(w http.ResponseWriter, r *http.Request, req request, q u
 		return
 	}
 	all := to.Query()
-	for k, v := range q {
-		all[k] = v
-	}
+	maps.Copy(all, q)
 	if req.state != "" {
 		all.Set("state", req.state)
 	}

@@ -3,6 +3,7 @@ package demoidp
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -141,12 +142,10 @@ func (p *Provider) forClient(r *http.Request, client Client) (answer, *refusal) 
 // access is a signed access token (RFC 9068) for the FHIR API.
 func (p *Provider) access(client Client, scope string, claims map[string]any) (answer, *refusal) {
 	now := p.now()
-	for name, v := range map[string]any{
+	maps.Copy(claims, map[string]any{
 		"iss": p.issuer, "aud": p.config.Audience, "client_id": client.ID, "scope": scope, "jti": newSecret(),
 		"iat": now.Unix(), "exp": now.Add(tokenLife).Unix(),
-	} {
-		claims[name] = v
-	}
+	})
 	token, err := p.sign("at+jwt", claims)
 	if err != nil {
 		return answer{}, &refusal{Error: "server_error", status: http.StatusInternalServerError}

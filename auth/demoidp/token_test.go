@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,9 +46,7 @@ func TestCodesAreRedeemedOnceByTheRightOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			good := s.redeemForm(s.code(t, s.question()).Get("code"))
 			form := url.Values{}
-			for k, v := range good {
-				form[k] = v
-			}
+			maps.Copy(form, good)
 			for k, v := range row.change {
 				if form[k] = v; v == nil {
 					form.Del(k)
@@ -104,9 +103,7 @@ func TestBackendsGetTokensForThemselves(t *testing.T) {
 	backend := s.Client(Backend)
 	form := func(more url.Values) url.Values {
 		f := url.Values{"grant_type": {"client_credentials"}}
-		for k, v := range more {
-			f[k] = v
-		}
+		maps.Copy(f, more)
 		return f
 	}
 	basic := func(id, secret string) func(*http.Request) {

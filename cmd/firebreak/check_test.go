@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -60,9 +61,7 @@ func TestCheck(t *testing.T) {
 			changed := *s
 			changed.config = filepath.Join(s.dir, "changed.json")
 			changed.settings = map[string]any{}
-			for k, v := range s.settings {
-				changed.settings[k] = v
-			}
+			maps.Copy(changed.settings, s.settings)
 			changed.settings["feeds"] = []any{feed}
 			c.change(changed.settings)
 			changed.save(t)
