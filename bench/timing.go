@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -67,7 +66,7 @@ func (b *bench) timing(ctx context.Context) error {
 	for _, x := range people {
 		all = append(all, messages[x.number]...)
 	}
-	if _, _, err := s.send(ctx, b.connections, len(all), parts(all)); err != nil {
+	if _, _, err := s.send(ctx, b.connections, len(all), hl7.Messages("timing", all...)); err != nil {
 		return err
 	}
 	if err := s.login(); err != nil {
@@ -211,15 +210,4 @@ func threshold(a, b []time.Duration) float64 {
 		best = max(best, i-k, k-i)
 	}
 	return 0.5 + float64(best)/float64(2*len(a))
-}
-
-// parts are messages as a file would hold them.
-func parts(messages [][]byte) iter.Seq2[hl7.FilePart, error] {
-	return func(yield func(hl7.FilePart, error) bool) {
-		for i, m := range messages {
-			if !yield(hl7.FilePart{Name: "timing", Part: hl7.Part{Kind: hl7.MessagePart, Bytes: m, Line: i + 1}}, nil) {
-				return
-			}
-		}
-	}
 }

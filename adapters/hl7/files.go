@@ -30,6 +30,17 @@ func Files(paths ...string) iter.Seq2[FilePart, error] {
 	}
 }
 
+// Messages gives messages as a file of them would be read; Line counts them.
+func Messages(name string, all ...[]byte) iter.Seq2[FilePart, error] {
+	return func(yield func(FilePart, error) bool) {
+		for i, m := range all {
+			if !yield(FilePart{name, Part{Kind: MessagePart, Bytes: m, Line: i + 1}}, nil) {
+				return
+			}
+		}
+	}
+}
+
 func readFile(path string, yield func(FilePart, error) bool) bool {
 	f, err := os.Open(path)
 	if err != nil {

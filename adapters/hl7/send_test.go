@@ -22,13 +22,11 @@ import (
 
 // of gives messages as Files would.
 func of(messages ...string) iter.Seq2[FilePart, error] {
-	return func(yield func(FilePart, error) bool) {
-		for i, m := range messages {
-			if !yield(FilePart{"test", Part{Kind: MessagePart, Bytes: []byte(m), Line: i + 1}}, nil) {
-				return
-			}
-		}
+	all := make([][]byte, len(messages))
+	for i, m := range messages {
+		all[i] = []byte(m)
 	}
+	return Messages("test", all...)
 }
 
 func about(patient, id string) string {

@@ -70,13 +70,7 @@ func Start(t testing.TB, o demo.Options) *Demo {
 func (d *Demo) Send(t testing.TB, connections int, messages ...[]byte) {
 	t.Helper()
 	bulk := hl7.Bulk{Client: func() *hl7.Client { return &hl7.Client{Addr: d.Info.MLLP} }, Connections: connections}
-	result, err := bulk.Send(t.Context(), func(yield func(hl7.FilePart, error) bool) {
-		for i, m := range messages {
-			if !yield(hl7.FilePart{Name: "message", Part: hl7.Part{Kind: hl7.MessagePart, Bytes: m, Line: i + 1}}, nil) {
-				return
-			}
-		}
-	})
+	result, err := bulk.Send(t.Context(), hl7.Messages("message", messages...))
 	if err != nil {
 		t.Fatal(err)
 	}
