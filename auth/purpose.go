@@ -11,10 +11,14 @@ const Treatment = "TREAT"
 
 // Purpose is the code in a statement of a purpose of use: "TREAT", or with its
 // system before it, as in "urn:oid:2.16.840.1.113883.5.8#TREAT". Empty is none
-// that can be read.
+// that can be read; two in one ("HPAYMT TREAT", "HPAYMT|TREAT") are no known one.
 func Purpose(stated string) string {
 	stated = strings.TrimSpace(stated)
-	return stated[strings.LastIndexAny(stated, "#|^ :")+1:]
+	at := strings.LastIndexAny(stated, "#|^:")
+	if at > 0 && !strings.ContainsAny(stated[:at], ":.") {
+		return stated // what stands before it is no system
+	}
+	return stated[at+1:]
 }
 
 // stated is where profiles put the claim.

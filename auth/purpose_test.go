@@ -35,7 +35,8 @@ func TestPurposes(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", row.name, id.Purposes(), err, row.want)
 		}
 	}
-	for stated, want := range map[string]string{"TREAT": auth.Treatment, " TREAT ": auth.Treatment, "urn:oid:2.16.840.1.113883.5.8:TREAT": auth.Treatment, "http://x|HRESCH": "HRESCH", "": "", "TREAT|": "", "treat": "treat"} {
+	for stated, want := range map[string]string{"TREAT": auth.Treatment, " TREAT ": auth.Treatment, "urn:oid:2.16.840.1.113883.5.8:TREAT": auth.Treatment, "http://x|HRESCH": "HRESCH", "": "", "TREAT|": "TREAT|", "treat": "treat",
+		"HPAYMT TREAT": "HPAYMT TREAT", "HPAYMT|TREAT": "HPAYMT|TREAT", "HPAYMT:TREAT": "HPAYMT:TREAT", "urn:x#HPAYMT TREAT": "HPAYMT TREAT"} {
 		if got := auth.Purpose(stated); got != want {
 			t.Errorf("Purpose(%q) = %q, want %q", stated, got, want)
 		}

@@ -185,6 +185,7 @@ func TestWhoGetsIn(t *testing.T) {
 		{"a token, for direct care", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", "urn:oid:2.16.840.1.113883.5.8#TREAT"}, 200, "hello Test physician", "", 0},
 		{"a token, for research", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", "HRESCH"}, 403, `"forbidden"`, "", 1},
 		{"a token, for direct care and payment", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", "TREAT, HPAYMT"}, 403, `"forbidden"`, "", 1},
+		{"a token, for payment and direct care in one", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", "HPAYMT TREAT"}, 403, `"forbidden"`, "", 1},
 		{"a token, for nothing", nobody, "/api", []string{"Authorization", "Bearer abc", "Purpose-Of-Use", ""}, 403, `"forbidden"`, "", 1},
 		{"nobody at an open page", nobody, "/open", nil, 200, "open", "", 0},
 		{"nobody at an officer's page", nobody, "/officer", nil, 303, "", "/", 0},
