@@ -152,6 +152,38 @@ func strings2(t testing.TB, from, to string) []byte {
 	return []byte(s)
 }
 
+// TestDirectiveByTime: what happened in the time, or may have, is denied; what is
+// said in words, by an age or without an end may have.
+func TestDirectiveByTime(t *testing.T) {
+	p := load(t, Default())
+	nurse := accesstest.Person(t, access.Nurse)
+	for _, row := range []struct {
+		said   obj
+		denied bool
+	}{
+		{obj{"onsetDateTime": "1995"}, true},
+		{obj{"onsetDateTime": "2005", "recordedDate": "1995-01-01"}, false},
+		{obj{"onsetAge": obj{"value": 30, "unit": "a"}, "recordedDate": "2020-01-01"}, true},
+		{obj{"onsetString": "as a child", "recordedDate": "2020-01-01"}, true},
+		{obj{"recordedDate": "2020-01-01"}, false},
+		{obj{"onsetPeriod": obj{"start": "1985", "end": "1986"}}, false},
+		{obj{"onsetPeriod": obj{"start": "1985", "end": "1995"}}, true},
+		{obj{"onsetPeriod": obj{"start": "1985"}}, true},
+		{obj{"onsetPeriod": obj{"start": "2005"}}, false},
+		{obj{"onsetPeriod": obj{"end": "1985"}}, true},
+	} {
+		what := obj{"resourceType": "Condition", "id": "p-bp", "subject": ref("Patient", "p"), "code": obj{"text": "Hypertension"}}
+		for name, x := range row.said {
+			what[name] = x
+		}
+		ch := charted(t, report(1, "a", "UREA AND ELECTROLYTES", "Sodium=140"), message{source: "clinic", at: day(2), resources: []obj{what}},
+			message{source: "ehr", at: day(3), resources: []obj{consent(obj{"type": "deny", "class": arr{obj{"code": "Condition"}}, "dataPeriod": obj{"start": "1990", "end": "2000"}})}})
+		if _, shown := p.View(nurse, ch).Get(fhir.Ref{Type: "Condition", ID: "p-bp"}); shown == row.denied {
+			t.Errorf("%v: it is shown: %v", row.said, shown)
+		}
+	}
+}
+
 // TestDirectiveIsSilent: to whom it denies, a chart with a directive and what it
 // masks is the chart without either; to others, the chart without the directive.
 func TestDirectiveIsSilent(t *testing.T) {

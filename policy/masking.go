@@ -191,8 +191,21 @@ func (v *provision) coded(r fhir.Resource) bool {
 var dated = []string{"effectiveDateTime", "effectivePeriod", "effectiveInstant", "performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod",
 	"onsetDateTime", "onsetPeriod", "start", "period", "authoredOn", "whenHandedOver", "servicedDate", "sent", "issued", "date", "recordedDate", "dateTime", "started", "created", "received"}
 
-// happened is between when something took place.
+// timed begin the names of elements that say when something happened in several
+// ways, of which dated has those that are times.
+var timed = []string{"effective", "performed", "occurrence", "onset"}
+
+// ever ends what has not ended, as far as is known.
+var ever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// happened is between when something took place. What is said of that in words, by
+// an age or as a schedule is not understood, whatever other dates there are.
 func happened(r fhir.Resource) (begins, over time.Time, ok bool) {
+	for name := range r.Root().Members() {
+		if slices.ContainsFunc(timed, func(begin string) bool { return strings.HasPrefix(name, begin) }) && !slices.Contains(dated, name) {
+			return begins, over, false
+		}
+	}
 	for _, name := range dated {
 		n := r.Get(name)
 		switch n.Kind() {
@@ -201,7 +214,7 @@ func happened(r fhir.Resource) (begins, over time.Time, ok bool) {
 			return from.early, to.late, ok
 		case '{':
 			from, _, ok := readDate(n.Get("start").Text())
-			to := from
+			to := span{late: ever}
 			if end := n.Get("end"); !end.IsZero() && ok {
 				_, to, ok = readDate(end.Text())
 			}
