@@ -198,10 +198,17 @@ const (
 // are, for some may hold nothing that the caller sees: what is answered depends
 // on the question and on views alone.
 type candidates struct {
-	one  bool                                                      // the question names one patient, or nobody
-	few  bool                                                      // it names patients, or a person
-	sum  bool                                                      // few enough, whatever the data, to count without being asked
-	next func(ctx context.Context, after string) ([]string, error) // keys in order, at most walkStep; empty at the end
+	one   bool                                                      // the question names one patient, or nobody
+	few   bool                                                      // it names patients, or a person
+	sum   bool                                                      // few enough, whatever the data, to count without being asked
+	since time.Time                                                 // what matches came then or later; zero: whenever
+	next  func(ctx context.Context, after string) ([]string, error) // keys in order, at most walkStep; empty at the end
+}
+
+// counts tells whether a chart is one of those of which a question may look at so
+// many. That something withheld came lately makes none of it.
+func (in candidates) counts(v *view) bool {
+	return slices.ContainsFunc(v.All(), func(r policy.Released) bool { return !r.Recorded().Before(in.since) })
 }
 
 // listed are charts that the question itself names.
@@ -261,17 +268,18 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 		}
 	}
 	if from, _ := s.q.LastUpdated(); !from.IsZero() {
-		since := micros(from.Add(-time.Millisecond))
+		from = from.Add(-time.Millisecond)
+		since := micros(from)
 		charts, err := s.r.keysOf(ctx, chartsSince, since, int64(maxSince+1))
 		if err != nil {
 			return candidates{}, err
 		}
 		if len(charts) <= maxSince {
 			in := listed(charts)
-			in.one, in.few, in.sum = false, false, false
+			in.one, in.few, in.sum, in.since = false, false, false, from
 			return in, nil
 		}
-		return candidates{next: func(ctx context.Context, after string) ([]string, error) {
+		return candidates{since: from, next: func(ctx context.Context, after string) ([]string, error) {
 			return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
 		}}, nil
 	}
@@ -377,7 +385,7 @@ func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error
 			if err != nil {
 				return nil, err
 			}
-			if v == nil || seen[v.patient.ID] || len(v.All()) == 0 {
+			if v == nil || seen[v.patient.ID] || !in.counts(v) {
 				continue
 			}
 			if seen[v.patient.ID] = true; len(seen) > maxWalk {
@@ -421,7 +429,7 @@ func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count in
 	seen := map[string]bool{}
 	visit := func(chart string, last string) (full bool, err error) {
 		v, some, err := s.in(ctx, chart, false)
-		if err != nil || v == nil || seen[v.patient.ID] || len(v.All()) == 0 {
+		if err != nil || v == nil || seen[v.patient.ID] || !in.counts(v) {
 			return false, err
 		}
 		seen[v.patient.ID] = true
