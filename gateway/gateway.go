@@ -136,18 +136,19 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 		return err
 	}
 	g.rules = g.rules.Declare(g.Config.Declared)
+	feeds, err := g.Config.mappingFeeds()
+	if err != nil {
+		return err
+	}
+	keys := mapping.NewKeys(g.key, feeds...)
 	g.record, err = record.Open(ctx, record.Config{
-		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log,
+		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log, Remake: pipeline.Remake(keys),
 	})
 	if err != nil {
 		return err
 	}
 	g.onClose(g.record.Close)
-	feeds, err := g.Config.mappingFeeds()
-	if err != nil {
-		return err
-	}
-	g.pipeline = pipeline.New(g.record, mapping.NewKeys(g.key, feeds...), g.rules, pipeline.Config{Logger: g.log})
+	g.pipeline = pipeline.New(g.record, keys, g.rules, pipeline.Config{Logger: g.log})
 	g.metrics = newMetrics(g.record, g.pipeline)
 	return nil
 }

@@ -41,6 +41,11 @@ const (
 	Unclassified    Label = "unclassified"
 )
 
+// Unjudged is what Restore adds where other rules judged than today's. It runs as
+// other labels do, so that what depends on what is not judged waits with it. It is
+// never stored, no policy names it, and every policy withholds it.
+const Unjudged Label = "~unjudged"
+
 // context begins the label of what a wholly sensitive message brought along.
 // After it stand the labels of the message's matters: "context:cancer|hiv+sti"
 // says that one was cancer, another hiv and sti, and that there was none besides.

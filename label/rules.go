@@ -32,13 +32,18 @@ func Default() (*Rules, error) { return load(shipped) }
 func (r *Rules) Version() string { return r.version }
 
 // Restore rebuilds what Label gave and the record stored. version is
-// RulesVersion of what was stored; the result is as stale or fresh as it was.
+// RulesVersion of what was stored; the result is as stale or fresh as it was, and
+// Unjudged when it is stale.
 func (r *Rules) Restore(res fhir.Resource, labels []Label, reasons []Reason, version string) Labeled {
 	if !slices.IsSorted(labels) {
 		labels = slices.Clone(labels)
 		slices.Sort(labels)
 	}
-	return Labeled{res: res, labels: slices.Compact(labels), reasons: reasons, rules: version}
+	labels = slices.Compact(labels)
+	if version != r.version {
+		labels = sorted(labels, Unjudged)
+	}
+	return Labeled{res: res, labels: labels, reasons: reasons, rules: version}
 }
 
 // cache remembers what comes again and again: names of tests, places, units. It

@@ -79,6 +79,27 @@ type job struct {
 
 var _ inbox.Sink = (*Pipeline)(nil)
 
+// Remake is for record.Config: a stored message as the resources it is mapped to.
+func Remake(keys *mapping.Keys) func(inbox.Message) ([]fhir.Resource, error) {
+	return func(m inbox.Message) (all []fhir.Resource, err error) {
+		defer func() {
+			if x := recover(); x != nil {
+				all, err = nil, errors.New("pipeline: mapping failed by a fault of its own at "+panicPlace())
+			}
+		}()
+		result, err := mapping.Map(keys, m)
+		return resourcesOf(result), err
+	}
+}
+
+func resourcesOf(result mapping.Result) []fhir.Resource {
+	all := make([]fhir.Resource, len(result.Resources))
+	for i, r := range result.Resources {
+		all[i] = r.Resource
+	}
+	return all
+}
+
 // New makes a pipeline; nothing is applied before Run.
 func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pipeline {
 	if c.Logger == nil {
@@ -315,10 +336,7 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 	for _, note := range result.Notes {
 		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
 	}
-	message := make([]fhir.Resource, len(result.Resources))
-	for i, r := range result.Resources {
-		message[i] = r.Resource
-	}
+	message := resourcesOf(result)
 	change.Resources = make([]record.Entry, 0, len(message))
 	for i, l := range p.rules.Label(s.Source, message) {
 		r := result.Resources[i]

@@ -213,7 +213,7 @@ func (s *sight) add(n narrowing) {
 
 // holds tells whether a label is withheld.
 func (s *sight) holds(l label.Label) bool {
-	return !l.Internal() && (s.everything || slices.Contains(s.withhold, l))
+	return !l.Internal() && (s.everything || l == label.Unjudged || slices.Contains(s.withhold, l))
 }
 
 // conceals tells whether every matter of a message is withheld, and with them

@@ -38,7 +38,7 @@ type Decision struct {
 const (
 	findCodes = `
 		SELECT c.source, c.system, c.code, c.display, c.element, c.found, c.latest, c.round, c.labels, c.who, c.decided,
-			(SELECT COUNT(*) FROM code_use u WHERE u.key = c.key)
+			(SELECT COUNT(*) FROM code_use u WHERE u.key = c.key AND u.again = 0)
 		FROM code c`
 	readDecisions = `SELECT source, system, code, display, round, labels FROM code WHERE round > 0`
 	codesBehind   = `SELECT key, round FROM code WHERE behind = 1 ORDER BY key`
@@ -64,16 +64,17 @@ const (
 			AND NOT EXISTS (SELECT 1 FROM code_use u WHERE u.key = $1 AND u.round < $2)`
 
 	addUse = `
-		INSERT INTO code_use (key, body, chart, message, first, last, round) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (key, body) DO UPDATE SET round = excluded.round`
+		INSERT INTO code_use (key, body, chart, message, first, last, round, again) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (key, body) DO UPDATE SET round = excluded.round, again = code_use.again * excluded.again`
 	setRound  = `UPDATE code_use SET round = $3 WHERE key = $1 AND body = $2`
 	roundOf   = `SELECT round FROM code WHERE key = $1`
-	lateUses  = `SELECT body, chart, message, first, last FROM code_use WHERE key = $1 AND round < $2 AND body > $3 ORDER BY body LIMIT $4`
+	lateUses  = `SELECT body, message, first, last FROM code_use WHERE key = $1 AND round < $2 AND body > $3 ORDER BY body LIMIT $4`
 	judgedUse = `UPDATE code_use SET round = $3 WHERE key = $1 AND message = $2`
 	dropUses  = `DELETE FROM code_use`
 
 	// The contents that a message brought first, which are judged together.
 	bodiesOf = `SELECT b.id, b.chart, b.message, b.json, i.source FROM body b JOIN inbox i ON i.id = b.message WHERE b.id >= $1 AND b.id <= $2 AND b.message = $3 ORDER BY b.id`
+	chartsOf = `SELECT DISTINCT chart FROM body WHERE id >= $1 AND id <= $2 AND message = $3 ORDER BY chart`
 	unjudge  = `
 		UPDATE version SET rules = '' WHERE chart = $1
 			AND body IN (SELECT id FROM body WHERE id >= $2 AND id <= $3 AND message = $4)`
@@ -194,11 +195,9 @@ func (r *Record) learn(ctx context.Context) error {
 	return nil
 }
 
-// use is one content that depends on a local code.
-type use struct {
-	body, message, first, last int64
-	chart                      string
-}
+// use is one content that depends on a local code, and where those lie that its
+// message brought.
+type use struct{ body, message, first, last int64 }
 
 // late goes through the contents that were judged by earlier rounds, in steps.
 func (r *Record) late(ctx context.Context, do func(key string, round int64, step []use) error) error {
@@ -237,7 +236,7 @@ func (r *Record) late(ctx context.Context, do func(key string, round int64, step
 func (r *Record) uses(ctx context.Context, key string, round, after int64) (step []use, err error) {
 	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var u use
-		err := scan(&u.body, &u.chart, &u.message, &u.first, &u.last)
+		err := scan(&u.body, &u.message, &u.first, &u.last)
 		step = append(step, u)
 		return err
 	}, lateUses, key, round, after, int64(unjudgeStep))
@@ -248,10 +247,16 @@ func (r *Record) uses(ctx context.Context, key string, round, after int64) (step
 func (r *Record) unjudge(ctx context.Context) error {
 	return r.late(ctx, func(_ string, _ int64, step []use) error {
 		var touch, stmts []sqldb.Stmt
-		charts := map[string]bool{}
+		charts := map[string]bool{directories: true}
 		for _, u := range step {
-			charts[u.chart] = true
-			stmts = append(stmts, sqldb.Stmt{SQL: unjudge, Args: []any{u.chart, u.first, u.last, u.message}})
+			all, err := r.keysOf(ctx, chartsOf, u.first, u.last, u.message)
+			if err != nil {
+				return err
+			}
+			for _, c := range all {
+				charts[c] = true
+				stmts = append(stmts, sqldb.Stmt{SQL: unjudge, Args: []any{c, u.first, u.last, u.message}})
+			}
 		}
 		for _, c := range sortedKeys(charts) {
 			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}})
@@ -287,7 +292,9 @@ func (r *Record) rejudge(ctx context.Context) error {
 			j := r.newJudging()
 			for _, m := range messages {
 				j.add(judgedUse, key, m[0].message, round)
-				j.message(setLabels, m) // which says by what round it was
+				if err := j.message(ctx, setLabels, m); err != nil { // which says by what round it was
+					return err
+				}
 			}
 			return j.write(ctx, sqldb.Stmt{SQL: caughtUp, Args: []any{key, round}})
 		})
@@ -367,10 +374,10 @@ func (b *batch) codes(ctx context.Context) error {
 	}
 	late := map[string]bool{}
 	for _, x := range b.commits {
-		var fresh []int64
+		var fresh []*entry // in the order of their numbers
 		for _, e := range x.commit.entries {
 			if e.fresh {
-				fresh = append(fresh, e.body)
+				fresh = append(fresh, e)
 			}
 		}
 		for _, e := range x.commit.entries {
@@ -381,9 +388,15 @@ func (b *batch) codes(ctx context.Context) error {
 				late[e.code] = true
 				e.rules = ""
 				b.add(setRound, e.code, e.body, e.Use().Round)
+				for _, o := range fresh { // judged together with it
+					o.rules = ""
+				}
 			}
-			if e.fresh {
-				b.add(addUse, e.code, e.body, e.key.chart, int64(x.commit.id), slices.Min(fresh), slices.Max(fresh), e.Use().Round)
+			switch {
+			case e.fresh:
+				b.add(addUse, e.code, e.body, e.key.chart, int64(x.commit.id), fresh[0].body, fresh[len(fresh)-1].body, e.Use().Round, 0)
+			case len(fresh) > 0:
+				b.add(addUse, e.code, fresh[0].body, fresh[0].key.chart, int64(x.commit.id), fresh[0].body, fresh[len(fresh)-1].body, e.Use().Round, 1)
 			}
 		}
 	}

@@ -154,11 +154,14 @@ func TestDecidedMeanwhile(t *testing.T) {
 		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
 		w.tell(local(t, "a", "x", "QX7", "7"))
 		w.decide(qx7("ward"))
-		s := said{Resources: []fhir.Resource{local(t, "a", "y", "QX7", "8"), local(t, "a", "x", "QX7", "7")}}
+		s := said{Resources: []fhir.Resource{patient(t, "a", "Ash-Oak", "1980-01-02", "1"), local(t, "a", "y", "QX7", "8"), local(t, "a", "x", "QX7", "7")}}
 		stored := w.put(s)
 		change := w.change(stored, s)
 		w.decide(qx7("ward"), label.HIV)
 		must(t, w.Queue().Commit(ctx, stored, change))
+		if got, err := w.reader.Get(ctx, me, thing("a", "Patient", "")); err == nil && strings.Contains(string(got.Resource().JSON()), "Oak") {
+			t.Error("what came with it is shown")
+		}
 		for _, name := range []string{"x", "y"} {
 			if got := w.value(me, thing("a", "Observation", name)); got != "absent" {
 				t.Errorf("%s: %s", name, got)

@@ -64,7 +64,7 @@ func (r *Record) prepare(s Stored, c Change) *committing {
 			version: r.keys.versionID(res.Type(), res.ID(), e.Deleted, context, res.JSON()),
 			context: context,
 			labels:  joinLabels(e.Labels()),
-			reasons: reasonsOf(e.Labeled),
+			reasons: reasonsOf(e.Reasons()),
 			rules:   e.RulesVersion(),
 		}
 		x.entries = append(x.entries, y)
@@ -105,8 +105,7 @@ func splitLabels(s string) []label.Label {
 }
 
 // reasonsOf is the JSON of what gave a resource its labels, empty without any.
-func reasonsOf(l label.Labeled) string {
-	reasons := l.Reasons()
+func reasonsOf(reasons []label.Reason) string {
 	if len(reasons) == 0 {
 		return ""
 	}
@@ -308,6 +307,9 @@ func (b *batch) settle(context.Context) error {
 			var changed bool
 			if l.runs, changed = settle(l.runs, f, b.w.r.keys.again); changed || relabeled {
 				b.bumps[e.key.chart] = max(b.bumps[e.key.chart], x.commit.received)
+				if e.inDirectory() {
+					b.bumps[directories] = 0
+				}
 				if changed {
 					b.index(e)
 				}
@@ -333,9 +335,6 @@ func (b *batch) settle(context.Context) error {
 func (b *batch) index(e *entry) {
 	if e.Alias && !e.Deleted {
 		b.add(addAlias, e.key.typ, e.key.id, e.key.chart)
-		if e.inDirectory() {
-			b.bumps[directories] = 0
-		}
 	}
 	if e.key.typ != "Patient" || e.Deleted {
 		return

@@ -19,6 +19,7 @@ import (
 
 	"firebreak/access"
 	"firebreak/audit"
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/internal/sqldb"
 	"firebreak/label"
@@ -35,6 +36,10 @@ type Config struct {
 	Cache  int64            // bytes of charts kept ready to show; 0: 80 MB
 	Node   string           // whose audit log it is, where nodes share a database; empty: the host's name
 	Logger *slog.Logger     // nil: discards
+
+	// Remake is what a stored message was applied as, so that all of it can be
+	// judged again together; nil: only what it brought first is.
+	Remake func(inbox.Message) ([]fhir.Resource, error)
 }
 
 // Ask is who asks and how it is written down. An empty Action is the method's own.
@@ -173,7 +178,7 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 	r.stop = stop
 	r.writer = newWriter(r)
 	r.written.Go(r.writer.run)
-	if err := errors.Join(r.learn(ctx), r.unjudge(ctx)); err != nil {
+	if err := errors.Join(r.learn(ctx), r.begin(ctx), r.unjudge(ctx)); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	r.jobs.Go(func() { r.anchors(background) })

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -8,7 +9,9 @@ import (
 	"slices"
 
 	"firebreak/fhir"
+	"firebreak/inbox"
 	"firebreak/internal/sqldb"
+	"firebreak/label"
 )
 
 const (
@@ -49,16 +52,12 @@ func (r *Record) Relabel(ctx context.Context) (int64, error) {
 	}
 	r.judging.Lock()
 	defer r.judging.Unlock()
+	if err := r.begin(ctx); err != nil { // another node's rules
+		return 0, err
+	}
 	p, err := r.relabelled(ctx)
 	if err != nil {
 		return 0, err
-	}
-	if p.Rules != r.c.Rules.Version() {
-		p = progress{Rules: r.c.Rules.Version()}
-		// Other rules know other codes: the uses are found again as it goes.
-		if err := r.writer.exec(ctx, dropUses); err != nil {
-			return 0, err
-		}
 	}
 	var judged int64
 	for !p.Done {
@@ -75,6 +74,23 @@ func (r *Record) Relabel(ctx context.Context) (int64, error) {
 		judged += int64(len(step))
 	}
 	return judged, nil
+}
+
+// begin makes ready for Relabel where the rules are others than before. Other
+// rules know other codes: the uses are found again as it goes. Those of what comes
+// from now on are kept, so it is done before anything does.
+func (r *Record) begin(ctx context.Context) error {
+	p, err := r.relabelled(ctx)
+	if err != nil || p.Rules == r.c.Rules.Version() {
+		return err
+	}
+	note, err := json.Marshal(progress{Rules: r.c.Rules.Version()})
+	if err != nil {
+		return failed("relabel", err)
+	}
+	return r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+		return tx.Batch(ctx, []sqldb.Stmt{{SQL: dropUses}, {SQL: setSetting, Args: []any{"relabelled", note}}})
+	}})
 }
 
 func (r *Record) relabelled(ctx context.Context) (p progress, err error) {
@@ -139,7 +155,9 @@ func (r *Record) relabel(ctx context.Context, step []content, p progress) error 
 			if n < 0 {
 				n = len(left)
 			}
-			j.message(newLabels, left[:n])
+			if err := j.message(ctx, newLabels, left[:n]); err != nil {
+				return err
+			}
 			left = left[n:]
 		}
 		return j.write(ctx, sqldb.Stmt{SQL: setSetting, Args: []any{"relabelled", note}})
@@ -152,37 +170,104 @@ type judging struct {
 	stmts  []sqldb.Stmt
 	charts map[string]bool
 	rounds map[string]int64 // of local codes, by key: the decision that was judged by
+	more   []more
+}
+
+// more is what a message tells of a content that another brought first.
+type more struct {
+	chart string
+	label.Labeled
 }
 
 func (r *Record) newJudging() *judging {
 	return &judging{r: r, charts: map[string]bool{}, rounds: map[string]int64{}}
 }
 
-// message judges the contents that one message brought, together. set is what
-// sets their labels.
-func (j *judging) message(set string, all []content) {
+// message judges the contents that one message brought first, with all else that
+// the message says. set is what sets their labels.
+func (j *judging) message(ctx context.Context, set string, all []content) error {
 	if len(all) == 0 {
-		return
+		return nil
 	}
-	message := make([]fhir.Resource, len(all))
-	for i, c := range all {
-		message[i] = c.res
+	message, ok, err := j.r.whole(ctx, all)
+	if err != nil || !ok {
+		return err
 	}
-	for i, l := range j.r.c.Rules.Label(all[0].source, message) {
-		c := all[i]
-		j.charts[c.chart] = true
-		j.add(set, c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), joinLabels(l.Labels()))
-		j.add(dropReason, c.chart, c.id)
-		if reasons := reasonsOf(l); reasons != "" {
-			j.add(addReason, c.chart, c.id, reasons)
-		}
+	brought := make(map[fhir.Ref]content, len(all))
+	for _, c := range all {
+		brought[c.res.Ref()] = c
+	}
+	labeled := j.r.c.Rules.Label(all[0].source, message)
+	if slices.ContainsFunc(labeled, func(l label.Labeled) bool { return l.Use() != nil }) {
+		set = setLabels // today's rules may have judged it by an earlier decision
+	}
+	for _, l := range labeled {
+		c, first := brought[l.Resource().Ref()]
 		if u := l.Use(); u != nil {
-			key := codeKey(u.Code)
+			key, body, again := codeKey(u.Code), c.id, int64(0)
+			if !first {
+				body, again = all[0].id, 1
+			}
 			j.rounds[key] = u.Round
 			j.add(keepCode, key, u.Source, u.System, u.Code.Code, u.Display, u.Element, micros(j.r.c.Now()))
-			j.add(addUse, key, c.id, c.chart, c.message, all[0].id, all[len(all)-1].id, u.Round)
+			j.add(addUse, key, body, all[0].chart, all[0].message, all[0].id, all[len(all)-1].id, u.Round, again)
+		}
+		if !first {
+			if slices.ContainsFunc(l.Labels(), func(x label.Label) bool { return !x.Internal() }) {
+				j.more = append(j.more, more{all[0].chart, l})
+				j.charts[all[0].chart] = true
+			}
+			continue
+		}
+		j.touch(c.chart, l.Resource().Ref())
+		j.add(set, c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), joinLabels(l.Labels()))
+		j.add(dropReason, c.chart, c.id)
+		if reasons := reasonsOf(l.Reasons()); reasons != "" {
+			j.add(addReason, c.chart, c.id, reasons)
 		}
 	}
+	return nil
+}
+
+// touch notes that what a chart shows changes, and what charts show that point at it.
+func (j *judging) touch(chart string, ref fhir.Ref) {
+	j.charts[chart] = true
+	if _, told := chartOf(ref); !told && !fhir.IsPatientCompartment(ref.Type) {
+		j.charts[directories] = true
+	}
+}
+
+// whole is what a message says, with the contents that it brought first as they
+// are stored. A content depends on what its message said again as much as on what
+// it said first. Without Config.Remake it is those contents; ok is false when the
+// message cannot be made again: then what it brought stays withheld.
+func (r *Record) whole(ctx context.Context, all []content) (message []fhir.Resource, ok bool, err error) {
+	stored := make(map[fhir.Ref]fhir.Resource, len(all))
+	for _, c := range all {
+		stored[c.res.Ref()] = c.res
+	}
+	if r.c.Remake != nil {
+		m, err := r.Queue().Message(ctx, inbox.ID(all[0].message))
+		if err != nil {
+			return nil, false, err
+		}
+		if message, err = r.c.Remake(m); err != nil {
+			r.c.Logger.Error("a message cannot be judged again: what it brought stays withheld; replay it", "id", all[0].message, "error", err)
+			return nil, false, nil
+		}
+	}
+	for i, res := range message {
+		if as, ok := stored[res.Ref()]; ok {
+			message[i] = as
+			delete(stored, res.Ref())
+		}
+	}
+	for _, c := range all { // what is made otherwise by now
+		if _, left := stored[c.res.Ref()]; left {
+			message = append(message, c.res)
+		}
+	}
+	return message, true, nil
 }
 
 func (j *judging) add(text string, args ...any) {
@@ -213,10 +298,68 @@ func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
 		if err := tx.Batch(ctx, asks); err != nil || decided {
 			return err
 		}
-		return tx.Batch(ctx, append(j.stmts, last))
+		if err := tx.Batch(ctx, append(slices.Clip(j.stmts), last)); err != nil {
+			return err
+		}
+		for _, m := range j.more {
+			if err := m.tell(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
 	}})
 	if err == nil && decided {
 		return errDecided
 	}
 	return err
+}
+
+const judgedContents = `
+	SELECT DISTINCT v.body, v.labels, r.reasons, b.json
+	FROM version v JOIN body b ON b.id = v.body LEFT JOIN reason r ON r.chart = v.chart AND r.body = v.body
+	WHERE v.chart = $1 AND v.type = $2 AND v.id = $3 AND v.rules = $4`
+
+// tell gives the content, where today's rules have judged it, the labels of this
+// message besides: one saw what the other could not.
+func (m more) tell(ctx context.Context, tx *sqldb.Tx) error {
+	ref := m.Resource().Ref()
+	var stmts []sqldb.Stmt
+	err := tx.Each(ctx, func(scan func(...any) error) error {
+		var body int64
+		var labels string
+		var kept *string
+		var text []byte
+		if err := scan(&body, &labels, &kept, &text); err != nil || !bytes.Equal(text, m.Resource().JSON()) {
+			return err
+		}
+		both, fresh := splitLabels(labels), map[label.Label]bool{}
+		for _, l := range m.Labels() {
+			if !l.Internal() && !slices.Contains(both, l) {
+				both, fresh[l] = append(both, l), true
+			}
+		}
+		if len(fresh) == 0 {
+			return nil
+		}
+		var reasons []label.Reason
+		if kept != nil {
+			if err := json.Unmarshal([]byte(*kept), &reasons); err != nil {
+				return err
+			}
+		}
+		for _, x := range m.Reasons() {
+			if fresh[x.Label] {
+				reasons = append(reasons, x)
+			}
+		}
+		slices.Sort(both)
+		stmts = append(stmts,
+			sqldb.Stmt{SQL: setLabels, Args: []any{m.chart, ref.Type, ref.ID, body, m.RulesVersion(), joinLabels(both)}},
+			sqldb.Stmt{SQL: addReason, Args: []any{m.chart, body, reasonsOf(reasons)}})
+		return nil
+	}, judgedContents, m.chart, ref.Type, ref.ID, m.RulesVersion())
+	if err != nil {
+		return err
+	}
+	return tx.Batch(ctx, stmts)
 }

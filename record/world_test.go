@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,7 +65,7 @@ func open(t testing.TB, dsn string) *world {
 	w := &world{t: t, dsn: dsn, dir: filepath.Join(t.TempDir(), "audit"), rules: rules, policy: p}
 	w.log, err = audit.Open(w.dir, nil)
 	must(t, err)
-	w.Record, err = record.Open(ctx, record.Config{DSN: dsn, Log: w.log, Rules: rules, Secret: []byte("secret of the tests"), Logger: slog.New(slog.DiscardHandler)})
+	w.Record, err = record.Open(ctx, record.Config{DSN: dsn, Log: w.log, Rules: rules, Secret: []byte("secret of the tests"), Logger: slog.New(slog.DiscardHandler), Remake: remake(dsn)})
 	must(t, err)
 	t.Cleanup(func() {
 		w.Record.Close()
@@ -156,7 +158,22 @@ func (w *world) put(s said) record.Stored {
 	}
 	receipt, err := w.Put(ctx, m)
 	must(w.t, err)
+	made.Store(w.dsn+string(m.Body), s.Resources)
 	return record.Stored{ID: receipt.ID, Message: m}
+}
+
+// made are the resources of what was said, by database and message.
+var made sync.Map
+
+// remake is what the pipeline would make of a stored message.
+func remake(dsn string) func(inbox.Message) ([]fhir.Resource, error) {
+	return func(m inbox.Message) ([]fhir.Resource, error) {
+		all, ok := made.Load(dsn + string(m.Body))
+		if !ok {
+			return nil, errors.New("nobody said this")
+		}
+		return slices.Clone(all.([]fhir.Resource)), nil
+	}
 }
 
 func (w *world) commit(stored record.Stored, s said) error {
