@@ -24,11 +24,15 @@ func (r *Rules) Label(source string, message []fhir.Resource) []Labeled {
 		}
 	}
 	r.declare(source, out)
+	masked := flagged(out)
+	if masked {
+		mask(out)
+	}
 	if len(message) > 1 {
 		r.broken(out)
 		out = Propagate(out)
 		unclear(out, neutral)
-		bring(out)
+		bring(out, masked)
 	}
 	r.enclose(source, out)
 	for i := range out {
@@ -148,8 +152,9 @@ var (
 		"Binary", "Medication", "Device", "Coverage", "Account", "Group", "Endpoint", "Substance", "CareTeam", "MessageHeader", "AllergyIntolerance")
 )
 
-// bring marks what a message brought along beside the matters it is about.
-func bring(all []Labeled) {
+// bring marks what a message brought along beside the matters it is about. Of a
+// masked one that is all but what is masked.
+func bring(all []Labeled, masked bool) {
 	if !slices.ContainsFunc(all, func(l Labeled) bool { return len(l.labels) > 0 }) {
 		return
 	}
@@ -161,6 +166,8 @@ func bring(all []Labeled) {
 	}
 	isMatter := func(typ string) bool {
 		switch {
+		case masked:
+			return flaggable(typ)
 		case deed:
 			return deeds[typ] || typ == "Observation"
 		case visit:
