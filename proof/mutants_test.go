@@ -171,7 +171,7 @@ var mutants = []mutant{
 		if len(charts) == 0 || planted.Is("a limit before people are filtered") && at != "" {
 			break
 `},
-	{"candidates counted", "record/search.go", "seen[v.patient.ID] || len(v.All()) == 0 {\n				continue", `seen[v.patient.ID] || len(v.All()) == 0 && !planted.Is("candidates counted") {
+	{"candidates counted", "record/search.go", "seen[v.patient.ID] || !in.counts(v) {\n				continue", `seen[v.patient.ID] || !in.counts(v) && !planted.Is("candidates counted") {
 				continue`},
 	{"text in the log", "pipeline/pipeline.go", "			p.applied.Add(1)\n", `
 			if planted.Is("text in the log") {
