@@ -282,6 +282,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })
 	group.Go(func() error { persist(ctx, g.relabel); return nil })
+	group.Go(func() error { g.reader.Office().Run(ctx); return nil })
 	group.Go(func() error { return watch(ctx, g.record.Err) })
 	group.Go(func() error {
 		<-ctx.Done()

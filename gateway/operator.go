@@ -183,7 +183,7 @@ func (o *Operator) Unread(ctx context.Context) ([]policy.Unread, error) {
 }
 
 // Overdue gives each result that its patient does not know of after the usual
-// time, by patient.
+// time, oldest first, what is withheld before what was not reviewed.
 func (o *Operator) Overdue(ctx context.Context, each func(policy.Waiting)) error {
 	return answers(ctx, o, "/policy/overdue", each)
 }

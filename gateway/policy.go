@@ -159,7 +159,7 @@ func (g *Gateway) overdue(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	lines := jsontext.NewEncoder(w)
-	return g.record.Waiting(r.Context(), p, g.now().AddDate(0, 0, -policy.ReviewDays), func(x policy.Waiting) error {
+	return g.record.Reader(p).Office().Overdue(r.Context(), func(x policy.Waiting) error {
 		return json.MarshalEncode(lines, x)
 	})
 }

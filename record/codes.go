@@ -259,7 +259,7 @@ func (r *Record) unjudge(ctx context.Context) error {
 			}
 		}
 		for _, c := range sortedKeys(charts) {
-			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}})
+			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}}, sqldb.Stmt{SQL: noteChange, Args: []any{c}})
 		}
 		return r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error { return tx.Batch(ctx, append(touch, stmts...)) }})
 	})

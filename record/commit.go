@@ -152,6 +152,9 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	}
 	for chart, at := range b.bumps {
 		b.add(bumpChart, chart, at)
+		if chart != directories {
+			b.add(noteChange, chart)
+		}
 	}
 	if err := tx.Batch(ctx, b.stmts); err != nil {
 		return err

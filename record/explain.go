@@ -3,7 +3,6 @@ package record
 import (
 	"context"
 	"slices"
-	"time"
 
 	"firebreak/audit"
 	"firebreak/chart"
@@ -73,32 +72,4 @@ func (r *Record) Unread(ctx context.Context, p *policy.Policy) ([]policy.Unread,
 		}
 	}
 	return all, nil
-}
-
-// Waiting calls each for what patients do not know of yet and came before a
-// time: see policy.Waiting. Every chart is read: this is for an operator, now and
-// then.
-func (r *Record) Waiting(ctx context.Context, p *policy.Policy, before time.Time, each func(policy.Waiting) error) error {
-	for at := ""; ; {
-		charts, err := r.keysOf(ctx, chartsAfter, at, int64(walkStep))
-		if err != nil || len(charts) == 0 {
-			return err
-		}
-		for _, at = range charts {
-			l, ok, err := r.load(ctx, at, nil)
-			if err != nil {
-				return err
-			}
-			if !ok || l.chart.Patient.ID != at { // shown under its survivor
-				continue
-			}
-			for _, w := range p.Waiting(l.chart) {
-				if w.Since.Before(before) {
-					if err := each(w); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
 }

@@ -70,6 +70,7 @@ func (b *batch) link(ctx context.Context) error {
 			root = "" // it stands alone
 		}
 		b.add(setRoot, c, root)
+		b.add(noteChange, c)
 	}
 	return nil
 }

@@ -123,6 +123,7 @@ type Record struct {
 	changes   *changes
 	judging   sync.Mutex         // one judges again what is stored
 	learning  sync.Mutex         // one reads the decisions
+	looking   sync.Mutex         // one looks through charts for what waits
 	judgeSoon chan struct{}      // asks for it
 	stop      context.CancelFunc // of the background jobs
 	jobs      sync.WaitGroup
