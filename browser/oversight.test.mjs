@@ -83,7 +83,7 @@ test("a chart is opened in an emergency, says so on every page, and is closed; a
 test("nobody else oversees", async () => {
 	const p = await page();
 	await atWork(p);
-	for (const path of ["/officer", "/officer/policy", "/officer/log", "/officer/looked", "/officer/codes"]) {
+	for (const path of ["/officer", "/officer/policy", "/officer/waiting", "/officer/log", "/officer/looked", "/officer/codes"]) {
 		const answer = await p.goto(path);
 		assert.equal(answer.status(), 403, path);
 	}

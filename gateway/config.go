@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"firebreak/inbox"
 	"firebreak/label"
 )
 
@@ -378,6 +379,9 @@ func (cfg *Config) check() error {
 		where := fmt.Sprintf("feeds[%d]", i)
 		if f.Name == "" || strings.ContainsAny(f.Name, " |/\\\"") {
 			bad("%s.name must be a word without blanks, bars, slashes or quotes", where)
+		}
+		if f.Name == inbox.Own {
+			bad("%s.name %q is the gateway's own", where, f.Name)
 		}
 		if names[f.Name] {
 			bad("%s.name %q is used twice", where, f.Name)

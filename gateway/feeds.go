@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"firebreak/adapters"
+	"firebreak/inbox"
 	"firebreak/registry"
 )
 
@@ -105,6 +106,9 @@ func (t *TLS) server() (*tls.Config, error) {
 // knowsSources refuses a declaration of a source that does not exist: mistyped,
 // it would leave the real one open.
 func (cfg *Config) knowsSources(seed registry.Seed) error {
+	if slices.ContainsFunc(seed.Clients, func(c registry.SeedClient) bool { return c.Source == inbox.Own }) {
+		return fmt.Errorf("gateway: registry: the source %q is the gateway's own", inbox.Own)
+	}
 	for source := range cfg.Declared {
 		if !slices.ContainsFunc(cfg.Feeds, func(f Feed) bool { return f.Name == source }) &&
 			!slices.ContainsFunc(seed.Clients, func(c registry.SeedClient) bool { return c.Source == source }) {

@@ -88,8 +88,11 @@ func fault(err error) error {
 // gives the same bytes. The error is an *Error; then nothing of the message may
 // be applied.
 func Map(k *Keys, m inbox.Message) (Result, error) {
-	if m.Kind == inbox.FHIR {
+	switch m.Kind {
+	case inbox.FHIR:
 		return push(k, m)
+	case inbox.Told:
+		return told(k, m)
 	}
 	b, err := newBuild(k, m)
 	if err != nil {
@@ -143,8 +146,12 @@ func (b *build) unmapped() error {
 // merge's is the surviving chart's; its Links may be applied in any order. The
 // error names PID-3 as Map would.
 func PatientKey(k *Keys, m inbox.Message) (string, error) {
-	if m.Kind == inbox.FHIR {
+	switch m.Kind {
+	case inbox.FHIR:
 		return pushKey(k, m)
+	case inbox.Told:
+		r, err := told(k, m)
+		return r.Patient.ID, err
 	}
 	msg, err := parse(m)
 	if err != nil {

@@ -65,6 +65,7 @@ var routes = []route{
 	{"/account", 3, true, plainly("/account")},
 	{"/officer", 3, true, plainly("/officer")},
 	{"/officer/alerts/{id}", 1, true, posted("/officer/alerts/aaaaaaaaaaaa", url.Values{"note": {"All in order here"}})},
+	{"/officer/waiting", 3, true, plainly("/officer/waiting")},
 	{"/officer/policy", 3, true, plainly("/officer/policy")},
 	{"/officer/log", 3, true, plainly("/officer/log")},
 	{"/officer/looked", 3, true, plainly("/officer/looked")},

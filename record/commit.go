@@ -231,12 +231,13 @@ func (b *batch) locate(ctx context.Context) error {
 
 // check refuses what would change another source's chart. Ids that a mapping
 // made hold their source; ids that were given do not, so a chart is its first
-// source's. The deletion of another's resource is nothing to do.
+// source's, to which only the gateway itself adds. The deletion of another's
+// resource is nothing to do.
 func (b *batch) check(context.Context) error {
 	for _, x := range slices.Clone(b.commits) {
 		foreign := func(e *entry) bool {
 			owner := b.owners[e.key.chart]
-			return e.Alias && owner != "" && owner != x.commit.source
+			return e.Alias && owner != "" && owner != x.commit.source && x.commit.source != inbox.Own
 		}
 		x.commit.entries = slices.DeleteFunc(x.commit.entries, func(e *entry) bool { return e.Deleted && foreign(e) })
 		if i := slices.IndexFunc(x.commit.entries, foreign); i >= 0 {

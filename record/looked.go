@@ -132,7 +132,13 @@ func seen(e audit.Entry, told map[fhir.Ref]bool) []string {
 		}
 		return types
 	case audit.Oversee, audit.Operate:
-		return []string{string(e.Action)}
+		// A list of results: that one of this patient is on it is told of what the patient may know of.
+		if len(e.Entities) == 0 || slices.ContainsFunc(e.Entities, func(x string) bool {
+			ref, ok := fhir.ParseRef(x)
+			return ok && told[ref]
+		}) {
+			return []string{string(e.Action)}
+		}
 	}
 	return nil
 }

@@ -77,6 +77,10 @@ func TestLooked(t *testing.T) {
 			at("09:25")
 
 			watch := record.Watch{Officer: accesstest.Officer(t), Page: "looked"}
+			for _, held := range []bool{true, false} { // a list on which the patient may be
+				_, err := w.reader.Office().Waiting(ctx, watch, held, 1)
+				must(t, err)
+			}
 			all, older, err := w.reader.Office().Looked(ctx, watch, "1001", 0)
 			must(t, err)
 			var s strings.Builder

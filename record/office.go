@@ -11,6 +11,7 @@ import (
 	"firebreak/access"
 	"firebreak/audit"
 	"firebreak/fhir"
+	"firebreak/inbox"
 	"firebreak/internal/sqldb"
 	"firebreak/policy"
 )
@@ -19,12 +20,22 @@ import (
 // with one, and what was opened. Every method writes the audit entry before it
 // returns.
 type Office struct {
-	reader *Reader
-	r      *Record
+	reader  *Reader
+	r       *Record
+	in      inbox.Sink // what officers write down goes the way of all messages
+	applied func(context.Context, inbox.ID) error
 }
 
 // Office oversees what reader shows.
-func (r *Reader) Office() *Office { return &Office{r, r.r} }
+func (r *Reader) Office() *Office { return &Office{reader: r, r: r.r} }
+
+// Through is an office that can write down what patients were told: in takes it
+// in, applied waits until a message is applied.
+func (o *Office) Through(in inbox.Sink, applied func(context.Context, inbox.ID) error) *Office {
+	x := *o
+	x.in, x.applied = in, applied
+	return &x
+}
 
 // Watch is an officer at work, and how that is written down.
 type Watch struct {

@@ -80,7 +80,7 @@ func (w *writer) put(ctx context.Context, tx *sqldb.Tx, puts []*putting) error {
 		stmts = append(stmts, sqldb.Stmt{SQL: addTodo, Args: []any{int64(p.receipt.ID)}})
 	}
 	for source, at := range latest {
-		if at >= w.feeds[source]+feedEvery {
+		if at >= w.feeds[source]+feedEvery && source != inbox.Own { // which is no feed, and who looks at the list must not show
 			stmts = append(stmts, sqldb.Stmt{SQL: setFeed, Args: []any{source, at}})
 			w.feeds[source] = at
 		}

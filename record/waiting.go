@@ -39,7 +39,7 @@ const (
 		SELECT type, id, held, since, labels, number, ord FROM waiting WHERE held = $1 AND since < $2
 		ORDER BY since, chart, type, id LIMIT $3 OFFSET $4`
 	countWaiting = `SELECT COUNT(*) FROM waiting WHERE held = $1 AND since < $2`
-	findWaiting  = `SELECT COUNT(*) FROM waiting WHERE held = 1 AND chart = $1 AND type = $2 AND id = $3`
+	findWaiting  = `SELECT COUNT(*) FROM waiting WHERE held = 1 AND chart = $1 AND type = $2 AND id = $3 AND since = $4`
 )
 
 // Waiting is one page of what patients do not know of.

@@ -30,6 +30,8 @@ type Office interface {
 	Try(ctx context.Context, w record.Watch, at policy.Position, patient string) ([]policy.Verdict, error)
 	Log(ctx context.Context, w record.Watch, patient, person string, action audit.Action, before int64) (found []audit.Entry, more bool, err error)
 	Looked(ctx context.Context, w record.Watch, patient string, before int64) (looks []record.Look, older int64, err error)
+	Waiting(ctx context.Context, w record.Watch, held bool, page int) (record.Waiting, error)
+	Told(ctx context.Context, w record.Watch, t record.Told) error
 	Codes(ctx context.Context, w record.Watch) ([]record.LocalCode, error)
 	Classify(ctx context.Context, w record.Watch, d record.Decision) error
 }

@@ -2,6 +2,7 @@ package viewer
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -26,6 +27,8 @@ type fakeOffice struct {
 	log          []audit.Entry
 	looks        []record.Look
 	codes        []record.LocalCode
+	waits        record.Waiting
+	told         []record.Told
 	watched      []record.Watch
 	about        []string
 }
@@ -77,6 +80,23 @@ func (o *fakeOffice) Log(_ context.Context, w record.Watch, patient, person stri
 	return o.log, len(o.log) > 1, nil
 }
 
+func (o *fakeOffice) Waiting(_ context.Context, w record.Watch, held bool, page int) (record.Waiting, error) {
+	o.watched, o.about = append(o.watched, w), append(o.about, fmt.Sprint("waiting ", held, " ", page))
+	return o.waits, nil
+}
+
+func (o *fakeOffice) Told(_ context.Context, w record.Watch, t record.Told) error {
+	o.watched = append(o.watched, w)
+	if t.By == "" {
+		return record.ErrTold
+	}
+	if len(o.waits.Results) == 0 || o.waits.Results[0].Ref != t.Ref || !o.waits.Results[0].Since.Equal(t.Since) {
+		return fhir.NotFound()
+	}
+	o.told, o.waits.Results = append(o.told, t), o.waits.Results[1:]
+	return nil
+}
+
 func (o *fakeOffice) Codes(_ context.Context, w record.Watch) ([]record.LocalCode, error) {
 	o.watched = append(o.watched, w)
 	return o.codes, nil
@@ -94,7 +114,7 @@ func (o *fakeOffice) Classify(_ context.Context, w record.Watch, d record.Decisi
 func TestOfficer(t *testing.T) {
 	h := newHouse(t, ayan(t))
 	base := h.base(0)
-	for _, path := range []string{"/officer", "/officer/policy", "/officer/log", "/officer/looked", "/officer/codes"} {
+	for _, path := range []string{"/officer", "/officer/policy", "/officer/waiting", "/officer/log", "/officer/looked", "/officer/codes"} {
 		if w := h.do(httptest.NewRequest(http.MethodGet, path, nil)); w.Code != http.StatusForbidden {
 			t.Errorf("a physician at %s: %d", path, w.Code)
 		}
@@ -173,6 +193,38 @@ func TestOfficer(t *testing.T) {
 	form.Set("means", "sorrow")
 	if w := h.post("/officer/codes", form); w.Code != http.StatusNotFound {
 		t.Errorf("classified as what is none: %d", w.Code)
+	}
+	h.office.about = nil
+	x := policy.Waiting{Ref: fhir.Ref{Type: "DiagnosticReport", ID: "p-dr"}, Since: noon.Add(-20*24*time.Hour - time.Hour), Held: true, Labels: []label.Label{label.HIV, label.STI}, Number: "9000000000", Order: "F-<17>"}
+	h.office.waits = record.Waiting{Results: []policy.Waiting{x}, All: 51, More: true, Behind: 7, Anew: true}
+	says(h.get("/officer/waiting"), "Results: 51", "9000000000", "F-<17>", "20", "hiv, sti", "DiagnosticReport/p-dr", "The patient was told", "by telephone", "not yet looked through: 7", "being made anew")
+	says(h.get("/officer/waiting?list=overdue&page=2"), "no clinician has reviewed", "F-<17>")
+	if page := h.get("/officer/waiting?list=overdue"); strings.Contains(page, "<details") {
+		t.Error("an officer reviews results")
+	}
+	if w := h.do(httptest.NewRequest(http.MethodGet, "/officer/waiting?page=0", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("page 0: %d", w.Code)
+	}
+	form = url.Values{"ref": {x.Ref.String()}, "since": {fmt.Sprint(x.Since.UnixMicro())}, "on": {"2026-03-01"}, "how": {"telephone"}, "note": {"Spoke <long>"}}
+	w = h.post("/officer/waiting", form)
+	if w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("told by nobody: %d", w.Code)
+	}
+	says(w.Body.String(), "Say when the patient was told, by whom and how.", "Spoke <long>")
+	form.Set("by", "Dr Haddad")
+	if w := h.post("/officer/waiting", form); w.Header().Get("Location") != "/officer/waiting" {
+		t.Errorf("telling leads to %d", w.Code)
+	}
+	if len(h.office.told) != 1 || h.office.told[0] != (record.Told{Ref: x.Ref, Since: x.Since.UTC(), On: "2026-03-01", By: "Dr Haddad", How: "telephone", Note: "Spoke <long>"}) {
+		t.Errorf("told %+v", h.office.told)
+	}
+	if w := h.post("/officer/waiting", form); w.Code != http.StatusNotFound {
+		t.Errorf("told twice: %d", w.Code)
+	}
+	h.office.waits = record.Waiting{}
+	says(h.get("/officer/waiting"), "No withheld result waits")
+	if got := strings.Join(h.office.about, ", "); got != "waiting true 1, waiting false 2, waiting false 1, waiting true 1, waiting true 1" {
+		t.Errorf("asked for %s", got)
 	}
 	for _, watch := range h.office.watched {
 		if watch.Officer.Caller().Name() != "Dr Ann Lee" || watch.Page == "" || watch.Request == "" {

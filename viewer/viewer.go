@@ -168,6 +168,8 @@ func (v *Viewer) Routes(r *mux.Router) {
 	post("/officer/log", v.office("log", v.logPage))
 	get("/officer/looked", v.office("looked", v.looked))
 	post("/officer/looked", v.office("looked", v.looked))
+	get(waitingAt, v.office("waiting", v.waiting))
+	post(waitingAt, v.office("waiting", v.told))
 	get("/officer/codes", v.office("codes", v.codes))
 	post("/officer/codes", v.office("codes", v.classify))
 
