@@ -80,6 +80,46 @@ test("a chart is opened in an emergency, says so on every page, and is closed; a
 	}
 });
 
+test("an officer writes down that a patient was told, and sees what waits for its review", async () => {
+	const number = async (p) => Number(/Results: (\d+)/.exec(await p.textContent("caption"))[1]);
+	for (const javaScriptEnabled of [true, false]) {
+		const o = await page({ javaScriptEnabled });
+		await officer(o);
+		await o.goto("/officer/waiting");
+		const before = await number(o);
+		assert.match(await o.textContent("tbody th"), /^GH\d{7}$/, "the hospital's number of a patient");
+		assert.doesNotMatch(await o.textContent("main"), /AYAN|immunodeficiency|reactive/i, "a name or a value");
+		await o.click("tr.form summary");
+		await o.fill("tr.form input[name=by]", "Dr Haddad");
+		await o.fill("tr.form input[name=on]", new Date().toISOString().slice(0, 10));
+		await o.selectOption("tr.form select", "telephone");
+		await o.fill("tr.form textarea", "Understood, comes on Monday.");
+		if (javaScriptEnabled) {
+			await clean(o, "what patients were not told");
+			await shot(o, "27-waiting");
+			await o.setViewportSize({ width: 390, height: 844 });
+			await clean(o, "the same on a telephone");
+			await shot(o, "28-waiting-phone");
+			await o.emulateMedia({ colorScheme: "dark" });
+			await clean(o, "the same in the dark");
+			await shot(o, "29-waiting-dark");
+			await o.setViewportSize({ width: 1280, height: 860 });
+		}
+		await Promise.all([o.waitForResponse((r) => r.request().method() === "POST" && r.status() === 303), o.click("tr.form .button")]);
+		await o.waitForSelector("h1");
+		assert.equal(await number(o), before - 1, "what was told is still on the list");
+		await o.goto("/officer/waiting?list=overdue");
+		if (javaScriptEnabled) await clean(o, "what waits for its review");
+		if (javaScriptEnabled) await shot(o, "30-overdue");
+		o.clean();
+		await o.context().close();
+	}
+	const p = await page();
+	await chart(p);
+	await noSecrets(p);
+	await p.context().close();
+});
+
 test("nobody else oversees", async () => {
 	const p = await page();
 	await atWork(p);

@@ -92,6 +92,11 @@ func (p *Policy) Waiting(ch chart.Chart) []Waiting {
 	members := map[fhir.Ref][]fhir.Ref{}
 	for x := range chartSays(ch) {
 		members[x.res.Ref()] = x.members
+		for _, ref := range x.members { // most have the number of their report alone
+			if w := found[ref]; w != nil && w.Order == "" && x.res.Type() == "DiagnosticReport" {
+				w.Order = orderOf(x.res)
+			}
+		}
 	}
 	covered := map[fhir.Ref]bool{}
 	var cover func(w *Waiting, of fhir.Ref, depth int)

@@ -15,6 +15,10 @@ func TestWaiting(t *testing.T) {
 	numbered := one(1, obj{"resourceType": "Patient", "id": "p", "identifier": arr{obj{"value": "old", "use": "old"}, obj{"value": "9000000001"}, obj{"value": "4411", "type": obj{"coding": arr{obj{"code": "MR"}}}}}},
 		obj{"resourceType": "Observation", "id": "p-n", "status": "final", "code": named("Sodium"), "subject": ref("Patient", "p"), "valueString": "1",
 			"identifier": arr{obj{"value": "P1", "type": obj{"coding": arr{obj{"code": "PLAC"}}}}, obj{"value": "F1", "type": obj{"coding": arr{obj{"code": "FILL"}}}}}})
+	filed, again := report(1, "f", "UREA AND ELECTROLYTES", "Sodium=140"), report(3, "f", "UREA AND ELECTROLYTES", "Sodium=141")
+	for _, m := range []message{filed, again} {
+		m.resources[len(m.resources)-2]["identifier"] = arr{obj{"value": "F2"}}
+	}
 	loop := one(1, obj{"resourceType": "Observation", "id": "p-l1", "status": "final", "code": named("Sodium"), "subject": ref("Patient", "p"), "hasMember": arr{ref("Observation", "p-l2")}},
 		obj{"resourceType": "Observation", "id": "p-l2", "status": "final", "code": named("Sodium"), "subject": ref("Patient", "p"), "hasMember": arr{ref("Observation", "p-l1")}})
 	shut := strings.Replace(string(Default()), `,
@@ -39,6 +43,7 @@ func TestWaiting(t *testing.T) {
 		{"a code nobody knows, reviewed", "", []message{local, about(2, "reviewed", "completed", "Observation/p-x")}, "p-x unclassified"},
 		{"oldest first", "", []message{hiv, sodium}, "p-dra waits, p-drb hiv"},
 		{"numbers", "", []message{numbered}, "p-n waits 4411 F1"},
+		{"a report's number", "", []message{filed, about(2, "reviewed", "completed", "DiagnosticReport/p-drf"), again}, "p-obfa waits F2"},
 		{"panels that are each other's members", "", []message{loop}, "p-l1 waits, p-l2 waits"},
 		{"where no review is asked for", shut, []message{sodium, hiv}, "p-drb hiv"},
 	}

@@ -157,12 +157,7 @@ func scanWaiting(scan func(...any) error) (x policy.Waiting, err error) {
 func (o *Office) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+	for ctx.Err() == nil {
 		err := o.look(ctx, func(worked time.Duration) {
 			select {
 			case <-time.After(lookRest * worked):
@@ -171,6 +166,10 @@ func (o *Office) Run(ctx context.Context) {
 		})
 		if err != nil && ctx.Err() == nil {
 			o.r.c.Logger.Error("the list of what patients do not know of stays as it is; it is tried again", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 		}
 	}
 }
