@@ -61,7 +61,7 @@ func TestWaiting(t *testing.T) {
 			if w.Held {
 				what = fmt.Sprint(w.Labels)
 			}
-			got = append(got, strings.TrimSpace(fmt.Sprint(w.Ref.ID, " ", strings.Trim(what, "[]"), " ", w.Number, " ", w.Order)))
+			got = append(got, strings.Join(strings.Fields(fmt.Sprint(w.Ref.ID, " ", strings.Trim(what, "[]"), " ", w.Number, " ", w.Order)), " "))
 		}
 		if s := strings.Join(got, ", "); s != row.want {
 			t.Errorf("%s: %q, want %q", row.name, s, row.want)
