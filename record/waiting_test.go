@@ -27,8 +27,8 @@ func (w *world) waiting() (withheld, overdue string) {
 	text := func(held bool) string {
 		page, err := office.Waiting(ctx, me, held, 1)
 		must(w.t, err)
-		if page.All != len(page.Results) || page.More || page.Behind > 0 {
-			w.t.Errorf("a page of %d: %d in all, more %v, %d charts behind", len(page.Results), page.All, page.More, page.Behind)
+		if page.All != len(page.Results) || page.More {
+			w.t.Errorf("a page of %d: %d in all, more %v", len(page.Results), page.All, page.More)
 		}
 		var all []string
 		for _, x := range page.Results {
@@ -134,8 +134,8 @@ func TestWaitingPages(t *testing.T) {
 		for n, want := range []int{50, 50, 20, 0} {
 			page, err := w.reader.Office().Waiting(ctx, record.Watch{Officer: accesstest.Officer(t)}, true, n+1)
 			must(t, err)
-			if len(page.Results) != want || page.All != 120 || page.More != (n < 2) {
-				t.Errorf("page %d: %d of %d, more %v", n+1, len(page.Results), page.All, page.More)
+			if len(page.Results) != want || page.All != 120 || page.More != (n < 2) || page.Behind != 0 {
+				t.Errorf("page %d: %d of %d, more %v, %d charts behind", n+1, len(page.Results), page.All, page.More, page.Behind)
 			}
 			for _, x := range page.Results {
 				seen[x.Ref] = true
