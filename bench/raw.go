@@ -68,6 +68,7 @@ var broughtBy = map[string]string{
 	"inbox":   "x.id",
 	"body":    "x.message",
 	"version": "x.seq",
+	"said":    "x.message",
 	"link":    "x.seq",
 	"reason":  "(SELECT message FROM body WHERE id = x.body)",
 	"chart":   firstOfChart,

@@ -187,6 +187,42 @@ func bring(all []Labeled, masked bool) {
 	}
 }
 
+// Support tells whether resources of that type never are what a message is about.
+func Support(typ string) bool { return support[typ] }
+
+// Brought tells whether a resource of that type may be what a message merely
+// brought along, and have a context.
+func Brought(typ string) bool { return !flaggable(typ) }
+
+// Contexts gives each resource of a message the context (Labeled.Context) that
+// it would have if the message were judged by what its matters turned out to be.
+// said are the resources in a chart that is settled; now are their current
+// versions, whose labels count besides their own.
+func (r *Rules) Contexts(source string, said, now []Labeled) []Label {
+	contexts := make([]Label, len(said))
+	labelled := func(l Labeled) bool { return len(l.labels) > 0 }
+	if !slices.ContainsFunc(said, labelled) && !slices.ContainsFunc(now, labelled) && len(r.declared[source]) == 0 {
+		return contexts
+	}
+	all := make([]Labeled, len(said))
+	for i, l := range said {
+		all[i] = Labeled{res: l.res, links: l.links}
+		for _, x := range slices.Concat(l.labels, now[i].labels) {
+			if !x.Internal() {
+				all[i].labels = sorted(all[i].labels, x)
+			}
+		}
+	}
+	if len(all) > 1 {
+		bring(all, flagged(all))
+	}
+	r.enclose(source, all)
+	for i := range all {
+		contexts[i] = all[i].Context()
+	}
+	return contexts
+}
+
 // mattersOf gives the labels of each matter, "hiv+sti", sorted and without
 // doubles, or nothing when a matter has no label. A report is as visible as its
 // most visible result, so each result is a matter with the report's labels

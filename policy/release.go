@@ -247,11 +247,15 @@ func (v *View) dropItems(res fhir.Resource, array, element string) (fhir.Resourc
 
 // drops tells whether a reference must go: it names what is withheld, or
 // a matter of a patient that is not in this chart; the two must look the same.
+// One to a Patient stays, known or not: who refers to them said it.
 func (v *View) drops(ref fhir.Ref) bool {
+	if ref.Type == "Patient" {
+		return false
+	}
 	if k, ok := v.byRef[ref]; ok {
 		return v.entries[k].state != visible
 	}
-	return ref.Type != "Patient" && fhir.IsPatientCompartment(ref.Type)
+	return fhir.IsPatientCompartment(ref.Type)
 }
 
 // mends tells whether a version of a report or panel has members that are

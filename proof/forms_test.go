@@ -41,9 +41,9 @@ func (f *forge) kind() kind { return kinds[(f.IntN(len(kinds))+f.variant)%len(ki
 // every policy, sensitive ones are withheld, whole, from everyone but their
 // source, mixed ones hold both in one message.
 var (
-	harmless  = append(harmlessMessages, harmlessPushes...)
-	sensitive = append(sensitiveMessages, sensitivePushes...)
-	mixed     = append(mixedMessages, mixedPushes...)
+	harmless  = slices.Concat(harmlessMessages, harmlessPushes)
+	sensitive = slices.Concat(sensitiveMessages, lateMessages, sensitivePushes, latePushes)
+	mixed     = slices.Concat(mixedMessages, mixedPushes)
 )
 
 var harmlessMessages = []form{
@@ -309,30 +309,7 @@ var sensitiveMessages = []form{
 			f.hl7(p, k.name+" test, "+state, l, true)
 		}
 	}},
-	{"late coding", "", func(f *forge, p *person) {
-		if !retroactive {
-			return
-		}
-		k := f.kind()
-		g := f.order("PROC^Lab procedure^L", true)
-		g.state = "P"
-		l := f.letter(p, "ORU^R01^ORU_R01", retroactive)
-		l.visit, l.control = "", f.canary()
-		g.at, g.results = l.at, []result{f.secretResult(k, "ST", "RESULT^Result^L", "pending "+f.canary())}
-		l.groups = []group{g}
-		first := f.hl7(p, "a result that says nothing yet", l, true)
-		l = f.letter(p, "ORU^R01^ORU_R01", true)
-		r := f.secretResult(k, "ST", "RESULT^Result^L", k.value+" "+f.canary())
-		r.notes = []string{k.says}
-		g.at, g.state, g.results = l.at, "F", []result{r}
-		l.groups = []group{g}
-		opening(first, f.hl7(p, "it turns out to be about "+k.name, l, true))
-	}},
 }
-
-// retroactive: a message that turns out to be sensitive may have brought along
-// what nobody else told.
-const retroactive = false
 
 // result adds a report of one group.
 func (f *forge) result(p *person, what string, g group, results ...result) {

@@ -225,6 +225,9 @@ type message struct {
 func (h *house) tell(m message) error {
 	h.now.Store(m.at.UnixMicro())
 	ctx := context.Background()
+	if m.kind == decision {
+		return h.decide(m.body)
+	}
 	receipt, err := h.pipe.Put(ctx, inbox.Message{Source: m.source, Kind: m.kind, ControlID: m.control, Peer: "192.0.2.7:4242", Received: m.at, Body: m.body})
 	if err == nil {
 		err = h.pipe.Applied(ctx, receipt.ID)

@@ -96,6 +96,9 @@ var mutants = []mutant{
 	{"history unfiltered", "policy/release.go", "		if n > e.first && !e.view.sight.sees(x) {\n			continue", `
 		if n > e.first && !planted.Is("history unfiltered") && !e.view.sight.sees(x) {
 			continue`},
+	{"what was thought when it came", "record/load.go", "		if moved {\n", `
+		if moved && !planted.Is("what was thought when it came") {
+`},
 	{"the past of what is withheld", "policy/view.go", "		if s.withholds(v) && v.Resource().Type() != \"Patient\"", `
 		if planted.Is("the past of what is withheld") && s.withholds(v) && v.Resource().Type() != "Patient" {
 			continue

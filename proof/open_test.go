@@ -67,6 +67,9 @@ var needed = map[string]bool{"Practitioner": true, "Organization": true, "Locati
 // stated takes down what a message says there is, and what there is no more.
 func stated(t *testing.T, m message, what string, all map[fhir.Ref]string) {
 	t.Helper()
+	if m.kind == decision {
+		return
+	}
 	r, err := mapping.Map(keys, inbox.Message{Source: m.source, Kind: m.kind, ControlID: m.control, Received: m.at, Body: m.body})
 	if err != nil {
 		t.Fatal(err)

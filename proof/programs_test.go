@@ -44,7 +44,9 @@ func TestTwoPrograms(t *testing.T) {
 		"feeds": arr{obj{"name": hospital.Source, "zone": hospital.Zone.String(), "systems": hospital.Systems}}}))
 
 	w := create(6, 0)
-	w.events = slices.DeleteFunc(w.events, func(e *event) bool { return e.source != hospital.Source })
+	w.events = slices.DeleteFunc(w.events, func(e *event) bool {
+		return e.source != hospital.Source || e.kind == decision || e.pair != nil && e.pair.kind == decision
+	})
 	w.people = slices.DeleteFunc(w.people, func(p *person) bool { return p.source != hospital.Source })
 	x := newTrial(t, w, [2]side{without, with}, [2]string{}) // knows what to ask for
 	defer x.close()

@@ -372,13 +372,6 @@ var sensitivePushes = []form{
 		c := f.new(p, "Condition", true, obj{"code": coded(icd, k.icd, k.disease)})
 		f.bundle("a patient with a diagnosis of "+k.name, entry{f.patient(p, true), true}, entry{c, true})
 	}},
-	{"late coding", "ehr", func(f *forge, p *person) {
-		k := f.kind()
-		o := f.new(p, "Observation", true, obj{"status": "preliminary", "code": text("Result"), "valueString": "pending " + f.canary()})
-		first := f.hide(p, "a result that says nothing yet", o)
-		o["status"], o["code"] = "final", coded(loinc, k.code, k.test)
-		opening(first, f.hide(p, "it turns out to be about "+k.name, o))
-	}},
 }
 
 // host is a harmless resource that names a sensitive one; without secrets it

@@ -142,7 +142,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 		return nil
 	}
 	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.codes, b.settle, b.link} {
+	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.codes, b.settle, b.say, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -308,8 +308,11 @@ func (b *batch) settle(context.Context) error {
 				version:  e.version,
 			}
 			relabeled := l.judge(f.body, e)
+			known := slices.ContainsFunc(l.runs, func(r run) bool { return r.body == f.body && (r.first == f.mark || r.last == f.mark) })
 			var changed bool
-			if l.runs, changed = settle(l.runs, f, b.w.r.keys.again); changed || relabeled {
+			l.runs, changed = settle(l.runs, f, b.w.r.keys.again)
+			// What is no new run may yet show: of whoever told it before, it may not be known.
+			if relabeled || !known {
 				b.bumps[e.key.chart] = max(b.bumps[e.key.chart], x.commit.received)
 				if e.inDirectory() {
 					b.bumps[directories] = 0

@@ -46,6 +46,7 @@ func TestDirectoryChanges(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		me, drug, order := physician(t), fhir.Ref{Type: "Medication", ID: "med-1"}, thing("a", "MedicationRequest", "rx")
 		w.say(said{Given: true, Resources: []fhir.Resource{parse(t, `{"resourceType":"Medication","id":"med-1","code":{"coding":[{"system":"urn:lab","code":"QX7","display":"Panel QX7"}]}}`)}})
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140")) // known from elsewhere too
 		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), parse(t, `{"resourceType":"MedicationRequest","id":%q,"status":"active","intent":"order","subject":{"reference":"Patient/%s"},"medicationReference":{"reference":"Medication/med-1"}}`, order.ID, key("a")))
 		shows := func(when string, want bool) {
 			t.Helper()

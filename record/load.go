@@ -330,8 +330,10 @@ func scanRow(scan func(...any) error, last *row, more ...any) (x row, err error)
 // on all directories, for what it names may come later.
 func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []row) ([]row, []chart.History, error) {
 	have := map[fhir.Ref]bool{}
+	members := l.stamps
 	for first := true; ; first = false {
-		histories := r.histories(all)
+		settled := r.settle(all)
+		histories := r.histories(all, settled)
 		for _, h := range histories {
 			have[h[0].Resource().Ref()] = true
 		}
@@ -367,9 +369,17 @@ func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []ro
 				return nil, nil, err
 			}
 		}
-		if len(all) == before {
-			return all, histories, nil
+		if len(all) > before {
+			continue
 		}
+		anew, moved, err := r.again(ctx, tx, members, all, settled)
+		if err != nil {
+			return nil, nil, err
+		}
+		if moved {
+			histories = r.histories(anew, r.settle(anew))
+		}
+		return all, histories, nil
 	}
 }
 
@@ -378,8 +388,8 @@ func stampOf(ctx context.Context, tx *sqldb.Tx, key string) (version int64, root
 	return version, root, err
 }
 
-// histories puts versions into the chart's form and settles their labels.
-func (r *Record) histories(all []row) []chart.History {
+// settle sorts versions as a chart's histories are, and settles their labels.
+func (r *Record) settle(all []row) []label.Labeled {
 	slices.SortStableFunc(all, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.res.Type(), b.res.Type()), cmp.Compare(a.res.ID(), b.res.ID()),
 			b.last.compare(a.last), cmp.Compare(b.body, a.body), b.first.compare(a.first))
@@ -388,12 +398,16 @@ func (r *Record) histories(all []row) []chart.History {
 	for i, x := range all {
 		labeled[i] = r.c.Rules.Restore(x.res, splitLabels(x.labels), x.reasons, x.rules)
 	}
-	labeled = label.Propagate(labeled)
+	return label.Propagate(labeled)
+}
+
+// histories puts versions that are sorted and settled into the chart's form.
+func (r *Record) histories(all []row, settled []label.Labeled) []chart.History {
 	var out []chart.History
 	current := r.c.Rules.Version()
 	for i, x := range all {
 		v := chart.Version{
-			Labeled:   labeled[i],
+			Labeled:   settled[i],
 			VersionID: x.version,
 			At:        fromMicros(x.first.at),
 			Recorded:  fromMicros(x.recorded),

@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -18,6 +19,7 @@ const (
 	relabelStep = 500 // contents judged in one transaction, and the rest of the last message's
 
 	bodiesAfter = `SELECT b.id, b.chart, b.message, b.json, i.source FROM body b JOIN inbox i ON i.id = b.message WHERE b.id > $1 ORDER BY b.id LIMIT $2`
+	labelsOf    = `SELECT labels FROM version WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4 LIMIT 1`
 	setLabels   = `UPDATE version SET rules = $5, labels = $6 WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4`
 	newLabels   = setLabels + ` AND rules <> $5`
 	dropReason  = `DELETE FROM reason WHERE chart = $1 AND body = $2`
@@ -171,6 +173,7 @@ type judging struct {
 	charts map[string]bool
 	rounds map[string]int64 // of local codes, by key: the decision that was judged by
 	more   []more
+	lies   []sqldb.Stmt // asks where contents lie: see inContext
 }
 
 // more is what a message tells of a content that another brought first.
@@ -201,6 +204,17 @@ func (j *judging) message(ctx context.Context, set string, all []content) error 
 	if slices.ContainsFunc(labeled, func(l label.Labeled) bool { return l.Use() != nil }) {
 		set = setLabels // today's rules may have judged it by an earlier decision
 	}
+	var whole label.Label
+	for _, l := range labeled {
+		whole = cmp.Or(whole, l.Context())
+	}
+	charts := map[string]bool{}
+	for _, c := range all {
+		charts[c.chart] = true
+	}
+	for _, c := range sortedKeys(charts) {
+		j.add(sayAgain, c, all[0].message, string(whole))
+	}
 	for _, l := range labeled {
 		c, first := brought[l.Resource().Ref()]
 		if u := l.Use(); u != nil {
@@ -220,7 +234,17 @@ func (j *judging) message(ctx context.Context, set string, all []content) error 
 			continue
 		}
 		j.touch(c.chart, l.Resource().Ref())
-		j.add(set, c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), joinLabels(l.Labels()))
+		labels := joinLabels(l.Labels())
+		args := []any{c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), labels}
+		j.add(set, args...)
+		if label.Brought(c.res.Type()) {
+			j.lies = append(j.lies, sqldb.Stmt{SQL: labelsOf, Args: args[:4], Row: func(scan func(...any) error) error {
+				var was string
+				err := scan(&was)
+				args[5] = inContext(labels, contextOf(was)) // it stays where it came
+				return err
+			}})
+		}
 		j.add(dropReason, c.chart, c.id)
 		if reasons := reasonsOf(l.Reasons()); reasons != "" {
 			j.add(addReason, c.chart, c.id, reasons)
@@ -295,7 +319,7 @@ func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
 				return err
 			}})
 		}
-		if err := tx.Batch(ctx, asks); err != nil || decided {
+		if err := tx.Batch(ctx, append(asks, j.lies...)); err != nil || decided {
 			return err
 		}
 		if err := tx.Batch(ctx, append(slices.Clip(j.stmts), last)); err != nil {

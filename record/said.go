@@ -1,0 +1,91 @@
+package record
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"firebreak/label"
+)
+
+// What each message said is kept besides the runs, for two messages may share a
+// run, and what each was about may turn out to be sensitive later: see hindsight.
+
+const (
+	sayChart = `INSERT INTO said (chart, message, context, facts) VALUES ($1, $2, $3, $4) ON CONFLICT (chart, message) DO UPDATE SET context = excluded.context, facts = excluded.facts`
+	sayAgain = `UPDATE said SET context = $3 WHERE chart = $1 AND message = $2 AND context <> $3`
+	saidOf   = `SELECT message, context, facts FROM said WHERE chart = $1 ORDER BY message`
+)
+
+// said is what one message said of one chart.
+type said struct {
+	recorded int64
+	apart    bool // it has matters in other charts
+	facts    []statement
+}
+
+// statement is one content and when it became true.
+type statement struct{ body, at int64 }
+
+// bytes are varints: recorded, doubled, and one more for apart; then of each
+// fact how much its body and time differ from those of the fact before.
+func (t *said) bytes() []byte {
+	b := binary.AppendVarint(make([]byte, 0, 16+4*len(t.facts)), 2*t.recorded+number(t.apart))
+	var last statement
+	for _, f := range t.facts {
+		b = binary.AppendVarint(binary.AppendVarint(b, f.body-last.body), f.at-last.at)
+		last = f
+	}
+	return b
+}
+
+func readSaid(b []byte) (t said, err error) {
+	next := func() int64 {
+		x, n := binary.Varint(b)
+		if n <= 0 {
+			b, err = nil, errors.New("what a message said does not read")
+			return 0
+		}
+		b = b[n:]
+		return x
+	}
+	head := next()
+	t.recorded, t.apart = head>>1, head&1 == 1
+	for last := (statement{}); len(b) > 0; {
+		last.body += next()
+		last.at += next()
+		t.facts = append(t.facts, last)
+	}
+	return t, err
+}
+
+// say keeps what the batch's messages said, by chart.
+func (b *batch) say(context.Context) error {
+	for _, x := range b.commits {
+		var charts []string
+		var parts []said
+		var about []string // charts that it has matters in
+		var context label.Label
+		for _, e := range x.commit.entries {
+			i := slices.Index(charts, e.key.chart)
+			if i < 0 {
+				i = len(charts)
+				charts = append(charts, e.key.chart)
+				parts = append(parts, said{recorded: x.commit.received, facts: make([]statement, 0, len(x.commit.entries))})
+			}
+			parts[i].facts = append(parts[i].facts, statement{e.body, micros(e.At)})
+			if context == "" {
+				context = e.context
+			}
+			if !label.Support(e.key.typ) {
+				about = append(about, e.key.chart)
+			}
+		}
+		for i := range parts {
+			parts[i].apart = slices.ContainsFunc(about, func(chart string) bool { return chart != charts[i] })
+			b.add(sayChart, charts[i], int64(x.commit.id), string(context), parts[i].bytes())
+		}
+	}
+	return nil
+}
