@@ -1,8 +1,10 @@
 package proof_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,7 +14,12 @@ import (
 func TestGlass(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{2, 5} {
-		x := newTrial(t, create(seed, 0), [2]side{without, with}, [2]string{})
+		w := create(seed, 0)
+		// What is opened is shown while it is open, a newer name of the person too.
+		w.events = slices.DeleteFunc(w.events, func(e *event) bool {
+			return namesPerson(e) || e.pair != nil && namesPerson(e.pair)
+		})
+		x := newTrial(t, w, [2]side{without, with}, [2]string{})
 		for _, e := range x.world.events {
 			x.tell(e)
 		}
@@ -47,6 +54,11 @@ func TestGlass(t *testing.T) {
 		}
 		x.close()
 	}
+}
+
+// namesPerson tells whether a sensitive event states who the patient is.
+func namesPerson(e *event) bool {
+	return e.secret() && (bytes.Contains(e.whole, []byte("|ADT^")) || bytes.Contains(e.whole, []byte(`"resourceType":"Patient"`)))
 }
 
 // charts are the addresses of charts among those of pages.
