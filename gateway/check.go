@@ -66,6 +66,10 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 		say("metrics", "http://"+cfg.Metrics+"/metrics", free(cfg.Metrics))
 	}
 	for _, f := range cfg.Feeds {
+		if f.Pull != nil {
+			say("feed "+f.Name, fmt.Sprintf("asks %s for %s", f.Pull.Base, strings.Join(f.Pull.Types, ", ")), f.Pull.try(ctx))
+			continue
+		}
 		from := "any facility"
 		if len(f.Facilities) > 0 {
 			from = strings.Join(f.Facilities, ", ")

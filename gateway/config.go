@@ -125,7 +125,7 @@ type Tokens struct {
 	Algorithms []string `json:"algorithms,omitzero"`
 }
 
-// Feed is one source of HL7 v2 messages over MLLP.
+// Feed is one source: of HL7 v2 messages over MLLP, or a FHIR server that is asked.
 type Feed struct {
 	// Name is part of every id made from the feed: never change it.
 	Name string `json:"name"`
@@ -133,8 +133,10 @@ type Feed struct {
 	// care (never "sexual health clinic"). Default: Name.
 	Display string `json:"display,omitzero"`
 	// Listen is the MLLP address, "127.0.0.1:2575".
-	Listen string `json:"listen"`
+	Listen string `json:"listen,omitzero"`
 	TLS    *TLS   `json:"tls,omitzero"`
+	// Pull is the FHIR server to ask, instead of Listen.
+	Pull *Pull `json:"pull,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
 	Facilities []string `json:"facilities,omitzero"`
 	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
@@ -291,6 +293,9 @@ func (cfg *Config) Finish() error {
 	for i := range cfg.Feeds {
 		setDefault(&cfg.Feeds[i].Display, cfg.Feeds[i].Name)
 		setDefault(&cfg.Feeds[i].Zone, "UTC")
+		if p := cfg.Feeds[i].Pull; p != nil {
+			p.finish(cfg.folder)
+		}
 	}
 	return cfg.check()
 }
@@ -302,10 +307,16 @@ type namedSecret struct {
 }
 
 func (cfg *Config) secrets() []namedSecret {
-	return []namedSecret{
+	all := []namedSecret{
 		{"database", &cfg.Database, true}, {"accounts", &cfg.Accounts, true},
 		{"key", &cfg.Key, false}, {"signIn.clientSecret", &cfg.SignIn.ClientSecret, false},
 	}
+	for i, f := range cfg.Feeds {
+		if f.Pull != nil && f.Pull.Auth != nil {
+			all = append(all, namedSecret{fmt.Sprintf("feeds[%d].pull.auth.key", i), &f.Pull.Auth.Key, false})
+		}
+	}
+	return all
 }
 
 func isPostgres(dsn string) bool {
@@ -386,10 +397,18 @@ func (cfg *Config) check() error {
 		if names[f.Name] {
 			bad("%s.name %q is used twice", where, f.Name)
 		}
+		names[f.Name] = true
+		if f.Pull != nil {
+			if f.Listen != "" || f.TLS != nil || len(f.Facilities) > 0 || f.Authority != "" {
+				bad("%s has pull, so no listen, tls, facilities or authority", where)
+			}
+			f.Pull.check(func(key, why string) { bad("%s.pull.%s: %s", where, key, why) })
+			continue
+		}
 		if addresses[f.Listen] && f.Listen != "127.0.0.1:0" {
 			bad("%s.listen %s is used twice", where, f.Listen)
 		}
-		names[f.Name], addresses[f.Listen] = true, true
+		addresses[f.Listen] = true
 		if _, _, err := net.SplitHostPort(f.Listen); err != nil {
 			bad("%s.listen must be HOST:PORT", where)
 		} else if f.TLS == nil && !loopback(f.Listen) {

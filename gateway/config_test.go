@@ -80,6 +80,11 @@ func TestConfigRefuses(t *testing.T) {
 		{"an end before the idle time", `"data": "data",`, `"data": "data", "session": {"absolute": "1m"},`, "absolute not shorter"},
 		{"two feeds of one name", `"feeds": [`, `"feeds": [{"name": "general", "listen": "127.0.0.1:2576"}, `, "used twice"},
 		{"two feeds at one address", `"feeds": [`, `"feeds": [{"name": "other", "listen": "127.0.0.1:2575"}, `, "used twice"},
+		{"a server asked in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "pull": {"base": "http://ehr.example.org/fhir", "types": ["Patient"]}}, `, "feeds[0].pull.base: must be https"},
+		{"a server asked for nothing", `"feeds": [`, `"feeds": [{"name": "ehr", "pull": {"base": "https://ehr.example.org/fhir"}}, `, "feeds[0].pull.types: is missing"},
+		{"a server asked for files", `"feeds": [`, `"feeds": [{"name": "ehr", "pull": {"base": "https://ehr.example.org/fhir", "types": ["Binary"]}}, `, "Binary cannot be asked for"},
+		{"a server that sends too", `"feeds": [`, `"feeds": [{"name": "ehr", "listen": "127.0.0.1:2576", "pull": {"base": "https://ehr.example.org/fhir", "types": ["Patient"]}}, `, "so no listen"},
+		{"a server's key in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "pull": {"base": "https://ehr.example.org/fhir", "types": ["Patient"], "auth": {"clientId": "me", "key": "hush"}}}, `, "feeds[0].pull.auth.key may not stand here"},
 		{"a secret from an empty environment", `{"file": "secret.txt"}`, `{"env": "FIREBREAK_NOT_SET"}`, "FIREBREAK_NOT_SET"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,9 +15,16 @@ import (
 	"firebreak/registry"
 )
 
-// openFeeds makes an MLLP server for each feed and listens.
+// openFeeds makes an MLLP server for each feed that is sent to, and listens;
+// and what asks for each that is asked.
 func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 	for _, f := range g.Config.Feeds {
+		if f.Pull != nil {
+			if err := g.openPull(f); err != nil {
+				return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
+			}
+			continue
+		}
 		a := &adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log}
 		s := a.Server()
 		s.Logger = g.log

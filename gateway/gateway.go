@@ -20,6 +20,7 @@ import (
 
 	"firebreak/adapters"
 	"firebreak/adapters/hl7"
+	"firebreak/adapters/pull"
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhirapi"
@@ -73,6 +74,7 @@ type Gateway struct {
 	metricsListener net.Listener
 	mllp            []*hl7.Server
 	mllpListeners   []net.Listener
+	pulls           []*pull.Feed
 	closers         []func() error // run last to first
 }
 
@@ -278,6 +280,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for i, s := range g.mllp {
 		drain = append(drain, s.Shutdown)
 		group.Go(func() error { return ignoreClosed(s.Serve(g.mllpListeners[i])) })
+	}
+	for _, p := range g.pulls {
+		group.Go(func() error { p.Run(ctx); return nil })
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })

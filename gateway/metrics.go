@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"firebreak/adapters/hl7"
+	"firebreak/adapters/pull"
 	"firebreak/pipeline"
 	"firebreak/record"
 )
@@ -116,6 +117,31 @@ func (m *metrics) feed(name string, s *hl7.Server) {
 	}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "firebreak_mllp_connections", Help: "Open connections.", ConstLabels: labels},
 		func() float64 { return float64(s.Stats().Open) }))
+}
+
+// pull adds the counters of a feed that asks.
+func (m *metrics) pull(p *pull.Feed) {
+	labels := prometheus.Labels{"feed": p.Source}
+	for _, c := range []struct {
+		name, help string
+		value      func(pull.Status) int64
+	}{
+		{"firebreak_pull_rounds_total", "Rounds of questions to a server.", func(s pull.Status) int64 { return s.Rounds }},
+		{"firebreak_pull_failed_total", "Rounds that were not finished, to be begun again where they stopped.", func(s pull.Status) int64 { return s.Failed }},
+		{"firebreak_pull_resources_total", "Resources taken in, those known already among them.", func(s pull.Status) int64 { return s.Taken }},
+		{"firebreak_pull_deleted_total", "Resources that the server has no more.", func(s pull.Status) int64 { return s.Gone }},
+		{"firebreak_pull_missed_total", "Resources that were found missing by comparison, and taken.", func(s pull.Status) int64 { return s.Missed }},
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help, ConstLabels: labels},
+			func() float64 { return float64(c.value(p.Status())) }))
+	}
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "firebreak_pull_last_success_seconds", Help: "When the last round was finished, in seconds since 1970; 0: none yet.", ConstLabels: labels},
+		func() float64 {
+			if s := p.Status(); !s.Last.IsZero() {
+				return float64(s.Last.Unix())
+			}
+			return 0
+		}))
 }
 
 func (m *metrics) handler() http.Handler {

@@ -14,6 +14,7 @@ type Kind string
 const (
 	HL7v2 Kind = "hl7v2" // one HL7 v2 message, bytes as received
 	FHIR  Kind = "fhir"  // one FHIR interaction pushed by a source, see adapters.Push
+	Copy  Kind = "copy"  // one resource as a source that is asked had it, see adapters/pull
 )
 
 // Message is what a source sent, whole and unchanged.
@@ -47,6 +48,24 @@ type Receipt struct {
 // (RELIABILITY promise 1). Put is safe for many goroutines.
 type Sink interface {
 	Put(context.Context, Message) (Receipt, error)
+}
+
+// Known is what is remembered of one resource of a server that is asked for
+// its resources, beside its messages: what is needed to notice that one is
+// missing there or here.
+type Known struct {
+	ID      string    // as the server calls it
+	Owner   string    // id of the one patient that it is about; may be empty
+	Updated time.Time // by the server's clock
+}
+
+// Asked is what one answer of such a server changes in what is known of it.
+type Asked struct {
+	Type  string
+	Round int64    // the listing under way, or the last one
+	Have  []Known  // taken in
+	Seen  []string // ids known already, and still there
+	Gone  []string // ids
 }
 
 // HeldError says that a message is stored but was not applied, and why.

@@ -93,6 +93,8 @@ func Map(k *Keys, m inbox.Message) (Result, error) {
 		return push(k, m)
 	case inbox.Told:
 		return told(k, m)
+	case inbox.Copy:
+		return copied(k, m)
 	}
 	b, err := newBuild(k, m)
 	if err != nil {
@@ -152,6 +154,8 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 	case inbox.Told:
 		r, err := told(k, m)
 		return r.Patient.ID, err
+	case inbox.Copy:
+		return copyKey(k, m)
 	}
 	msg, err := parse(m)
 	if err != nil {

@@ -77,7 +77,7 @@ func (p *pushed) single(i rest.Interaction) error {
 		}
 		id = i.Assigned[0]
 	}
-	return p.take(change{i.Method, fhir.Ref{Type: typ, ID: id}, i.Resource, typ}, p.local)
+	return p.take(change{i.Method, fhir.Ref{Type: typ, ID: id}, i.Resource, typ}, func(s string) string { return rest.Local(p.base, s) })
 }
 
 // change is one resource created, updated or deleted.
@@ -86,16 +86,6 @@ type change struct {
 	ref    fhir.Ref
 	body   []byte
 	at     string
-}
-
-// local takes the API's own address off a reference.
-func (p *pushed) local(s string) string {
-	if rest, ok := strings.CutPrefix(s, p.base+"/"); ok && p.base != "" {
-		if _, ok := fhir.ParseRef(rest); ok {
-			return rest
-		}
-	}
-	return s
 }
 
 // take adds one change. The address by which a resource itself is known, such
@@ -182,7 +172,7 @@ func (p *pushed) transaction(i rest.Interaction) error {
 			}
 			head, _, query := strings.Cut(s, "?")
 			lost = lost || query && fhir.IsType(head) || strings.HasPrefix(s, "urn:uuid:")
-			return p.local(s)
+			return rest.Local(p.base, s)
 		})
 		if err != nil {
 			return err
