@@ -31,6 +31,10 @@ type View struct {
 
 	once  sync.Once
 	index *search.Index[Released]
+
+	patients  *release // what they wait for; nil where they have no way in
+	reviewing sync.Once
+	shown     reviews // by what is visible
 }
 
 // state is what became of a resource.
@@ -51,7 +55,7 @@ func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
 }
 
 func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *View {
-	v := &View{sight: s, patient: ch.Patient}
+	v := &View{sight: s, patient: ch.Patient, patients: p.openRelease()}
 	if v.sight.nobody {
 		return v
 	}

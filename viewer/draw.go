@@ -191,7 +191,8 @@ func (f *frame) Cell(all []*clinical.Result, unit string) template.HTML {
 	return out
 }
 
-// Marks are the words beside a value: preliminary, corrected, note, differs.
+// Marks are the words beside a value: preliminary, corrected, note, differs, not
+// shown to the patient.
 func (f *frame) Marks(r *clinical.Result) template.HTML {
 	var b strings.Builder
 	mark := func(key string) {
@@ -205,6 +206,9 @@ func (f *frame) Marks(r *clinical.Result) template.HTML {
 	}
 	if r.Differs {
 		mark("mark.differs")
+	}
+	if f.Chart.Unshown(r) {
+		mark("mark.unshown")
 	}
 	if len(r.Notes) > 0 {
 		b.WriteString(string(html(` <span class="q">`, f.v.words.say("mark.note"), `</span>`)))
