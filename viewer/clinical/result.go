@@ -282,3 +282,7 @@ func newestFirst(a, b *Result) int {
 	return cmp.Or(newer(a.When, b.When), b.Issued.At.Compare(a.Issued.At), b.Received.Compare(a.Received),
 		cmp.Compare(a.Ref.ID, b.Ref.ID), cmp.Compare(a.component, b.component))
 }
+
+// Unshown tells whether the result holds and the patient still waits to be shown
+// it; see policy.View.
+func (c *Chart) Unshown(r *Result) bool { return r.Counts() && c.src.Unshown(r.Ref) }
