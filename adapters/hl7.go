@@ -51,16 +51,22 @@ const errFacility = "this feed does not take messages of that facility"
 
 // HandleHL7 puts one message into the inbox; see hl7.Handler.
 func (h *HL7) HandleHL7(ctx context.Context, r *hl7.Request) error {
+	return h.keep(ctx, r.Bytes, r.Message, r.Problem, peerName(r.Peer))
+}
+
+// keep puts one message into the inbox; parsed is nil when it cannot be read,
+// for a problem. peer tells the operator where it came from.
+func (h *HL7) keep(ctx context.Context, body []byte, parsed *hl7.Message, problem error, peer string) error {
 	m := inbox.Message{
 		Source:   h.Source,
 		Kind:     inbox.HL7v2,
-		Peer:     peerName(r.Peer),
+		Peer:     peer,
 		Received: h.Now(),
-		Body:     r.Bytes,
+		Body:     body,
 	}
-	if r.Message != nil {
-		m.ControlID = shortened(r.Message.ControlID())
-		facility := r.Message.Segment("MSH").Field(4)
+	if parsed != nil {
+		m.ControlID = shortened(parsed.ControlID())
+		facility := parsed.Segment("MSH").Field(4)
 		if len(h.Facilities) > 0 && !slices.Contains(h.Facilities, strings.TrimSpace(facility.String())) {
 			fault := facility.Err(errFacility)
 			fault.Code = hl7.TableValue
@@ -74,8 +80,8 @@ func (h *HL7) HandleHL7(ctx context.Context, r *hl7.Request) error {
 		h.log().Error("message not kept", "message", m, "peer", m.Peer, "error", err)
 		// Nothing in it may reach the sender as the message's fault.
 		return errors.New("adapters: message not kept")
-	case r.Message == nil:
-		h.log().Warn("message kept, but cannot be read", "id", receipt.ID, "peer", m.Peer, "bytes", len(m.Body), "reason", r.Problem)
+	case parsed == nil:
+		h.log().Warn("message kept, but cannot be read", "id", receipt.ID, "peer", m.Peer, "bytes", len(m.Body), "reason", problem)
 	case receipt.Flagged:
 		h.log().Warn("control id used again for another message", "id", receipt.ID, "peer", m.Peer)
 	}

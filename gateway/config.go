@@ -125,7 +125,8 @@ type Tokens struct {
 	Algorithms []string `json:"algorithms,omitzero"`
 }
 
-// Feed is one source: of HL7 v2 messages over MLLP, or a FHIR server that is asked.
+// Feed is one source: of HL7 v2 messages over MLLP or in files, or a FHIR
+// server that is asked.
 type Feed struct {
 	// Name is part of every id made from the feed: never change it.
 	Name string `json:"name"`
@@ -137,6 +138,8 @@ type Feed struct {
 	TLS    *TLS   `json:"tls,omitzero"`
 	// Pull is the FHIR server to ask, instead of Listen.
 	Pull *Pull `json:"pull,omitzero"`
+	// Folder is where the source puts files, instead of Listen.
+	Folder *Folder `json:"folder,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
 	Facilities []string `json:"facilities,omitzero"`
 	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
@@ -296,6 +299,9 @@ func (cfg *Config) Finish() error {
 		if p := cfg.Feeds[i].Pull; p != nil {
 			p.finish(cfg.folder)
 		}
+		if f := cfg.Feeds[i].Folder; f != nil {
+			f.finish(cfg.folder)
+		}
 	}
 	return cfg.check()
 }
@@ -385,7 +391,7 @@ func (cfg *Config) check() error {
 			}
 		}
 	}
-	names, addresses := map[string]bool{}, map[string]bool{}
+	names, addresses, folders := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i, f := range cfg.Feeds {
 		where := fmt.Sprintf("feeds[%d]", i)
 		if f.Name == "" || strings.ContainsAny(f.Name, " |/\\\"") {
@@ -398,6 +404,20 @@ func (cfg *Config) check() error {
 			bad("%s.name %q is used twice", where, f.Name)
 		}
 		names[f.Name] = true
+		if _, err := time.LoadLocation(f.Zone); err != nil {
+			bad("%s.zone %q is not a time zone", where, f.Zone)
+		}
+		if f.Folder != nil {
+			if f.Listen != "" || f.TLS != nil || f.Pull != nil {
+				bad("%s has folder, so no listen, tls or pull", where)
+			}
+			if folders[f.Folder.Path] {
+				bad("%s.folder %s is used twice", where, f.Folder.Path)
+			}
+			folders[f.Folder.Path] = true
+			f.Folder.check(func(key, why string) { bad("%s.folder.%s: %s", where, key, why) })
+			continue
+		}
 		if f.Pull != nil {
 			if f.Listen != "" || f.TLS != nil || len(f.Facilities) > 0 || f.Authority != "" {
 				bad("%s has pull, so no listen, tls, facilities or authority", where)
@@ -413,9 +433,6 @@ func (cfg *Config) check() error {
 			bad("%s.listen must be HOST:PORT", where)
 		} else if f.TLS == nil && !loopback(f.Listen) {
 			bad("%s.listen %s is not loopback, so it needs tls", where, f.Listen)
-		}
-		if _, err := time.LoadLocation(f.Zone); err != nil {
-			bad("%s.zone %q is not a time zone", where, f.Zone)
 		}
 	}
 	return errors.Join(errs...)

@@ -16,11 +16,17 @@ import (
 )
 
 // openFeeds makes an MLLP server for each feed that is sent to, and listens;
-// and what asks for each that is asked.
+// and what goes and looks for each that is asked or has a folder.
 func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 	for _, f := range g.Config.Feeds {
 		if f.Pull != nil {
 			if err := g.openPull(f); err != nil {
+				return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
+			}
+			continue
+		}
+		if f.Folder != nil {
+			if err := g.openFolder(f); err != nil {
 				return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
 			}
 			continue

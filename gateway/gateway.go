@@ -20,7 +20,6 @@ import (
 
 	"firebreak/adapters"
 	"firebreak/adapters/hl7"
-	"firebreak/adapters/pull"
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhirapi"
@@ -74,8 +73,8 @@ type Gateway struct {
 	metricsListener net.Listener
 	mllp            []*hl7.Server
 	mllpListeners   []net.Listener
-	pulls           []*pull.Feed
-	closers         []func() error // run last to first
+	asks            []func(context.Context) // of feeds that go and look, each until its context ends
+	closers         []func() error          // run last to first
 }
 
 // New opens and checks everything, and listens; nothing is taken or answered
@@ -281,8 +280,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		drain = append(drain, s.Shutdown)
 		group.Go(func() error { return ignoreClosed(s.Serve(g.mllpListeners[i])) })
 	}
-	for _, p := range g.pulls {
-		group.Go(func() error { p.Run(ctx); return nil })
+	for _, look := range g.asks {
+		group.Go(func() error { look(ctx); return nil })
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })

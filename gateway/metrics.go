@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"firebreak/adapters"
 	"firebreak/adapters/hl7"
 	"firebreak/adapters/pull"
 	"firebreak/pipeline"
@@ -117,6 +118,16 @@ func (m *metrics) feed(name string, s *hl7.Server) {
 	}
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "firebreak_mllp_connections", Help: "Open connections.", ConstLabels: labels},
 		func() float64 { return float64(s.Stats().Open) }))
+}
+
+// folder adds the counters of a feed that has a folder.
+func (m *metrics) folder(f *adapters.Folder) {
+	labels := prometheus.Labels{"feed": f.Source}
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "firebreak_folder_done_total", Help: "Files taken whole.", ConstLabels: labels},
+			func() float64 { done, _ := f.Counts(); return float64(done) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "firebreak_folder_failed_total", Help: "Files of which something could not be taken.", ConstLabels: labels},
+			func() float64 { _, failed := f.Counts(); return float64(failed) }))
 }
 
 // pull adds the counters of a feed that asks.

@@ -1,0 +1,184 @@
+package adapters
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"firebreak/inbox"
+)
+
+// drop is a folder with a clock to turn.
+type drop struct {
+	*Folder
+	t    *testing.T
+	now  time.Time
+	sink *memory
+	log  strings.Builder
+}
+
+func newDrop(t *testing.T) *drop {
+	d := &drop{t: t, now: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC), sink: &memory{}}
+	d.Folder = &Folder{
+		HL7:    HL7{Source: "lab", Sink: d.sink, Facilities: []string{"MERCY"}, Now: func() time.Time { return d.now }, Logger: slog.New(slog.NewTextHandler(&d.log, nil))},
+		Dir:    t.TempDir(),
+		Settle: 10 * time.Second, Every: time.Second,
+	}
+	return d
+}
+
+func (d *drop) write(name, text string) {
+	d.t.Helper()
+	if err := os.WriteFile(filepath.Join(d.Dir, name), []byte(text), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// look looks, waits until files are whole, and looks again.
+func (d *drop) look() error {
+	first := d.Look(d.t.Context())
+	d.now = d.now.Add(d.Settle)
+	return errors.Join(first, d.Look(d.t.Context()))
+}
+
+func (d *drop) files() (all []string) {
+	_ = filepath.WalkDir(d.Dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			name, _ := filepath.Rel(d.Dir, path)
+			all = append(all, name)
+		}
+		return err
+	})
+	return all
+}
+
+func (d *drop) report(name string) string {
+	b, err := os.ReadFile(filepath.Join(d.Dir, name))
+	if err != nil {
+		d.t.Error(err)
+	}
+	return string(b)
+}
+
+func TestFilesOfAFolder(t *testing.T) {
+	a, b, foreign := adt("1", "MERCY"), adt("2", "MERCY"), adt("3", "EVIL")
+	lines := func(s string) string { return strings.ReplaceAll(s, "\r", "\n") }
+	for _, c := range []struct {
+		name, text string
+		kept       int
+		report     string // "" when it is all well
+	}{
+		{"one message", a, 1, ""},
+		{"two", a + b, 2, ""},
+		{"two with lines of another system", lines(a) + "\r\n\r\n" + strings.ReplaceAll(b, "\r", "\r\n"), 2, ""},
+		{"two framed", "\v" + a + "\x1c\r\v" + b + "\x1c\r", 2, ""},
+		{"a batch", "FHS|^~\\&|A\rBHS|^~\\&|A\r" + a + b + "BTS|2\rFTS|1\r", 2, ""},
+		{"a batch cut short", "BHS|^~\\&|A\r" + a + "BTS|2\r", 1, "1 messages, 1 taken\nline 4: the trailer says 2, there are 1\n"},
+		{"another's message among ours", a + foreign + b, 2, "3 messages, 2 taken\nline 3: "},
+		{"words", "hello secret", 0, "0 messages, 0 taken\nline 1: lines that belong to no message\nthere is no message\n"},
+		{"nothing", "", 0, "0 messages, 0 taken\nthere is no message\n"},
+		{"what cannot be read", "MSH|^^\\&|A|MERCY\r", 1, "1 messages, 0 taken\nline 1: is held: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDrop(t)
+			d.write("in.hl7", c.text)
+			if err := d.look(); err != nil {
+				t.Fatal(err)
+			}
+			if len(d.sink.kept) != c.kept {
+				t.Errorf("%d are kept", len(d.sink.kept))
+			}
+			folder := "done"
+			if c.report != "" {
+				folder = "failed"
+			}
+			if got := d.files(); !slices.Equal(got, []string{folder + "/in.hl7", folder + "/in.hl7.report.txt"}) {
+				t.Fatalf("files: %v", got)
+			}
+			if got := d.report(folder + "/in.hl7.report.txt"); !strings.HasPrefix(got, c.report) || strings.Contains(got, "secret") || strings.Contains(got, "EVIL") {
+				t.Errorf("the report says %q", got)
+			}
+		})
+	}
+}
+
+func TestFilesAreTakenWhenWhole(t *testing.T) {
+	d := newDrop(t)
+	d.write("being-written.tmp", adt("1", "MERCY"))
+	d.write(".hidden", adt("1", "MERCY"))
+	d.write("growing.hl7", adt("1", "MERCY"))
+	if err := os.Symlink("/etc/hostname", filepath.Join(d.Dir, "link.hl7")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // as long as it grows
+		d.now = d.now.Add(9 * time.Second)
+		d.write("growing.hl7", d.report("growing.hl7")+adt("2", "MERCY"))
+		if err := d.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.now = d.now.Add(9 * time.Second)
+		if err := d.Look(t.Context()); err != nil || len(d.sink.kept) > 0 {
+			t.Fatalf("%d are kept, %v", len(d.sink.kept), err)
+		}
+	}
+	if err := d.look(); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.sink.kept) != 2 {
+		t.Errorf("%d are kept", len(d.sink.kept))
+	}
+	if m := d.sink.kept[1]; m.Peer != "file growing.hl7 #2" || m.Source != "lab" || m.Kind != inbox.HL7v2 || m.ControlID != "2" {
+		t.Errorf("kept %+v", m)
+	}
+}
+
+// A process that dies with half a file in the inbox takes it again; the inbox
+// has each message once.
+func TestAFileThatWasHalfTakenIsTakenAgain(t *testing.T) {
+	d := newDrop(t)
+	d.write("in.hl7", adt("1", "MERCY")+adt("2", "MERCY"))
+	d.sink.fails = errors.New("disk full")
+	if err := d.look(); err == nil {
+		t.Error("it says nothing of a failing inbox")
+	}
+	if got := d.files(); !slices.Equal(got, []string{"in.hl7"}) {
+		t.Fatalf("files: %v", got)
+	}
+	d.sink.fails = nil
+	for range 3 { // dies before it is moved, twice
+		again := newDrop(t)
+		again.Dir, again.sink = d.Dir, d.sink
+		again.Sink = d.sink
+		if err := again.look(); err != nil {
+			t.Fatal(err)
+		}
+		if len(d.sink.kept) != 2 {
+			t.Fatalf("%d are kept", len(d.sink.kept))
+		}
+		if err := os.Rename(filepath.Join(d.Dir, "done/in.hl7"), filepath.Join(d.Dir, "in.hl7")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another file of that name lies over none.
+	if err := d.look(); err != nil {
+		t.Fatal(err)
+	}
+	d.write("in.hl7", adt("4", "MERCY"))
+	if err := d.look(); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.files(); !slices.Contains(got, "done/in.hl7") || !slices.Contains(got, "done/in.hl7.2") {
+		t.Errorf("files: %v", got)
+	}
+	if strings.Contains(d.log.String(), "secret\r") {
+		t.Error("the log holds content")
+	}
+}
