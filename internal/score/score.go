@@ -28,16 +28,41 @@ type Triple struct{ Type, Path, Value string }
 
 func (t Triple) String() string { return t.Type + "." + t.Path + " = " + t.Value }
 
-// Difference sets facts of the other aside: here we differ on purpose. Each of the
-// three is a regular expression over the whole, "" matches all.
-type Difference struct{ Type, Path, Value, Why string }
+// Difference says where we differ from the other on purpose, and why. Type, Path and
+// Value are regular expressions over the whole, "" matches all. With Instead a fact
+// counts as found when ours says that ("Type.path = value", $1 as in the expressions,
+// their groups counted through); without, or when ours does not, as set aside or
+// missing.
+type Difference struct{ Type, Path, Value, Instead, Why string }
 
-func (d Difference) matches(t Triple) bool {
-	return whole(d.Type, t.Type) && whole(d.Path, t.Path) && whole(d.Value, t.Value)
+// rule is a Difference ready for use.
+type rule struct {
+	match   *regexp.Regexp
+	instead string
 }
 
-func whole(pattern, s string) bool {
-	return pattern == "" || regexp.MustCompile(`^(?:`+pattern+`)$`).MatchString(s)
+func (d Difference) rule() rule {
+	part := func(s, any string) string {
+		if s == "" {
+			return any
+		}
+		return "(?:" + s + ")"
+	}
+	return rule{regexp.MustCompile(`(?s)^` + part(d.Type, `[^.]+`) + `\.` + part(d.Path, `[^ ]+`) + ` = ` + part(d.Value, `.*`) + `$`), d.Instead}
+}
+
+// apply tells what a rule does with a fact: nothing, or set it aside, or look for
+// another in its place.
+func (r rule) apply(t Triple) (matches bool, instead Triple) {
+	s := t.String()
+	at := r.match.FindStringSubmatchIndex(s)
+	if at == nil || r.instead == "" {
+		return at != nil, Triple{}
+	}
+	said := string(r.match.ExpandString(nil, r.instead, s, at))
+	place, value, _ := strings.Cut(said, " = ")
+	typ, path, _ := strings.Cut(place, ".")
+	return true, Triple{typ, path, value}
 }
 
 // Row is the score of one type.
@@ -62,18 +87,37 @@ func Compare(got, want []fhir.Resource, differ ...Difference) Table {
 			have[t]++
 		}
 	}
+	var rules []rule
+	for _, d := range differ {
+		rules = append(rules, d.rule())
+	}
+	take := func(t Triple) bool {
+		if have[t] > 0 {
+			have[t]--
+			return true
+		}
+		return false
+	}
 	var out Table
 	for _, r := range want {
 		for _, t := range Triples(r) {
-			row := Row{Type: t.Type}
+			row := Row{Type: t.Type, Want: 1}
+			found, aside := take(t), false
+			for _, x := range rules {
+				if matches, instead := x.apply(t); !found && matches {
+					if x.instead == "" {
+						aside = true
+					} else {
+						found = take(instead)
+					}
+				}
+			}
 			switch {
-			case have[t] > 0:
-				have[t]--
-				row.Want, row.Found = 1, 1
-			case slices.ContainsFunc(differ, func(d Difference) bool { return d.matches(t) }):
-				row.Aside = 1
+			case found:
+				row.Found = 1
+			case aside:
+				row.Want, row.Aside = 0, 1
 			default:
-				row.Want = 1
 				out.Missing = append(out.Missing, t)
 			}
 			out.add(row)

@@ -37,21 +37,25 @@ func TestCompareCountsAFactAsOftenAsItIsSaid(t *testing.T) {
 	want := parse(t, `{"resourceType":"Bundle","entry":[
 		{"resource":{"resourceType":"Condition","code":{"coding":[{"system":"s","code":"1"}]}}},
 		{"resource":{"resourceType":"Condition","code":{"coding":[{"system":"s","code":"1"}]}}},
-		{"resource":{"resourceType":"Goal","description":{"text":"run"},"lifecycleStatus":"active"}}]}`)
+		{"resource":{"resourceType":"Goal","description":{"text":"run"},"lifecycleStatus":"active","note":[{"text":"a"},{"text":"b"}]}}]}`)
 	theirs, err := Entries(want)
 	if err != nil || len(theirs) != 3 {
 		t.Fatal(len(theirs), err)
 	}
-	ours := []fhir.Resource{parse(t, `{"resourceType":"Condition","code":{"coding":[{"code":"1","system":"s"}],"text":"one"}}`)}
-	got := Compare(ours, theirs, Difference{Type: "Goal", Path: "life.*", Why: "to see it set aside"})
-	if diff := cmp.Diff([]Row{{"Condition", 4, 2, 0}, {"Goal", 1, 0, 1}}, got.Rows); diff != "" {
+	ours := []fhir.Resource{
+		parse(t, `{"resourceType":"Condition","code":{"coding":[{"code":"1","system":"s"}],"text":"one"}}`),
+		parse(t, `{"resourceType":"Task","description":"a"}`),
+	}
+	got := Compare(ours, theirs, Difference{Type: "Goal", Path: "life.*", Why: "to see it set aside"},
+		Difference{Type: "(G)oal", Path: "note.text", Value: "(.*)", Instead: "Task.description = $2", Why: "to see one found elsewhere and one not"})
+	if diff := cmp.Diff([]Row{{"Condition", 4, 2, 0}, {"Goal", 3, 1, 1}}, got.Rows); diff != "" {
 		t.Error(diff)
 	}
-	if got.Recall("Condition") != 0.5 || got.Recall() != 0.4 || got.Recall("Patient") != 1 || len(got.Missing) != 3 {
+	if got.Recall("Condition") != 0.5 || got.Recall() != 3.0/7 || got.Recall("Patient") != 1 || len(got.Missing) != 4 {
 		t.Errorf("%v %v", got.Recall(), got.Missing)
 	}
 	got.Add(got)
-	for _, said := range []string{"Condition                       8      4      0   50.0%", "all                            10      4      2   40.0%"} {
+	for _, said := range []string{"Condition                       8      4      0   50.0%", "all                            14      6      2   42.9%"} {
 		if !strings.Contains(got.String(), said) {
 			t.Errorf("%q is not in\n%s", said, got)
 		}
