@@ -1,6 +1,7 @@
 package label
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"unicode/utf8"
@@ -24,6 +25,9 @@ func (j *judge) attachment(v fhir.Node) {
 	defer func() { j.path = j.path[:len(j.path)-1] }()
 	if text := fileText(v.Get("contentType").Text(), b); text != "" {
 		j.read(text, inNote)
+	}
+	if bytes.Contains(b[:min(len(b), 8192)], []byte("ClinicalDocument")) || len(b) > 1 && (b[0] == 0xfe || b[0] == 0xff) {
+		j.cdaCodes(readable(b))
 	}
 }
 

@@ -35,6 +35,10 @@ func Clinical(typ string) bool { return clinical[typ] }
 // actors are who and where; their names may tell what was done.
 var actors = set("Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "CareTeam", "Device")
 
+// reported are what a document is a part of, or was asked for with: it need not say all
+// that they say. Of anything else that it documents it does.
+var reported = set("ServiceRequest", "DiagnosticReport", "Encounter")
+
 // messages speak about other resources, and may quote them. A list does not: the
 // policy takes the item out.
 var messages = set("Task", "Communication", "CommunicationRequest", "Claim", "ClaimResponse", "ExplanationOfBenefit", "MessageHeader", "DocumentManifest", "Flag", "DetectedIssue")
@@ -74,7 +78,9 @@ func flowOf(holder, element, target string) flow {
 		if actors[target] {
 			return flow{}
 		}
-		return flow{down: true, matter: true, document: true, rule: "with what it documents"}
+		return flow{down: true, all: !reported[target], matter: true, document: true, rule: "with what it documents"}
+	case holder == "Composition" && element == "event": // its details: what a section names, the policy takes out
+		return flow{down: true, all: true, matter: true, document: true, rule: "says what its details say"}
 	case element == "specimen" && target == "Specimen", element == "medicationReference":
 		return flow{down: true, all: true, matter: true, rule: "with its specimen"}
 	case element == "derivedFrom":
