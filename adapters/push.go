@@ -2,16 +2,18 @@ package adapters
 
 import (
 	"context"
+	"strings"
 	"time"
 
+	"firebreak/adapters/ccda"
 	"firebreak/adapters/rest"
 	"firebreak/inbox"
 )
 
-// Push takes FHIR interactions from sources that send FHIR over HTTP (GW-04).
-// They go through the inbox like every other message, so a push that was
-// answered with success is on disk and applied, and one that was not applied
-// is held, where an operator finds it.
+// Push takes FHIR interactions and clinical documents from sources that send
+// them over HTTP (GW-04, GW-06). They go through the inbox like every other
+// message, so a push that was answered with success is on disk and applied, and
+// one that was not applied is held, where an operator finds it.
 type Push struct {
 	Sink    inbox.Sink
 	Applied func(context.Context, inbox.ID) error // waits; *inbox.HeldError when the message was held
@@ -24,9 +26,28 @@ type Push struct {
 // Errors: *inbox.HeldError when it is stored but cannot be applied; anything
 // else means that nothing is known to be stored.
 func (p *Push) Do(ctx context.Context, source, peer string, i rest.Interaction) error {
-	receipt, err := p.Sink.Put(ctx, inbox.Message{
-		Source: source, Kind: inbox.FHIR, ControlID: i.Request, Peer: peer, Received: p.Now(), Body: i.Encode(),
-	})
+	return p.put(ctx, inbox.Message{Source: source, Kind: inbox.FHIR, ControlID: i.Request, Peer: peer, Body: i.Encode()})
+}
+
+// Document stores one C-CDA document and waits until it is applied. It is known by
+// its own identifier, so that the same document sent again is the same message;
+// by the request's where it has none.
+//
+// Errors: as of Do, and *ccda.Error when it cannot be read; then it is not stored.
+func (p *Push) Document(ctx context.Context, source, peer, request string, body []byte) error {
+	d, err := ccda.Parse(body)
+	if err != nil {
+		return err
+	}
+	if id := d.ID(); id.Root != "" {
+		request = strings.TrimRight(id.Root+"^"+id.Extension, "^")
+	}
+	return p.put(ctx, inbox.Message{Source: source, Kind: inbox.CCDA, ControlID: shortened(request), Peer: peer, Body: body})
+}
+
+func (p *Push) put(ctx context.Context, m inbox.Message) error {
+	m.Received = p.Now()
+	receipt, err := p.Sink.Put(ctx, m)
 	if err != nil {
 		return err
 	}

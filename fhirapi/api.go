@@ -75,6 +75,7 @@ var interactions = []interaction{
 	{"update", http.MethodPut, idPath, auth.Update, (*api).update},
 	{"delete", http.MethodDelete, idPath, auth.Delete, (*api).delete},
 	{"transaction", http.MethodPost, "", 0, (*api).bundle},
+	{"", http.MethodPost, "/ccda", 0, (*api).document},
 }
 
 func (i interaction) writes() bool {

@@ -198,7 +198,11 @@ func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, all ...
 	if err := a.Audit.Append(r.Context(), e); err != nil {
 		return err
 	}
-	err := a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i)
+	return notApplied(a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i))
+}
+
+// notApplied says why what was pushed is not applied.
+func notApplied(err error) error {
 	if held, ok := errors.AsType[*inbox.HeldError](err); ok {
 		return refused(held)
 	}

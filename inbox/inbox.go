@@ -15,6 +15,7 @@ const (
 	HL7v2 Kind = "hl7v2" // one HL7 v2 message, bytes as received
 	FHIR  Kind = "fhir"  // one FHIR interaction pushed by a source, see adapters.Push
 	Copy  Kind = "copy"  // one resource as a source that is asked had it, see adapters/pull
+	CCDA  Kind = "ccda"  // one C-CDA document, bytes as received
 )
 
 // Message is what a source sent, whole and unchanged.

@@ -138,6 +138,9 @@ func (b *build) result() (Result, error) {
 // refused is the error for a resource that fhir would not take: a fault of this
 // package, said without the data.
 func (b *build) refused() error {
+	if e, ok := errors.AsType[*Error](b.fault); ok {
+		return e
+	}
 	reason := "the mapping made a resource that is not FHIR"
 	var at *fhir.Error
 	if errors.As(b.fault, &at) && at.Expression != "" {

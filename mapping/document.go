@@ -111,7 +111,7 @@ func (l *lab) document(at time.Time, d document) []r4.Attachment {
 	if doc.Date == nil {
 		doc.Date = ptr(l.instant(l.at))
 	}
-	doc.Context = &r4.DocumentReferenceContext{Period: d.period, Related: d.related}
+	doc.Context = &r4.DocumentReferenceContext{Period: d.period, Related: append(d.related[:len(d.related):len(d.related)], l.unpack(d.contents)...)}
 	if visit := l.encounter(); visit != nil {
 		doc.Context.Encounter = []r4.Reference{*visit}
 	}

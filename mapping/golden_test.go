@@ -12,6 +12,7 @@ import (
 
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
+	"firebreak/inbox"
 	"firebreak/mapping"
 )
 
@@ -80,19 +81,28 @@ func feeds() []mapping.Feed {
 	}}
 }
 
-// TestGolden maps each message of testdata and compares with the file beside it,
+// TestGolden maps each message and document of testdata and compares with the file beside it,
 // which -update rewrites. A name that begins with "toronto-" comes from the feed
 // of that name. Whatever a golden file says, it must be FHIR.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("testdata", "*.hl7"))
+	files, err := filepath.Glob(filepath.Join("testdata", "*.[hx][lm][l7]"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no messages in testdata", err)
 	}
 	k := mapping.NewKeys(secret, feeds()...)
 	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".hl7")
+		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 		t.Run(name, func(t *testing.T) {
-			m := message(read(t, name))
+			var m inbox.Message
+			if filepath.Ext(file) == ".xml" {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m = clinical(b)
+			} else {
+				m = message(read(t, name))
+			}
 			if strings.HasPrefix(name, "toronto-") {
 				m.Source = "toronto"
 			}

@@ -95,6 +95,8 @@ func Map(k *Keys, m inbox.Message) (Result, error) {
 		return told(k, m)
 	case inbox.Copy:
 		return copied(k, m)
+	case inbox.CCDA:
+		return clinicalDocument(k, m)
 	}
 	b, err := newBuild(k, m)
 	if err != nil {
@@ -156,6 +158,8 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 		return r.Patient.ID, err
 	case inbox.Copy:
 		return copyKey(k, m)
+	case inbox.CCDA:
+		return clinicalKey(k, m)
 	}
 	msg, err := parse(m)
 	if err != nil {

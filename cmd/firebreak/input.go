@@ -6,9 +6,11 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
 
+	"firebreak/adapters/ccda"
 	"firebreak/adapters/hl7"
 )
 
@@ -89,4 +91,15 @@ func (e *env) stdinParts() iter.Seq2[hl7.FilePart, error] {
 			yield(hl7.FilePart{Name: "-"}, err)
 		}
 	}
+}
+
+// document is what lies in r when that is XML: then a C-CDA document is meant.
+func document(r *bufio.Reader) ([]byte, bool, error) {
+	start, _ := r.Peek(512)
+	start = bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
+	if !bytes.HasPrefix(start, []byte("<")) && !bytes.HasPrefix(start, []byte("\xff\xfe<")) && !bytes.HasPrefix(start, []byte("\xfe\xff\x00<")) {
+		return nil, false, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(r, ccda.MaxSize+1))
+	return b, true, err
 }

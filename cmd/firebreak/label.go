@@ -26,8 +26,8 @@ type judged struct {
 }
 
 // runLabel is firebreak label: what the rules say of each resource, in the
-// order of the input. The resources of one Bundle, or of one HL7 v2 message,
-// are judged together; a resource by itself, by itself.
+// order of the input. The resources of one Bundle, HL7 v2 message or C-CDA
+// document are judged together; a resource by itself, by itself.
 func runLabel(ctx context.Context, e *env, args []string) error {
 	f := flags("label")
 	zone := f.String("zone", "UTC", "")
@@ -72,7 +72,7 @@ func (l *labeller) say(where string, err error) {
 	fmt.Fprintf(l.e.stderr, "%s: %v\n", where, err)
 }
 
-// file judges one file: JSON when it begins with a brace, else HL7 v2.
+// file judges one file: JSON when it begins with a brace, C-CDA with an angle bracket, else HL7 v2.
 func (l *labeller) file(ctx context.Context, path string) error {
 	r, done, err := l.e.open(path)
 	if err != nil {
@@ -85,6 +85,12 @@ func (l *labeller) file(ctx context.Context, path string) error {
 	}
 	if isJSON(r) {
 		return l.json(ctx, path, r)
+	}
+	if b, isXML, err := document(r); err != nil {
+		l.say(path, err)
+		return nil
+	} else if isXML {
+		return l.message(path, inbox.CCDA, b)
 	}
 	parts := l.e.messages(path)
 	if path == "-" { // its beginning has been read
@@ -99,20 +105,25 @@ func (l *labeller) file(ctx context.Context, path string) error {
 			l.say(where, err)
 			continue
 		}
-		m, err := mapping.Map(l.keys, inbox.Message{Source: "label", Kind: inbox.HL7v2, Received: received, Body: part.Message()})
-		if err != nil {
-			l.say(where, err)
-			continue
-		}
-		var together []fhir.Resource
-		for _, r := range m.Resources {
-			together = append(together, r.Resource)
-		}
-		if err := l.judge(together, together); err != nil {
+		if err := l.message(where, inbox.HL7v2, part.Message()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// message judges what one message or document becomes.
+func (l *labeller) message(where string, kind inbox.Kind, body []byte) error {
+	m, err := mapping.Map(l.keys, inbox.Message{Source: "label", Kind: kind, Received: received, Body: body})
+	if err != nil {
+		l.say(where, err)
+		return nil
+	}
+	var together []fhir.Resource
+	for _, r := range m.Resources {
+		together = append(together, r.Resource)
+	}
+	return l.judge(together, together)
 }
 
 func startsWith(r *bufio.Reader, b []byte) bool {

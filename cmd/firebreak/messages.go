@@ -15,7 +15,7 @@ import (
 	"firebreak/mapping"
 )
 
-// runMap is firebreak map: each message one Bundle, one line. Ids are made
+// runMap is firebreak map: each message or C-CDA document one Bundle, one line. Ids are made
 // with a fixed key, so that two runs can be compared.
 func runMap(ctx context.Context, e *env, args []string) error {
 	f := flags("map")
@@ -34,28 +34,54 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	out := bufio.NewWriterSize(e.stdout, 1<<20)
 	defer out.Flush()
 	failed := false
-	say := func(part hl7.FilePart, err error) {
-		failed = true
-		fmt.Fprintf(e.stderr, "%s%v\n", place(part), err)
-	}
-	for part, err := range e.messages(f.Args()...) {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	give := func(where string, kind inbox.Kind, body []byte) {
+		r, err := mapping.Map(keys, inbox.Message{Source: *source, Kind: kind, Received: received, Body: body})
 		if err != nil {
-			say(part, err)
-			continue
-		}
-		r, err := mapping.Map(keys, inbox.Message{Source: *source, Kind: inbox.HL7v2, Received: received, Body: part.Message()})
-		if err != nil {
-			say(part, err)
-			continue
+			failed = true
+			fmt.Fprintf(e.stderr, "%s%v\n", where, err)
+			return
 		}
 		for _, n := range r.Notes {
-			fmt.Fprintf(e.stderr, "%sleft out: %s\n", place(part), n)
+			fmt.Fprintf(e.stderr, "%sleft out: %s\n", where, n)
 		}
 		out.Write(mapping.Bundle(r))
 		out.WriteByte('\n')
+	}
+	for _, path := range f.Args() {
+		r, done, err := e.open(path)
+		if err != nil {
+			failed = true
+			fmt.Fprintln(e.stderr, err)
+			continue
+		}
+		b, isXML, err := document(r)
+		if isXML && err == nil {
+			give(path+": ", inbox.CCDA, b)
+		}
+		parts := e.messages(path)
+		if path == "-" { // its beginning has been read
+			parts = (&env{stdin: r}).messages(path)
+		}
+		for part, err := range parts {
+			if isXML {
+				break
+			}
+			if ctx.Err() != nil {
+				done()
+				return ctx.Err()
+			}
+			if err != nil {
+				failed = true
+				fmt.Fprintf(e.stderr, "%s%v\n", place(part), err)
+				continue
+			}
+			give(place(part), inbox.HL7v2, part.Message())
+		}
+		done()
+		if err != nil {
+			failed = true
+			fmt.Fprintf(e.stderr, "%s: %v\n", path, err)
+		}
 	}
 	if failed {
 		return errSaid
