@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"firebreak/fhir"
 )
 
 // first gives each fault in turn, then none.
@@ -98,6 +100,50 @@ func TestProofsOfIdentity(t *testing.T) {
 		h.must(f.Round(context.Background()))
 		if len(h.up.proofs) != before+1 {
 			t.Errorf("%d new tokens for one that was refused", len(h.up.proofs)-before)
+		}
+	})
+}
+
+func TestTryingAServerSaysWhatIsWrong(t *testing.T) {
+	within(t, func(h *house) {
+		try := func(types ...string) string {
+			if err := Try(context.Background(), h.feed().Server, types); err != nil {
+				return err.Error()
+			}
+			return ""
+		}
+		if got := try("Patient", "Observation"); got != "" {
+			t.Error(got)
+		}
+		h.up.secure = true
+		if got := try("Patient"); got != "metadata: pull: the server answered with status 401 (login)" {
+			t.Error(got)
+		}
+		h.up.secure = false
+		h.up.fault = first(none, broken)
+		if got := try("Patient"); got != "Patient: pull: the server answered with status 500" {
+			t.Error(got)
+		}
+		h.up.base += "/other"
+		if got := try("Patient"); !strings.HasPrefix(got, "metadata: ") {
+			t.Error(got)
+		}
+	})
+}
+
+func FuzzPage(f *testing.F) {
+	f.Add([]byte(`{"resourceType":"Bundle","total":2,"link":[{"relation":"next","url":"?p=2"}],"entry":[{"resource":{"resourceType":"Patient","id":"1","meta":{"lastUpdated":"2026-01-01T00:00:00Z"}}},{"request":{"method":"DELETE","url":"Patient/2"}}]}`))
+	f.Add([]byte(`{"resourceType":"Bundle","entry":[{"resource":7},{"resource":{"resourceType":"Patient","id":"a b"}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := fhir.Parse(b)
+		if err != nil {
+			return
+		}
+		p, err := readPage(r, "Patient")
+		for _, x := range p.all {
+			if err == nil && (x.raw == nil) != fhir.ValidID(x.id) {
+				t.Fatalf("an entry has the id %q", x.id)
+			}
 		}
 	})
 }

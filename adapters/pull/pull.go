@@ -65,6 +65,7 @@ type Feed struct {
 	most    int // instead of maxWindow, for tests
 	server  *server
 	deletes map[string]bool // types whose deletions the server's history tells
+	stated  time.Time       // when the server said so
 
 	mu     sync.Mutex
 	status Status
@@ -104,6 +105,8 @@ const (
 	minPause = 5 * time.Second // after a round that failed
 	maxPause = 5 * time.Minute
 	putters  = 32 // messages on their way into the inbox at once
+
+	stateEvery = time.Hour // between questions what the server can
 )
 
 // Run asks until ctx ends. A round that fails is begun again where it stopped.
@@ -163,15 +166,21 @@ func isOfType(err error) bool {
 	return isRefusal(err) || errors.Is(err, errPage) || errors.Is(err, errPages) || errors.Is(err, errForeign) || errors.Is(err, errVanished)
 }
 
-// begin asks what the server can, once, and what its clock says.
+// begin asks what the server can, and what its clock says, now and then.
 func (f *Feed) begin(ctx context.Context) (err error) {
 	if f.server == nil {
 		if f.server, err = f.Server.open(); err != nil {
 			return err
 		}
 	}
-	r, err := Metadata(ctx, f.server)
+	if now := f.Server.Now(); f.deletes == nil || now.Sub(f.stated) >= stateEvery {
+		f.stated = now
+	} else {
+		return nil
+	}
+	r, err := metadata(ctx, f.server)
 	if err != nil {
+		f.deletes = nil
 		return err
 	}
 	f.deletes = map[string]bool{}
@@ -185,8 +194,8 @@ func (f *Feed) begin(ctx context.Context) (err error) {
 	return nil
 }
 
-// Metadata is a server's CapabilityStatement.
-func Metadata(ctx context.Context, s *server) (fhir.Resource, error) {
+// metadata is a server's CapabilityStatement.
+func metadata(ctx context.Context, s *server) (fhir.Resource, error) {
 	r, _, err := s.get(ctx, s.at("metadata", nil))
 	if err != nil {
 		return r, fmt.Errorf("metadata: %w", err)
@@ -208,7 +217,7 @@ func Try(ctx context.Context, s Server, types []string) error {
 		return err
 	}
 	o.client.RetryMax = 0
-	if _, err := Metadata(ctx, o); err != nil {
+	if _, err := metadata(ctx, o); err != nil {
 		return err
 	}
 	for _, typ := range types {
