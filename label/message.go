@@ -231,7 +231,7 @@ func mattersOf(all []Labeled, isMatter func(string) bool) (clauses []string) {
 	done := map[fhir.Ref]bool{} // orders with something done, results in a report
 	for i := range all {
 		for _, link := range all[i].links.all {
-			if link.Element == "basedOn" && isMatter(all[i].res.Type()) || link.Element == "result" || link.Element == "hasMember" {
+			if Fills(link.Element) && isMatter(all[i].res.Type()) || link.Element == "result" || link.Element == "hasMember" {
 				done[link.To] = true
 			}
 		}

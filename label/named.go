@@ -23,7 +23,7 @@ type naming struct {
 type identifier struct{ system, value string }
 
 // carrying are the elements along which labels run, and which may name by identifier.
-var carrying = set("basedOn", "partOf", "hasMember", "result", "derivedFrom", "focus", "specimen", "request", "about")
+var carrying = set("basedOn", "partOf", "hasMember", "result", "derivedFrom", "focus", "specimen", "request", "authorizingPrescription", "about", "service")
 
 func namings(element string, v fhir.Node) (all []naming) {
 	add := func(n fhir.Node) {

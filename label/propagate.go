@@ -18,7 +18,7 @@ import (
 
 // matters are the elements, by name, in which a label is a resource's matter.
 var matters = map[string]bool{
-	"code": true, "category": true, "type": true, "orderDetail": true, "basedOn": true, "specimen": true, "partOf": true, "focus": true,
+	"code": true, "category": true, "type": true, "orderDetail": true, "basedOn": true, "request": true, "authorizingPrescription": true, "specimen": true, "partOf": true, "focus": true,
 	"medicationCodeableConcept": true, "medicationReference": true, "context": true,
 }
 
@@ -31,6 +31,12 @@ var clinical = set("Observation", "DiagnosticReport", "ServiceRequest", "Documen
 // Clinical tells whether resources of that type are a patient's matters, and
 // no mere names of people, places and things.
 func Clinical(typ string) bool { return clinical[typ] }
+
+// Fills tells whether a reference in that element leads from what was done to the
+// order it was done for.
+func Fills(element string) bool {
+	return element == "basedOn" || element == "request" || element == "authorizingPrescription"
+}
 
 // actors are who and where; their names may tell what was done.
 var actors = set("Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "CareTeam", "Device")
@@ -72,7 +78,7 @@ func flowOf(holder, element, target string) flow {
 		return flow{up: true, matter: true, document: target == "Media", rule: "member of its panel"}
 	case messages[holder] && clinical[target]:
 		return flow{down: true, all: true, rule: "speaks about it"}
-	case element == "basedOn" || element == "partOf" && clinical[target]:
+	case Fills(element) || element == "partOf" && clinical[target]:
 		return flow{down: true, matter: true, document: holder == "DocumentReference" || holder == "Media", rule: "with its order"}
 	case holder == "DocumentReference" && element == "context":
 		if actors[target] {

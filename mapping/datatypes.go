@@ -197,7 +197,7 @@ func (b *build) address(xad data) *r4.Address {
 		District:   p(textOf(xad.in(9))),
 		Period:     period(b.when(xad.at(13)), b.when(xad.at(14))),
 	}
-	if a.Line == nil && a.City == nil && a.State == nil && a.PostalCode == nil && a.Country == nil && a.District == nil {
+	if known(*a) == nil {
 		return nil
 	}
 	if a.Period == nil {

@@ -58,6 +58,7 @@
 // that names no system has none, but that of the field's own table when it is
 // in it.
 //
-// Sources: HL7 v2.9 chapters 2, 2A, 3, 4, 6, 7, 9, 10; HL7/v2-to-fhir, commit
-// 8c9b414be1 (Apache-2.0).
+// Sources: HL7 v2.9 chapters 2, 2A, 3, 4, 4A, 6, 7, 9, 10; HL7/v2-to-fhir, commit
+// 8c9b414be1 (Apache-2.0). TestGuide holds each row of its maps: implemented, or
+// listed in testdata/coverage.tsv with the reason.
 package mapping

@@ -128,6 +128,10 @@ func (b *build) handler() func() error {
 		return b.oru
 	case code == "ORM", code == "ORR", code == "OMG" && trigger == "O19", code == "OML" && trigger == "O21":
 		return b.orm
+	case code == "OMP", code == "ORP", code == "RDE", code == "RRE", code == "RDS", code == "RRD", code == "RAS", code == "RRA":
+		return b.pharmacy
+	case code == "VXU":
+		return b.vxu
 	case code == "SIU" && (trigger >= "S12" && trigger <= "S17" || trigger == "S26"):
 		return b.siu
 	case code == "MDM" && trigger >= "T01" && trigger <= "T11":

@@ -18,6 +18,7 @@ type about struct {
 	basedOn []r4.Reference // the ServiceRequest
 	report  *r4.Reference  // the DiagnosticReport
 	derived []r4.Reference // OBR-26: the result that led to these
+	partOf  []r4.Reference // what they were observed in the course of
 }
 
 // observation makes the Observation of an OBX, or of the OBX that are lines of
@@ -44,6 +45,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 	obs := r4.Observation{
 		Id:             &rid,
 		BasedOn:        a.basedOn,
+		PartOf:         a.partOf,
 		Category:       l.kindOfResult(obx),
 		Code:           *code,
 		Subject:        &subject,

@@ -9,7 +9,7 @@ import (
 // order is one order group of a message: ORC, OBR and what belongs to them.
 type order struct {
 	orc, obr  hl7.Segment
-	drug      hl7.Segment   // RXO
+	drugs     []drug        // RXO, RXE, RXD, RXA
 	timing    hl7.Segment   // TQ1
 	notes     []hl7.Segment // NTE on the order
 	diagnoses []hl7.Segment // DG1
@@ -44,10 +44,21 @@ func group(g hl7.Group) *order {
 			o.orc, notes = s, &o.notes
 		case "OBR":
 			o.obr, notes = s, &o.notes
-		case "RXO":
-			o.drug = s
+		case "RXO", "RXE", "RXD", "RXA":
+			o.drugs = append(o.drugs, drug{seg: s})
+			notes = &o.drugs[len(o.drugs)-1].notes
+		case "RXR", "RXC":
+			if n := len(o.drugs); n > 0 {
+				into := &o.drugs[n-1].routes
+				if s.Name() == "RXC" {
+					into = &o.drugs[n-1].things
+				}
+				*into = append(*into, s)
+			}
 		case "TQ1":
-			if !o.timing.Exists() {
+			if n := len(o.drugs); n > 0 && !o.drugs[n-1].timing.Exists() {
+				o.drugs[n-1].timing = s
+			} else if !o.timing.Exists() {
 				o.timing = s
 			}
 		case "DG1":

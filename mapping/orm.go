@@ -1,8 +1,6 @@
 package mapping
 
 import (
-	"firebreak/fhir"
-
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
@@ -25,8 +23,8 @@ func (b *build) orm() error {
 	for _, g := range groups {
 		o := group(g)
 		o.key = l.reportKey(o)
-		if o.drug.Exists() {
-			if err := l.drugOrder(o); err != nil {
+		if len(o.drugs) > 0 {
+			if err := l.drugs(o, true); err != nil {
 				return err
 			}
 			continue
@@ -70,50 +68,4 @@ func (l *lab) asked(o *order, request r4.Reference) ([]r4.Reference, error) {
 		all = append(all, *ref)
 	}
 	return all, nil
-}
-
-// drugOrder makes the MedicationRequest of an RXO. The guide maps neither ORC-1
-// nor ORC-5 to its status, which is unknown, the source's code beside it.
-//
-// Source: v2-to-FHIR, RXO[MedicationRequest], ORC[ServiceRequest].
-func (l *lab) drugOrder(o *order) error {
-	rid := l.id("MedicationRequest", l.requestKey(o)...)
-	what := l.concept(first(o.drug.Field(1)), "")
-	if what == nil {
-		l.note(o.drug, 1, "no drug: the order was left out")
-		return nil
-	}
-	asked, err := l.asked(o, refer("MedicationRequest", rid))
-	if err != nil {
-		return err
-	}
-	req := r4.MedicationRequest{
-		Id: &rid, Identifier: l.numbers(o), Intent: "order", MedicationCodeableConcept: *what,
-		Subject: l.subject(), Encounter: l.encounter(), AuthoredOn: l.authored(o), Requester: l.requester(o),
-		Note: l.annotations(o.notes), Priority: priority(o), SupportingInformation: asked,
-	}
-	for _, dg1 := range o.diagnoses {
-		if ref := l.diagnosis(dg1); ref != nil {
-			req.ReasonReference = append(req.ReasonReference, *ref)
-		}
-	}
-	for _, sig := range each(o.drug.Field(6)) {
-		if s := textOf(sig); s != "" {
-			req.DosageInstruction = append(req.DosageInstruction, r4.Dosage{Text: &s})
-		}
-	}
-	say := []fhir.Set{{Path: "status", Value: "unknown"}}
-	if code, table := orderCode(o); code != "" {
-		say = append(say, fhir.Set{Path: "_status", Value: asSent(tableCode(code, table))})
-	}
-	l.add(req, say...)
-	return nil
-}
-
-// orderCode is ORC-5, or ORC-1 where it is empty, and its table.
-func orderCode(o *order) (code, table string) {
-	if s := value(o.orc.Field(5)); s != "" {
-		return s, "0038"
-	}
-	return value(o.orc.Field(1)), "0119"
 }

@@ -26,7 +26,10 @@ var levels = [...]level{
 
 // location makes the Locations of a PL, each part of the next larger one, and
 // refers to the smallest; nil when it names no place.
-func (b *build) location(pl data) *r4.Reference {
+func (b *build) location(pl data) *r4.Reference { return b.locationWith(pl, r4.Address{}) }
+
+// locationWith is location where the address of the smallest place is sent too.
+func (b *build) locationWith(pl data, address r4.Address) *r4.Reference {
 	var (
 		whole   *r4.Reference // the next larger place
 		path    []string
@@ -55,6 +58,7 @@ func (b *build) location(pl data) *r4.Reference {
 				place.PhysicalType = one(fixed("http://terminology.hl7.org/CodeSystem/location-physical-type", l.code, l.display))
 			}
 			if i == deepest {
+				place.Address = known(address)
 				place.Description = p(pl.at(9))
 				if id := b.identifierOf(pl.in(10).at(1), data{}, ""); id != nil {
 					place.Identifier = append(place.Identifier, *id)
@@ -65,4 +69,12 @@ func (b *build) location(pl data) *r4.Reference {
 		whole = &ref
 	}
 	return whole
+}
+
+// known is nil for an address that says nothing.
+func known(a r4.Address) *r4.Address {
+	if a.Line == nil && a.City == nil && a.State == nil && a.PostalCode == nil && a.Country == nil && a.District == nil {
+		return nil
+	}
+	return &a
 }

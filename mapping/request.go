@@ -63,7 +63,10 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 		req.Intent = r4.RequestIntentReflexOrder
 	}
 	if req.OccurrenceDateTime == nil {
-		req.OccurrenceTiming = l.timing(o)
+		req.OccurrenceTiming = l.timing(o.timing, first(o.orc.Field(7)), first(o.obr.Field(27)))
+	}
+	if req.QuantityQuantity = l.amount(first(o.timing.Field(2))); req.QuantityQuantity == nil {
+		req.QuantityQuantity = l.amountIn(first(o.orc.Field(7)))
 	}
 	for _, dg1 := range o.diagnoses {
 		if ref := l.diagnosis(dg1); ref != nil {
@@ -215,22 +218,6 @@ func priority(o *order) *r4.RequestPriority {
 		return nil
 	}
 	return nil
-}
-
-// timing is when an order is to be carried out: TQ1-7 and 8, or the fourth and
-// fifth part of the old TQ.
-func (l *lab) timing(o *order) *r4.Timing {
-	start, end := l.dateTime(o.timing, 7), l.dateTime(o.timing, 8)
-	for _, tq := range [...]data{first(o.orc.Field(7)), first(o.obr.Field(27))} {
-		if start == nil && end == nil {
-			start, end = l.when(tq.at(4)), l.when(tq.at(5))
-		}
-	}
-	bounds := period(start, end)
-	if bounds == nil {
-		return nil
-	}
-	return &r4.Timing{Repeat: &r4.TimingRepeat{BoundsPeriod: bounds}}
 }
 
 // confidentiality is what the source itself says of who may see it.

@@ -235,7 +235,7 @@ func (v *View) settle() {
 			}
 			if outcome[e.ref.Type] {
 				for _, l := range e.current().Links() {
-					if k, ok := v.byRef[l.To]; ok && l.Element == "basedOn" {
+					if k, ok := v.byRef[l.To]; ok && label.Fills(l.Element) {
 						d := done[k]
 						d[0] = d[0] || e.state == hidden
 						d[1] = d[1] || e.state == visible
@@ -274,7 +274,7 @@ func (v *View) listen() {
 				continue
 			}
 			for _, l := range x.Links() {
-				if l.Element != "basedOn" {
+				if !label.Fills(l.Element) {
 					continue
 				}
 				if v.spoken == nil {
