@@ -26,7 +26,7 @@ var matters = map[string]bool{
 // to be seen is removed, so its display needs no judging.
 var clinical = set("Observation", "DiagnosticReport", "ServiceRequest", "DocumentReference", "Condition", "Procedure", "MedicationRequest", "MedicationStatement",
 	"MedicationAdministration", "MedicationDispense", "Immunization", "AllergyIntolerance", "Appointment", "Communication", "CommunicationRequest", "Task", "Encounter",
-	"CarePlan", "Goal", "ImagingStudy", "Media", "QuestionnaireResponse", "Composition", "Claim", "ExplanationOfBenefit", "FamilyMemberHistory", "Specimen", "Binary", "Medication")
+	"CarePlan", "Goal", "ImagingStudy", "Media", "QuestionnaireResponse", "Composition", "Claim", "ChargeItem", "ExplanationOfBenefit", "FamilyMemberHistory", "Specimen", "Binary", "Medication")
 
 // Clinical tells whether resources of that type are a patient's matters, and
 // no mere names of people, places and things.

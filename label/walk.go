@@ -35,19 +35,19 @@ var about = map[string][]string{
 	"DocumentReference": {"type"}, "Composition": {"type"}, "AllergyIntolerance": {"code"}, "Medication": {"code"},
 	"MedicationRequest": {"medicationCodeableConcept", "medicationReference"}, "MedicationStatement": {"medicationCodeableConcept", "medicationReference"},
 	"MedicationAdministration": {"medicationCodeableConcept", "medicationReference"}, "MedicationDispense": {"medicationCodeableConcept", "medicationReference"},
-	"FamilyMemberHistory": {"condition"}, "RiskAssessment": {"code"}, "DetectedIssue": {"code"}, "ClinicalImpression": {"code"}, "DeviceRequest": {"codeCodeableConcept", "codeReference"},
+	"FamilyMemberHistory": {"condition"}, "RiskAssessment": {"code"}, "DetectedIssue": {"code"}, "ClinicalImpression": {"code"}, "DeviceRequest": {"codeCodeableConcept", "codeReference"}, "ChargeItem": {"code"}, "Goal": {"description"},
 }
 
 // codeIs is the kind of place that an element "code" is, by type of resource.
 var codeIs = map[string]where{
-	"Condition": inDiagnosis, "Procedure": inProcedure, "Medication": inMedication, "AllergyIntolerance": inAllergy,
+	"Condition": inDiagnosis, "Procedure": inProcedure, "ChargeItem": inProcedure, "Medication": inMedication, "AllergyIntolerance": inAllergy,
 	"FamilyMemberHistory": inDiagnosis, "ClinicalImpression": inDiagnosis,
 }
 
 // placeOf is the kind of place that an element is, by its name. What is not
 // named here is of its parent's kind.
 var placeOf = map[string]where{
-	"vaccineCode": inVaccine, "medicationCodeableConcept": inMedication, "ingredient": inMedication, "medicationReference": inMedication,
+	"vaccineCode": inVaccine, "medicationCodeableConcept": inMedication, "ingredient": inMedication, "medicationReference": inMedication, "productCodeableConcept": inMedication,
 	"substance": inAllergy, "manifestation": inDiagnosis, "reasonCode": inDiagnosis, "reason": inDiagnosis, "reasonReference": inDiagnosis,
 	"diagnosis": inDiagnosis, "conclusionCode": inDiagnosis, "evidence": inDiagnosis, "condition": inDiagnosis, "outcome": inDiagnosis, "indication": inDiagnosis,
 	"valueCodeableConcept": inValue, "valueString": inValue, "interpretation": inValue, "answer": inValue, "valueCoding": inValue, "dataAbsentReason": inValue,

@@ -51,8 +51,9 @@ func (b *build) story() error {
 		ref := b.add(*visit, also...)
 		b.visit = ptr(refer(ref.Type, ref.ID))
 	}
+	b.procedures(all, b.visit)
 	b.allergies(all)
-	b.coverages(all)
+	b.account(all, b.coverages(all), "active")
 	b.measurements(all, visit)
 	b.unread(all)
 	return nil
@@ -97,7 +98,7 @@ func (b *build) measurements(all hl7.Group, visit *r4.Encounter) {
 func (b *build) unread(all hl7.Group) {
 	for _, s := range all {
 		switch s.Name() {
-		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "IN1", "OBX", "NTE", "SFT":
+		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "GT1", "OBX", "NTE", "SFT":
 		default:
 			if s.Occurrence() == 1 {
 				b.note(s, 0, "segments of this kind are not mapped")

@@ -7,14 +7,18 @@ import (
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
-// coverages maps each IN1.
-func (b *build) coverages(group hl7.Group) {
+// coverages maps each IN1 and refers to them.
+func (b *build) coverages(group hl7.Group) []r4.Reference {
+	var all []r4.Reference
 	for in1 := range group.All("IN1") {
-		b.coverage(in1)
+		if ref := b.coverage(in1); ref != nil {
+			all = append(all, *ref)
+		}
 	}
+	return all
 }
 
-// coverage maps an IN1.
+// coverage maps an IN1; nil when it is left out.
 //
 // FHIR requires a status and a payor. HL7 v2 has no status: R4's data-absent-
 // reason stands for it, so none is made up. Without a company nobody pays, and
@@ -23,19 +27,19 @@ func (b *build) coverages(group hl7.Group) {
 // Source: v2-to-FHIR, IN1[Coverage]; group, policy number and subscriber's
 // number, which the guide leaves out or maps to an R5 extension, go where R4 has
 // a place for them.
-func (b *build) coverage(in1 hl7.Segment) {
+func (b *build) coverage(in1 hl7.Segment) *r4.Reference {
 	plan := first(in1.Field(2))
 	payor := b.payor(in1)
 	if payor == nil {
 		b.note(in1, 4, "no insurance company, which FHIR requires: the coverage was left out")
-		return
+		return nil
 	}
 	company := first(in1.Field(3))
 	policy, insured := value(in1.Field(36)), first(in1.Field(49))
 	id := b.id("Coverage", plan.at(1), plan.at(2), company.at(1), value(in1.Field(4)), policy, insured.at(1), value(in1.Field(8)))
 	if b.has("Coverage", id) {
 		b.note(in1, 2, "the same coverage twice: the first is kept")
-		return
+		return nil
 	}
 	c := r4.Coverage{
 		Id:           &id,
@@ -66,6 +70,7 @@ func (b *build) coverage(in1 hl7.Segment) {
 		c.Subscriber = b.subscriber(in1)
 	}
 	b.add(c, fhir.Set{Path: "_status", Value: absent("unknown")})
+	return ptr(refer("Coverage", id))
 }
 
 // payor makes the insurance company of an IN1.

@@ -126,13 +126,25 @@ func (b *build) handler() func() error {
 	switch code, trigger := b.typ.Code, b.typ.Trigger; {
 	case code == "ORU":
 		return b.oru
-	case code == "ORM", code == "ORR", code == "OMG" && trigger == "O19", code == "OML" && trigger == "O21":
+	case code == "OUL", code == "OML" && (trigger == "O33" || trigger == "O35"):
+		return b.oul
+	case code == "ORM", code == "ORR", code == "OMG", code == "ORG", code == "OML", code == "ORL", code == "OMI", code == "ORI":
 		return b.orm
 	case code == "OMP", code == "ORP", code == "RDE", code == "RRE", code == "RDS", code == "RRD", code == "RAS", code == "RRA":
 		return b.pharmacy
 	case code == "VXU":
 		return b.vxu
-	case code == "SIU" && (trigger >= "S12" && trigger <= "S17" || trigger == "S26"):
+	case code == "REF", code == "RRI":
+		return b.ref
+	case code == "PPR", code == "PGL", code == "PPP":
+		return b.ppr
+	case code == "DFT":
+		return b.dft
+	case code == "BAR" && (trigger == "P01" || trigger == "P05" || trigger == "P06" || trigger == "P12"):
+		return b.bar
+	case code == "RSP":
+		return b.rsp
+	case code == "SRR", code == "SIU" && (trigger >= "S12" && trigger <= "S17" || trigger == "S26"):
 		return b.siu
 	case code == "MDM" && trigger >= "T01" && trigger <= "T11":
 		return b.mdm

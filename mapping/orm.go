@@ -21,24 +21,9 @@ func (b *build) orm() error {
 	b.allergies(b.msg.Before("ORC", "OBR", "RXO"))
 	l := b.lab()
 	for _, g := range groups {
-		o := group(g)
-		o.key = l.reportKey(o)
-		if len(o.drugs) > 0 {
-			if err := l.drugs(o, true); err != nil {
-				return err
-			}
-			continue
-		}
-		if !o.obr.Exists() && !ends(o) {
-			continue
-		}
-		o.requestID = l.id("ServiceRequest", l.requestKey(o)...)
-		l.takeSpecimens(o)
-		asked, err := l.asked(o, refer("ServiceRequest", o.requestID))
-		if err != nil {
+		if err := l.ordered(group(g)); err != nil {
 			return err
 		}
-		l.request(o, true, asked)
 	}
 	l.finish()
 	return nil

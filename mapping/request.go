@@ -16,11 +16,12 @@ type lab struct {
 	*build
 	keys    map[string]int          // how often an id's parts were used
 	parents map[string]r4.Reference // Observation by order number, code and sub-id
+	made    map[int]r4.Reference    // Specimen by the index of its SPM
 	later   []func()                // what to make when every order of the message is made
 }
 
 func (b *build) lab() *lab {
-	return &lab{build: b, keys: map[string]int{}, parents: map[string]r4.Reference{}}
+	return &lab{build: b, keys: map[string]int{}, parents: map[string]r4.Reference{}, made: map[int]r4.Reference{}}
 }
 
 func (l *lab) finish() {
@@ -223,10 +224,10 @@ func priority(o *order) *r4.RequestPriority {
 // confidentiality is what the source itself says of who may see it.
 //
 // Source: v2-to-FHIR, ORC[ServiceRequest], row ORC-28.
-func (l *lab) confidentiality(f hl7.Field) *r4.Meta {
+func (b *build) confidentiality(f hl7.Field) *r4.Meta {
 	var meta r4.Meta
 	for _, cwe := range each(f) {
-		if c := l.coding(cwe, "ConfidentialityCode"); c != nil {
+		if c := b.coding(cwe, "ConfidentialityCode"); c != nil {
 			meta.Security = append(meta.Security, *c)
 		}
 	}

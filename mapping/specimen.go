@@ -20,11 +20,14 @@ func (l *lab) takeSpecimens(o *order) {
 	}
 }
 
-// specimen makes the Specimen of an SPM.
+// specimen makes the Specimen of an SPM, once for all orders on it.
 //
 // Source: v2-to-FHIR, SPM[Specimen].
 func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 	spm := s.spm
+	if made, ok := l.made[spm.Index()]; ok {
+		return &made
+	}
 	ids := first(spm.Field(2))
 	placer, filler := ids.in(1), ids.in(2)
 	key := firstKey("placer", placer, "filler", filler)
@@ -88,6 +91,7 @@ func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 		also = append(also, fhir.Set{Path: "status", Value: c.code})
 	}
 	l.support(l.at, sp, also...)
+	l.made[spm.Index()] = ref
 	return &ref
 }
 

@@ -2,8 +2,8 @@ package proof_test
 
 import "fmt"
 
-// Drugs and vaccines leak easily: what was dispensed or given for a secret
-// reason names it without the order's words.
+// What surrounds care leaks easily: drugs dispensed and given, vaccinations,
+// bills, referrals, problems name a secret without the order's or the result's words.
 
 func (f *forge) orc(control, number, doctor string) string {
 	return fmt.Sprintf("ORC|%s|%s|%sR|||||||||%s", control, number, number, doctor)
@@ -32,6 +32,32 @@ var harmlessCare = []form{
 		l.lines = []line{{f.orc("RE", number, doctor), false}, {"RXA|0|1|" + hl7Time(l.at) + "||^Metformin 500 mg tablet|500|mg||^Taken with water|" + doctor + "||||||||||CP|A", false}, {"RXR|PO", false}}
 		f.hl7(p, "the drug is given", l, false)
 	}},
+	{"referral", "", func(f *forge, p *person) {
+		l := f.letter(p, "REF^I12^REF_I12", false)
+		l.before = []string{"RF1|P|R|CAR^Cardiology^L|||" + f.number("REF") + "^GENERAL|||" + hl7Time(l.at) + "|R07.9^Chest pain^I10C", "PRD|RP|Osler^Will|||||D200"}
+		l.lines = []line{{"DG1|#||I10^Essential hypertension^I10C|||W", false}}
+		f.hl7(p, "a referral", l, false)
+	}},
+	{"problem and goal", "", func(f *forge, p *person) {
+		l := f.letter(p, "PPR^PC1^PPR_PC1", false)
+		l.lines = []line{{"PRB|AD|" + hl7Time(l.at) + "|E11.9^Type 2 diabetes mellitus^I10C|" + f.number("PRB") + "^EHR|||" + hl7Time(l.at), false},
+			{"GOL|AD|" + hl7Time(l.at) + "|WALK^Walk daily^L|" + f.number("GOL") + "^EHR", false}}
+		f.hl7(p, "a problem and a goal", l, false)
+	}},
+	{"bill", "", func(f *forge, p *person) {
+		l := f.letter(p, "DFT^P03^DFT_P03", false)
+		l.before = []string{"EVN|P03|" + hl7Time(l.at)}
+		l.patient += "|||||||A77^^^GENERAL"
+		l.lines = []line{{"FT1|#|" + f.number("T") + "|B|" + hl7Time(l.at) + "|" + hl7Time(l.at) + "|CG|OV3^Office visit^L|||1|75&USD", false}, {"PR1|#||93000^Electrocardiogram^C4||" + hl7Time(l.at), false}, {"GT1|#||Morgan^Pat", false}}
+		f.hl7(p, "a bill", l, false)
+	}},
+	{"results by specimen", "", func(f *forge, p *person) {
+		l := f.letter(p, "OUL^R22^OUL_R22", false)
+		number := f.number("P")
+		l.lines = []line{{"SPM|#|" + number + "S&EHR^" + number + "SF&LAB||BLD^Blood^HL70487", false}, {"OBR|#|" + number + "|" + number + "F|2951-2^Sodium^LN|||||||||||||||||||" + hl7Time(l.at) + "|||F", false},
+			{"ORC|RE|" + number + "|" + number + "F", false}, {"OBX|#|NM|2951-2^Sodium^LN||140|mmol/L|135-145||||F", false}}
+		f.hl7(p, "a result told by its specimen", l, false)
+	}},
 }
 
 var sensitiveCare = []form{
@@ -57,6 +83,37 @@ var sensitiveCare = []form{
 		l := f.letter(p, "RDE^O11^RDE_O11", true)
 		l.lines = []line{{f.orc("NW", f.canary(), f.doctor(true)), false}, {"RXO|X^" + f.canary() + " tablet^L|73911||mg||||||||||||||||" + k.icd + "^" + k.disease + "^I10C", false}}
 		f.hl7(p, "a drug that is told by its reason, "+k.name, l, true)
+	}},
+	{"referral", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "REF^I12^REF_I12", true)
+		l.before = []string{"RF1|P|R|X^" + k.clinic + " " + f.canary() + "^L|||" + f.canary() + "^GENERAL|||" + hl7Time(l.at) + "|" + k.icd + "^" + k.disease + "^I10C", "PRD|RP|" + f.canary() + "^" + f.canary() + "|||||" + f.canary()}
+		l.lines = []line{{"DG1|#||" + k.icd + "^" + k.disease + " " + f.canary() + "^I10C|||W", false}}
+		f.hl7(p, "a referral for "+k.name, l, true)
+	}},
+	{"problem and goal", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "PPR^PC1^PPR_PC1", true)
+		l.lines = []line{{"PRB|AD|" + hl7Time(l.at) + "|" + k.icd + "^" + k.disease + "^I10C|" + f.canary() + "^EHR|||" + hl7Time(l.at), false}, {"NTE|1||" + f.canary(), false},
+			{"GOL|AD|" + hl7Time(l.at) + "|X^" + k.panel + " " + f.canary() + "^L|" + f.canary() + "^EHR", false}}
+		f.hl7(p, "a problem and a goal, "+k.name, l, true)
+	}},
+	{"bill", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "DFT^P03^DFT_P03", true)
+		l.before = []string{"EVN|P03|" + hl7Time(l.at)}
+		l.patient += "|||||||" + f.canary() + "^^^" + f.canary()
+		charge := []string{"X^" + k.test + "^L|||1|73911&USD", "X^" + f.canary() + "^L|||1|73911&USD||||||||" + k.icd + "^" + k.disease + "^I10C", "X^" + f.canary() + "^L|||1|73911&USD||||||||||||||||||^" + k.drug}[f.IntN(3)]
+		l.lines = []line{{"FT1|#|" + f.canary() + "|B|" + hl7Time(l.at) + "|" + hl7Time(l.at) + "|CG|" + charge, false}, {"PR1|#||X^" + f.canary() + "^L||" + hl7Time(l.at), false},
+			{"DG1|#||" + k.icd + "^" + k.disease + " " + f.canary() + "^I10C|||F", false}, {"GT1|#||" + f.canary() + "^" + f.canary(), false}, {"IN1|#|" + f.canary() + "||" + f.canary(), false}}
+		f.hl7(p, "a bill for "+k.name, l, true)
+	}},
+	{"results by specimen", "", func(f *forge, p *person) {
+		k, number := f.kind(), f.canary()
+		l := f.letter(p, "OUL^R22^OUL_R22", true)
+		l.lines = []line{{"SPM|#|" + number + "S&EHR^" + number + "SF&LAB||X^" + k.specimen + "^L", false}, {"OBX|#|ST|VOL^Volume^L||" + f.canary() + "||||||F", false},
+			{"OBR|#|" + number + "|" + number + "F|PROC^Lab procedure^L|||||||||||||||||||" + hl7Time(l.at) + "|||F", false}, {"OBX|#|ST|RESULT^Result^L||" + f.canary() + "||||||F", false}}
+		f.hl7(p, "a result told by a specimen for "+k.name, l, true)
 	}},
 }
 
@@ -88,5 +145,38 @@ var mixedCare = []form{
 			{"OBX|1|CE|X5^" + k.test + "^L|1|" + k.icd + "^" + k.disease + " " + f.canary() + "^I10C||||||F", true},
 		}
 		f.hl7(p, "a vaccination with a remark about "+k.name, l, false)
+	}},
+	{"procedures", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "ADT^A08^ADT_A01", false)
+		l.before, l.visit = []string{"EVN|A08|" + hl7Time(l.at)}, f.visit(f.number("V"), false)
+		l.lines = []line{{"PR1|#||93000^Electrocardiogram^C4||" + hl7Time(l.at), false}, {"PR1|#||X^" + k.test + "^L|" + f.canary() + "|" + hl7Time(l.at) + "||||||" + f.doctor(true), true}}
+		f.Shuffle(len(l.lines), func(i, j int) { l.lines[i], l.lines[j] = l.lines[j], l.lines[i] })
+		f.hl7(p, "a visit with a procedure for "+k.name+" among others", l, false)
+	}},
+	{"bill", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "DFT^P03^DFT_P03", false)
+		l.before, l.visit = []string{"EVN|P03|" + hl7Time(l.at)}, f.visit(f.number("V"), false)
+		l.lines = []line{{"FT1|#|" + f.number("T") + "|B|" + hl7Time(l.at) + "|" + hl7Time(l.at) + "|CG|OV3^Office visit^L|||1|75&USD", false},
+			{"FT1|#|" + f.canary() + "|B|" + hl7Time(l.at) + "|" + hl7Time(l.at) + "|CG|X^" + k.test + "^L|||1|73911&USD|||||||||" + f.doctor(true), true}}
+		f.Shuffle(len(l.lines), func(i, j int) { l.lines[i], l.lines[j] = l.lines[j], l.lines[i] })
+		f.hl7(p, "a bill with a charge for "+k.name+" among others", l, false)
+	}},
+	{"problems", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "PPR^PC1^PPR_PC1", false)
+		l.lines = []line{{"PRB|AD|" + hl7Time(l.at) + "|E11.9^Type 2 diabetes mellitus^I10C|" + f.number("PRB") + "^EHR|||" + hl7Time(l.at), false},
+			{"PRB|AD|" + hl7Time(l.at) + "|" + k.icd + "^" + k.disease + "^I10C|" + f.canary() + "^EHR|||" + hl7Time(l.at), true}}
+		f.Shuffle(len(l.lines), func(i, j int) { l.lines[i], l.lines[j] = l.lines[j], l.lines[i] })
+		f.hl7(p, "problems, "+k.name+" among them", l, false)
+	}},
+	{"results by specimen", "", func(f *forge, p *person) {
+		k, number, secret := f.kind(), f.number("P"), f.canary()
+		l := f.letter(p, "OUL^R22^OUL_R22", false)
+		l.lines = []line{{"SPM|#|" + number + "S&EHR||BLD^Blood^HL70487", false},
+			{"OBR|#|" + number + "|" + number + "F|2951-2^Sodium^LN|||||||||||||||||||" + hl7Time(l.at) + "|||F", false}, {"OBX|#|NM|2951-2^Sodium^LN||140|mmol/L|135-145||||F", false},
+			{"OBR|#|" + secret + "|" + secret + "F|X^" + k.test + "^L|||||||||||||||||||" + hl7Time(l.at) + "|||F", true}, {"OBX|#|ST|RESULT^Result^L||" + f.canary() + "||||||F", true}}
+		f.hl7(p, "results of one specimen, "+k.name+" among them", l, false)
 	}},
 }

@@ -1,0 +1,137 @@
+package mapping_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"firebreak/adapters/hl7"
+	"firebreak/fhir"
+	"firebreak/internal/corpus"
+	"firebreak/internal/score"
+	"firebreak/mapping"
+)
+
+// differences are the rows of the table "Where we differ on purpose" in
+// docs/mapping.md: type, path and value are regular expressions.
+func differences(t testing.TB) (all []score.Difference) {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "docs", "mapping.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(page), "| type | path | value | why |\n|---|---|---|---|\n")
+	if !ok {
+		t.Fatal("docs/mapping.md has no table of differences")
+	}
+	for line := range strings.Lines(rest) {
+		c := strings.Split(strings.TrimSpace(line), " | ")
+		if !strings.HasPrefix(line, "| ") || len(c) != 4 {
+			break
+		}
+		for i := range c {
+			c[i] = strings.ReplaceAll(strings.Trim(strings.TrimSpace(strings.Trim(c[i], "|")), "`"), `\|`, "|")
+		}
+		all = append(all, score.Difference{Type: c[0], Path: c[1], Value: c[2], Why: c[3]})
+	}
+	return all
+}
+
+// pairs gives each message of a folder of the corpus with what another mapping
+// made of it.
+func pairs(t testing.TB, folder string, want func(hl7 string) string, yield func(name string, message []byte, want []fhir.Resource)) {
+	root := corpus.Dir(t, "corpus", "hl7v2", folder)
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".hl7") {
+			return err
+		}
+		other := want(path)
+		if _, err := os.Stat(other); err != nil {
+			return nil
+		}
+		bundle, err := fhir.Parse(corpus.Read(t, other))
+		if err != nil {
+			t.Errorf("%s: %v", other, err)
+			return nil
+		}
+		resources, err := score.Entries(bundle)
+		if err != nil {
+			t.Errorf("%s: %v", other, err)
+			return nil
+		}
+		name, _ := filepath.Rel(root, path)
+		for part := range hl7.Split(corpus.Read(t, path)) {
+			if part.Kind == hl7.MessagePart {
+				yield(name, part.Message(), resources)
+				break
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestScore prints how many of the facts that other mappings find in the same
+// messages ours finds too, and what it misses most, and holds what was reached.
+func TestScore(t *testing.T) {
+	differ := differences(t)
+	k := mapping.NewKeys(secret)
+	for _, of := range []struct {
+		folder string
+		want   func(string) string
+		least  float64
+	}{
+		{"fhir-converter", func(p string) string {
+			return filepath.Join(filepath.Dir(p), "expected", strings.TrimSuffix(filepath.Base(p), ".hl7")+".json")
+		}, 0},
+		{"reportstream", func(p string) string { return strings.TrimSuffix(p, ".hl7") + ".fhir" }, 0},
+		{"trusted-intermediary", func(p string) string { return strings.TrimSuffix(p, ".hl7") + ".fhir.json.gz" }, 0},
+	} {
+		t.Run(of.folder, func(t *testing.T) {
+			byType := map[string]score.Table{}
+			var all score.Table
+			n, held := 0, 0
+			pairs(t, of.folder, of.want, func(name string, body []byte, want []fhir.Resource) {
+				r, err := mapping.Map(k, message(body))
+				if err != nil {
+					held++
+					t.Logf("%s: %v", name, err)
+				}
+				var got []fhir.Resource
+				for _, res := range r.Resources {
+					got = append(got, res.Resource)
+				}
+				table := score.Compare(got, want, differ...)
+				typ := hl7Type(body)
+				sum := byType[typ]
+				sum.Add(table)
+				byType[typ] = sum
+				all.Add(table)
+				n++
+			})
+			if n == 0 {
+				t.Fatal("no pairs")
+			}
+			t.Logf("%d pairs, %d held\n%s\nmost missed:\n%s", n, held, all, all.Lacking(60))
+			for _, typ := range slices.Sorted(maps.Keys(byType)) {
+				t.Logf("%-8s %5.1f%%", typ, 100*byType[typ].Recall())
+			}
+			if all.Recall() < of.least {
+				t.Errorf("%.1f%% of the facts, want %.0f%%", 100*all.Recall(), 100*of.least)
+			}
+		})
+	}
+}
+
+func hl7Type(body []byte) string {
+	m, err := hl7.Parse(body)
+	if err != nil {
+		return "none"
+	}
+	return m.Type().String()
+}
