@@ -62,7 +62,7 @@ func (b *build) guarantor(gt1 hl7.Segment) *r4.Reference {
 		Telecom: append(b.telecoms(gt1.Field(6), "home"), b.telecoms(gt1.Field(7), "work")...), Period: period(b.dateTime(gt1, 13), b.dateTime(gt1, 14)),
 	}
 	person.Identifier = append(person.Identifier, b.socialSecurity(value(gt1.Field(12)))...)
-	for _, language := range b.concepts(gt1.Field(36), "PrimaryLanguage") {
+	for _, language := range b.languages(gt1.Field(36)) {
 		person.Communication = append(person.Communication, r4.RelatedPersonCommunication{Language: language})
 	}
 	b.add(person)

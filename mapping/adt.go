@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"firebreak/adapters/hl7"
+	"firebreak/fhir"
 
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
@@ -55,6 +56,7 @@ func (b *build) story() error {
 	b.allergies(all)
 	b.account(all, b.coverages(all), "active")
 	b.measurements(all, visit)
+	b.livingWill(b.msg.Segment("PD1"))
 	b.unread(all)
 	return nil
 }
@@ -92,6 +94,20 @@ func (b *build) measurements(all hl7.Group, visit *r4.Encounter) {
 		}
 	}
 	l.finish()
+}
+
+// livingWill is what PD1-7 says of one, as an Observation.
+//
+// Source: v2-to-FHIR, PD1[Observation-LivingWill].
+func (b *build) livingWill(pd1 hl7.Segment) {
+	said := b.concept(first(pd1.Field(7)), "LivingWillCode")
+	if said == nil {
+		return
+	}
+	id := b.id("Observation", "living will")
+	b.add(r4.Observation{
+		Id: &id, Code: *one(fixed("http://loinc.org", "75320-2", "Advance directive")), Subject: ptr(b.subject()), ValueCodeableConcept: said,
+	}, fhir.Set{Path: "status", Value: "final"})
 }
 
 // unread says which segments nobody reads.

@@ -26,6 +26,7 @@ type build struct {
 	out    Result
 	seen   map[fhir.Ref]int // index in out.Resources
 	target []fhir.Ref       // what the message is about: the Provenance's targets
+	repeat bool             // what add is given is only repeated here: see reminder
 	visit  *r4.Reference    // of the first PV1, once asked for
 	asked  bool
 	fault  error // the first failure of add
@@ -80,6 +81,9 @@ func (b *build) add(model any, also ...fhir.Set) fhir.Ref { return b.addAt(b.at,
 // addAt is add for a fact with a time of its own, such as an observation's
 // report time: a later version of the same resource replaces an earlier one.
 func (b *build) addAt(at time.Time, model any, also ...fhir.Set) fhir.Ref {
+	if b.repeat {
+		return b.support(reminder(at), model, also...)
+	}
 	ref := b.support(at, model, also...)
 	if !ref.IsZero() {
 		b.target = append(b.target, ref)

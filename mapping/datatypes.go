@@ -189,7 +189,7 @@ func (b *build) addresses(f hl7.Field) []r4.Address {
 // Source: v2-to-FHIR, XAD[Address], SAD[Address].
 func (b *build) address(xad data) *r4.Address {
 	a := &r4.Address{
-		Line:       some(xad.in(1).at(1), xad.at(2), xad.at(19)),
+		Line:       some(xad.in(1).at(1), xad.in(1).at(2), xad.in(1).at(3), xad.at(2), xad.at(19)),
 		City:       p(xad.at(3)),
 		State:      p(xad.at(4)),
 		PostalCode: p(xad.at(5)),

@@ -142,18 +142,18 @@ func (l *lab) givers(o *order, d drug) []r4.MedicationAdministrationPerformer {
 	return all
 }
 
-type performing struct {
+type giver struct {
 	function *r4.CodeableConcept
 	actor    r4.Reference
 }
 
-func (l *lab) functions(o *order, d drug) []performing {
-	var all []performing
+func (l *lab) functions(o *order, d drug) []giver {
+	var all []giver
 	for _, who := range l.practitioners(d.seg.Field(10)) {
-		all = append(all, performing{one(fixed(v2System+"0443", "AP", "Administering Provider")), who})
+		all = append(all, giver{one(fixed(v2System+"0443", "AP", "Administering Provider")), who})
 	}
 	for _, who := range l.practitioners(o.orc.Field(12)) {
-		all = append(all, performing{one(fixed(v2System+"0443", "OP", "Ordering Provider")), who})
+		all = append(all, giver{one(fixed(v2System+"0443", "OP", "Ordering Provider")), who})
 	}
 	return all
 }

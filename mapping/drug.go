@@ -54,6 +54,7 @@ func (b *build) pharmacy() error {
 	}
 	b.encounter()
 	b.allergies(b.msg.Before("ORC", "RXO", "RXE", "RXD", "RXA"))
+	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
 	l := b.lab()
 	for _, g := range groups {
 		o := group(g)
@@ -130,7 +131,7 @@ func (l *lab) prescription(o *order, d drug, basedOn *r4.Reference, states, last
 	req := r4.MedicationRequest{
 		Id: &rid, Identifier: l.numbers(o), Intent: intent, MedicationCodeableConcept: *what, Subject: l.subject(), Encounter: l.encounter(),
 		AuthoredOn: l.authored(o), Requester: l.requester(o), Recorder: l.practitioner(first(o.orc.Field(10))), Priority: priority(o), SupportingInformation: asked,
-		Note: append(l.composition(d, f), l.annotations(append(o.notes[:len(o.notes):len(o.notes)], d.notes...))...), GroupIdentifier: l.numbered(first(o.orc.Field(4)), "PGN"),
+		Note: append(l.composition(d, f), l.annotations(append(o.notes[:len(o.notes):len(o.notes)], d.notes...))...), GroupIdentifier: l.numbered(groupNumber(o), "PGN"),
 		Meta: l.confidentiality(o.orc.Field(28)), ReasonCode: l.concepts(d.seg.Field(f.indication), ""),
 		DosageInstruction: l.dosage(o, d, f), DispenseRequest: l.toDispense(d, f),
 	}

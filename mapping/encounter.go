@@ -144,6 +144,7 @@ func (b *build) encounterOf(pv1, pv2 hl7.Segment) (*r4.Encounter, []fhir.Set) {
 		ReasonCode:  b.concepts(pv2.Field(3), ""),
 		Location:    b.places(pv1, pv2, trigger, status),
 		Extension:   b.planned(pv2),
+		Meta:        b.protected(pv2),
 	}
 	if days, _, ok := number(value(pv2.Field(11))); ok {
 		e.Length = inDays(days)
@@ -167,6 +168,16 @@ func (b *build) visitNumbers(pv1 hl7.Segment) []r4.Identifier {
 
 func inDays(n json.Number) *r4.Duration {
 	return &r4.Duration{Value: &n, Unit: p("d"), System: p(ucum), Code: p("d")}
+}
+
+// protected is what PV2-22 says of who may see the visit: "Y" is restricted.
+//
+// Source: v2-to-FHIR, PV2[Encounter], row PV2-22.
+func (b *build) protected(pv2 hl7.Segment) *r4.Meta {
+	if value(pv2.Field(22)) != "Y" {
+		return nil
+	}
+	return &r4.Meta{Security: []r4.Coding{fixed("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R", "restricted")}}
 }
 
 // planned maps PV2-8, PV2-9 and PV2-38.
@@ -205,7 +216,7 @@ func (b *build) participants(pv1, pv2 hl7.Segment) []r4.EncounterParticipant {
 		for _, xcn := range each(f.field) {
 			if who := b.practitioner(xcn); who != nil {
 				all = append(all, r4.EncounterParticipant{
-					Type:       []r4.CodeableConcept{*one(fixed(roles, f.code, f.display))},
+					Type:       []r4.CodeableConcept{{Coding: []r4.Coding{fixed(roles, f.code, f.display)}, Text: ptr(f.display)}},
 					Individual: who,
 				})
 			}

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"slices"
+
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
 
@@ -11,14 +13,18 @@ import (
 func (b *build) coverages(group hl7.Group) []r4.Reference {
 	var all []r4.Reference
 	for in1 := range group.All("IN1") {
-		if ref := b.coverage(in1); ref != nil {
+		var in2 hl7.Segment
+		if next := group[slices.Index(group, in1)+1:]; len(next) > 0 && next[0].Name() == "IN2" {
+			in2 = next[0]
+		}
+		if ref := b.coverage(in1, in2); ref != nil {
 			all = append(all, *ref)
 		}
 	}
 	return all
 }
 
-// coverage maps an IN1; nil when it is left out.
+// coverage maps an IN1, and of the IN2 behind it the insured's number; nil when it is left out.
 //
 // FHIR requires a status and a payor. HL7 v2 has no status: R4's data-absent-
 // reason stands for it, so none is made up. Without a company nobody pays, and
@@ -27,7 +33,7 @@ func (b *build) coverages(group hl7.Group) []r4.Reference {
 // Source: v2-to-FHIR, IN1[Coverage]; group, policy number and subscriber's
 // number, which the guide leaves out or maps to an R5 extension, go where R4 has
 // a place for them.
-func (b *build) coverage(in1 hl7.Segment) *r4.Reference {
+func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 	plan := first(in1.Field(2))
 	payor := b.payor(in1)
 	if payor == nil {
@@ -67,7 +73,7 @@ func (b *build) coverage(in1 hl7.Segment) *r4.Reference {
 	if who := value(in1.Field(17)); who == "SEL" || who == "18" {
 		c.Subscriber = ptr(b.subject())
 	} else if who != "" {
-		c.Subscriber = b.subscriber(in1)
+		c.Subscriber = b.subscriber(in1, in2)
 	}
 	b.add(c, fhir.Set{Path: "_status", Value: absent("unknown")})
 	return ptr(refer("Coverage", id))
@@ -91,7 +97,7 @@ func (b *build) payor(in1 hl7.Segment) *r4.Reference {
 }
 
 // subscriber makes the RelatedPerson that IN1-16 names, nil when it names none.
-func (b *build) subscriber(in1 hl7.Segment) *r4.Reference {
+func (b *build) subscriber(in1, in2 hl7.Segment) *r4.Reference {
 	name := first(in1.Field(16))
 	if !name.present() {
 		return nil
@@ -101,6 +107,7 @@ func (b *build) subscriber(in1 hl7.Segment) *r4.Reference {
 		b.add(r4.RelatedPerson{
 			Id: &id, Patient: b.subject(), Name: b.names(in1.Field(16)),
 			Relationship: b.concepts(in1.Field(17), "Relationship"),
+			Identifier:   b.socialSecurity(value(in2.Field(2))),
 			BirthDate:    b.date(in1, 18), Address: b.addresses(in1.Field(19)), Gender: b.gender(in1, 43),
 		})
 	}

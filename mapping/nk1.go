@@ -23,6 +23,18 @@ func (b *build) relatedPersons(group hl7.Group) {
 	b.mother(group.Segment("PID"))
 }
 
+// bystanders adds the persons and payers that an order or a result repeats: NK1,
+// IN1 and GT1 of what stands before the orders, as reminders.
+func (b *build) bystanders(before hl7.Group) {
+	b.repeat = true
+	b.relatedPersons(before)
+	b.coverages(before)
+	for gt1 := range before.All("GT1") {
+		b.guarantor(gt1)
+	}
+	b.repeat = false
+}
+
 // relatedPerson maps an NK1.
 //
 // Its id is made from its own identifiers, else from its name and relationship:
@@ -64,7 +76,7 @@ func (b *build) relatedPerson(nk1 hl7.Segment) {
 		Period:       period(b.dateTime(nk1, 8), b.dateTime(nk1, 9)),
 	}
 	person.Identifier = append(person.Identifier, b.socialSecurity(value(nk1.Field(37)))...)
-	for _, language := range b.concepts(nk1.Field(20), "PrimaryLanguage") {
+	for _, language := range b.languages(nk1.Field(20)) {
 		person.Communication = append(person.Communication, r4.RelatedPersonCommunication{Language: language})
 	}
 	if b.has("RelatedPerson", id) {

@@ -56,7 +56,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 		Note:           l.annotations(r.notes),
 		BodySite:       l.concept(first(obx.Field(20)), ""),
 		Method:         l.concept(first(obx.Field(17)), ""),
-		Specimen:       a.order.specimenFor(r),
+		Specimen:       l.specimenFor(a.order, r),
 		Device:         l.device(obx),
 		DerivedFrom:    a.derived,
 		ReferenceRange: l.ranges(obx),
@@ -242,6 +242,9 @@ func (l *lab) resultExtensions(obx, last hl7.Segment) []r4.Extension {
 	}
 	for _, nature := range l.concepts(obx.Field(10), "NatureOfAbnormalTesting") {
 		all = append(all, r4.Extension{Url: coreExt + "observation-nature-of-abnormal-test", ValueCodeableConcept: &nature})
+	}
+	if kind := value(obx.Field(30)); kind != "" {
+		all = append(all, r4.Extension{Url: coreExt + "observation-structure-type", ValueCodeableConcept: tableCode(kind, "0937")})
 	}
 	if at := l.dateTime(last, 19); at != nil {
 		all = append(all, r4.Extension{Url: coreExt + "observation-analysis-date-time", ValueDateTime: at})

@@ -12,6 +12,7 @@ func (b *build) oul() error {
 		return &Error{Segment: "OBR", Reason: "no order: the message has no OBR"}
 	}
 	b.encounter()
+	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
 	l := b.lab()
 	if err := l.loose(group(b.msg.Before("SPM", "ORC", "OBR"))); err != nil {
 		return err
@@ -110,8 +111,7 @@ func (b *build) rsp() error {
 	}
 	b.encounter()
 	all := b.msg.Segments()
-	b.relatedPersons(all)
+	b.bystanders(all)
 	b.allergies(all)
-	b.coverages(all)
 	return nil
 }

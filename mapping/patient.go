@@ -6,6 +6,8 @@ import (
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
 
+	"golang.org/x/text/language"
+
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
@@ -14,7 +16,7 @@ func (b *build) mentionPatient() {
 	if b.has("Patient", b.chart) {
 		return
 	}
-	b.once(b.on("mentioned patient", b.segments("PID", "PD1", "NK1", "ROL")...), func(b *build) *r4.Reference {
+	b.once(b.on("mentioned patient", append(b.segments("PID", "PD1", "NK1", "ROL"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(reminder(b.at), model, also...)
 		return nil
@@ -23,15 +25,15 @@ func (b *build) mentionPatient() {
 
 // statePatient adds the patient of a message that is about the patient.
 func (b *build) statePatient() {
-	b.once(b.on("stated patient", b.segments("PID", "PD1", "NK1", "ROL")...), func(b *build) *r4.Reference {
+	b.once(b.on("stated patient", append(b.segments("PID", "PD1", "NK1", "ROL"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(b.at, model, also...)
 		return nil
 	})
 }
 
-// patient maps PID and PD1, NK1 as contacts and a ROL that names the general
-// practitioner, with what samply's struct cannot hold.
+// patient maps PID and PD1, PV1-16, NK1 as contacts and a ROL that names the
+// general practitioner, with what samply's struct cannot hold.
 //
 // Source: v2-to-FHIR, PID[Patient], PD1[Patient], NK1[Patient],
 // ROL[Patient-GeneralPractitioner].
@@ -51,7 +53,7 @@ func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(13), "home")...)
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(14), "work")...)
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(40), "")...)
-	for _, language := range b.concepts(pid.Field(15), "PrimaryLanguage") {
+	for _, language := range b.languages(pid.Field(15)) {
 		pat.Communication = append(pat.Communication, r4.PatientCommunication{Language: language})
 	}
 	if n, _, ok := number32(value(pid.Field(25))); ok {
@@ -63,6 +65,9 @@ func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 		pat.DeceasedBoolean = b.yesNo(pid, 30)
 	}
 	pat.Extension = b.patientExtensions(pid, pd1)
+	if vip := b.concept(first(group.Segment("PV1").Field(16)), "VIPIndicator"); vip != nil {
+		pat.Extension = append(pat.Extension, r4.Extension{Url: coreExt + "patient-importance", ValueCodeableConcept: vip})
+	}
 	for _, xon := range each(pd1.Field(3)) {
 		if ref := b.organization(xon); ref != nil {
 			pat.GeneralPractitioner = append(pat.GeneralPractitioner, *ref)
@@ -243,4 +248,25 @@ var (
 // isRaceCode tells whether s has the form NNNN-N.
 func isRaceCode(s string) bool {
 	return len(s) == 6 && s[4] == '-' && isDigits(s[:4]) && isDigits(s[5:])
+}
+
+// languages maps a field by BCP 47, as FHIR and US Core ask, with the code that was
+// sent behind it: codes of ISO 639, two letters or three, whatever table they are
+// said to be of, but no others.
+//
+// Source: R4 http://hl7.org/fhir/R4/valueset-languages.html; RFC 5646 2.2.1.
+func (b *build) languages(f hl7.Field) []r4.CodeableConcept {
+	all := b.concepts(f, "")
+	for i := range all {
+		for _, c := range all[i].Coding {
+			if c.Code == nil || len(*c.Code) < 2 || len(*c.Code) > 3 {
+				continue
+			}
+			if base, err := language.ParseBase(strings.ToLower(*c.Code)); err == nil {
+				all[i].Coding = append([]r4.Coding{{System: p("urn:ietf:bcp:47"), Code: p(base.String())}}, all[i].Coding...)
+				break
+			}
+		}
+	}
+	return all
 }

@@ -20,9 +20,8 @@ func (b *build) ref() error {
 		return fault(err)
 	}
 	all := b.msg.Segments()
-	b.relatedPersons(all)
+	b.bystanders(all)
 	visit := b.encounter()
-	b.coverages(all)
 	b.allergies(all)
 	b.procedures(all, visit)
 	l := b.lab()

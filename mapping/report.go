@@ -40,11 +40,11 @@ func (l *lab) report(o *order) error {
 		EffectiveDateTime:  a.taken,
 		EffectivePeriod:    a.span,
 		Issued:             a.issued,
-		Performer:          append(l.named(o.obr.Field(34)), l.named(o.obr.Field(35))...),
+		Performer:          append(performing(l.named(o.obr.Field(34)), "SPRF", "secondary performer"), performing(l.named(o.obr.Field(35)), "TRANS", "Transcriber")...),
 		ResultsInterpreter: l.named(o.obr.Field(32)),
 		Specimen:           o.specimenRefs,
 		Meta:               l.confidentiality(o.orc.Field(28)),
-		Extension:          noteExtensions("DiagnosticReport", l.annotations(o.notes)),
+		Extension:          append(noteExtensions("DiagnosticReport", l.annotations(o.notes)), statusReason("event", l.concept(first(o.orc.Field(16)), ""))...),
 	}
 	also := status("status", "ResultStatus[Non-Queries]", state, "0123")
 	if code := l.concept(first(o.obr.Field(4)), ""); code != nil {
@@ -95,6 +95,25 @@ func (l *lab) aboutResults(o *order) *about {
 		a.taken = start
 	}
 	return a
+}
+
+// performing says of references in what part they stand to the report.
+//
+// Source: v2-to-FHIR, OBR[DiagnosticReport], rows OBR-34 and OBR-35.
+func performing(who []r4.Reference, code, display string) []r4.Reference {
+	function := r4.Extension{Url: coreExt + "event-performerFunction", ValueCodeableConcept: one(fixed("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", code, display))}
+	for i := range who {
+		who[i].Extension = append(who[i].Extension, function)
+	}
+	return who
+}
+
+// statusReason is why an order or event has its status; nil without a reason.
+func statusReason(of string, reason *r4.CodeableConcept) []r4.Extension {
+	if reason == nil {
+		return nil
+	}
+	return []r4.Extension{{Url: coreExt + of + "-statusReason", ValueCodeableConcept: reason}}
 }
 
 // named are the persons of an NDL field.

@@ -42,7 +42,7 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 	req := r4.ServiceRequest{
 		Id:                 p(o.requestID),
 		Identifier:         l.numbers(o),
-		Requisition:        l.numbered(first(o.orc.Field(4)), "PGN"),
+		Requisition:        l.numbered(groupNumber(o), "PGN"),
 		Intent:             r4.RequestIntentOrder,
 		Code:               l.concept(first(o.obr.Field(4)), ""),
 		Subject:            l.subject(),
@@ -74,8 +74,13 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 			req.ReasonReference = append(req.ReasonReference, *ref)
 		}
 	}
-	if reason := l.concept(first(o.orc.Field(16)), ""); reason != nil {
-		req.Extension = []r4.Extension{{Url: coreExt + "request-statusReason", ValueCodeableConcept: reason}}
+	req.Extension = statusReason("request", l.concept(first(o.orc.Field(16)), ""))
+	call := o.obr.Field(17)
+	if !call.Present() {
+		call = o.orc.Field(14)
+	}
+	for _, number := range l.telecoms(call, "") {
+		req.Extension = append(req.Extension, r4.Extension{Url: coreExt + "servicerequest-order-callback-phone-number", ValueContactPoint: &number})
 	}
 	if states {
 		l.add(req, orderStatus(o)...)
@@ -108,6 +113,9 @@ func (l *lab) numbers(o *order) []r4.Identifier {
 	put("PLAC", append(each(o.obr.Field(2)), each(o.orc.Field(2))...)...)
 	put("FILL", append(each(o.obr.Field(3)), each(o.orc.Field(3))...)...)
 	put("FGN", first(o.orc.Field(38)))
+	if group := first(o.orc.Field(4)); !o.orc.Field(38).Present() && pair(group) {
+		put("FGN", group.in(2))
+	}
 	for _, cx := range append(each(o.obr.Field(53)), each(o.orc.Field(33))...) {
 		if id := l.identifier(cx); id != nil && !hasIdentifier(all, id) {
 			if id.Type == nil {
@@ -117,6 +125,21 @@ func (l *lab) numbers(o *order) []r4.Identifier {
 		}
 	}
 	return all
+}
+
+// pair tells whether an ORC-4 is an EIP, as in version 2.8: a placer's and a
+// filler's number, each with parts of its own.
+func pair(group data) bool {
+	return group.rep.Component(1).Subs() > 1 || group.rep.Component(2).Subs() > 1
+}
+
+// groupNumber is the placer's number of the group that an order is of.
+func groupNumber(o *order) data {
+	group := first(o.orc.Field(4))
+	if pair(group) {
+		return group.in(1)
+	}
+	return group
 }
 
 // numbered maps an EI whose field says what kind of number it is, a code of

@@ -148,8 +148,8 @@ func (l *lab) amount(cq data) *r4.Quantity {
 }
 
 // specimenFor is the specimen an OBX is about: the one it stands under, the one
-// OBX-33 names, or the only one of its group.
-func (o *order) specimenFor(r result) *r4.Reference {
+// OBX-33 names, whether the message holds it or not, or the only one of its group.
+func (l *lab) specimenFor(o *order, r result) *r4.Reference {
 	if r.specimen >= 0 && len(o.specimenRefs) > 1 {
 		return o.specimenOf[r.specimen]
 	}
@@ -162,6 +162,12 @@ func (o *order) specimenFor(r result) *r4.Reference {
 	}
 	if len(o.specimenRefs) == 1 {
 		return &o.specimenRefs[0]
+	}
+	named := first(r.lines[0].Field(33))
+	for _, id := range []*r4.Identifier{l.numbered(named.in(1), "PGN"), l.numbered(named.in(2), "FGN")} {
+		if id != nil {
+			return byIdentifier("Specimen", id)
+		}
 	}
 	return nil
 }
