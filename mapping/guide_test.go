@@ -104,8 +104,8 @@ type remark struct {
 // remarks reads testdata/coverage.tsv: map, row, verb and text, tab between.
 //
 //	not    the text says why the row is not implemented
-//	with   the text sets fields besides: "OBX-2=NM; OBX-5=17.5", and may say after
-//	       "=>" what the element must hold
+//	with   the text sets fields besides, or takes segments out: "OBX-2=NM;
+//	       OBX-5=17.5; without SPM", and may say after "=>" what the element must hold
 //
 // A row "*" speaks of all rows of its map that have no line of their own, and
 // only of those that are not implemented; of a segment's map also of the messages

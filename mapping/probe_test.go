@@ -94,7 +94,7 @@ var samples = map[string][2]string{
 	"CWE": {"QZ17^Quizzical^L", "QZ17 Quizzical"}, "CE": {"QZ17^Quizzical^L", "QZ17 Quizzical"}, "CNE": {"QZ17^Quizzical^L", "QZ17 Quizzical"}, "CF": {"QZ17^Quizzical^L", "QZ17 Quizzical"},
 	"ID": {"QZ17", "QZ17"}, "IS": {"QZ17", "QZ17"}, "ST": {"Quizzical", "Quizzical"}, "TX": {"Quizzical", "Quizzical"}, "FT": {"Quizzical", "Quizzical"}, "GTS": {"Quizzical", "Quizzical"},
 	"DTM": {"20190304050607+0100", "2019-03-04"}, "TS": {"20190304050607+0100", "2019-03-04"}, "DT": {"20190304", "2019-03-04"}, "TM": {"101112", "10:11:12"},
-	"NM": {"17", "17"}, "SI": {"17", "17"}, "XPN": {"Quizfam^Quizgiv", "Quizfam"}, "FN": {"Quizfam", "Quizfam"}, "XCN": {"QN17^Quizfam^Quizgiv^^^^^^QAUTH", "Quizfam QN17"}, "CNN": {"QN17&Quizfam&Quizgiv", "Quizfam QN17"},
+	"NM": {"17", "17"}, "SNM": {"1717", "1717"}, "SI": {"17", "17"}, "XPN": {"Quizfam^Quizgiv", "Quizfam"}, "FN": {"Quizfam", "Quizfam"}, "XCN": {"QN17^Quizfam^Quizgiv^^^^^^QAUTH", "Quizfam QN17"}, "CNN": {"QN17&Quizfam&Quizgiv", "Quizfam QN17"},
 	"PPN": {"QN17^Quizfam^Quizgiv", "Quizfam QN17"}, "XON": {"Quizorg^^^^^QAUTH^MR^^^QN17", "Quizorg QN17"}, "XAD": {"17 Quiz St^^Quizcity^QS^Q1717", "Quizcity"}, "SAD": {"17 Quiz St", "17 Quiz St"},
 	"XTN": {"^PRN^PH^^^555^1717", "1717"}, "CX": {"QN17^^^QAUTH^MR", "QN17"}, "EI": {"QN17^QAUTH", "QN17"}, "EIP": {"QN17&QAUTH^QF17&QAUTH", "QN17 QF17"}, "HD": {"QHD", "QHD"},
 	"PL": {"QPOC^Q17^QB^QFAC", "QPOC QB"}, "CQ": {"17^QUN", "17"}, "CP": {"17.5&USD", "17.5"}, "MO": {"17.5&USD", "17.5"}, "DR": {"20190304^20190405", "2019-03-04"}, "DLN": {"QDL17^QS^20190304", "QDL17"},
@@ -214,7 +214,11 @@ func rewrite(with, id string) string {
 	return with
 }
 
-func joined(a, b string) string { return strings.Trim(a+"; "+b, "; ") }
+// joined are the settings of both, and what the second expects.
+func joined(a, b string) string {
+	a, _, _ = strings.Cut(" "+a, " => ")
+	return strings.Trim(a+"; "+b, "; ")
+}
 
 // putPart puts a value into a component, or into a subcomponent.
 func putPart(whole, value string, parts []int) string {
@@ -309,7 +313,7 @@ func (p *probe) message(r row, with string) string {
 
 // try maps the host with and without a value and looks for its tokens.
 func (p *probe) try(r row, host, with, seg string, field int, sample, tokens, target string) string {
-	settings, expect, told := strings.Cut(with, "=>")
+	settings, expect, told := strings.Cut(" "+with, " => ")
 	if told {
 		tokens = strings.TrimSpace(expect)
 	}
@@ -326,9 +330,12 @@ func (p *probe) try(r row, host, with, seg string, field int, sample, tokens, ta
 		text = set(text, fmt.Sprintf("%s-%d", seg, field), sample)
 	}
 	for s := range strings.SplitSeq(settings, ";") {
-		if place, value, ok := strings.Cut(strings.TrimSpace(s), "="); ok {
+		s = strings.TrimSpace(s)
+		if name, ok := strings.CutPrefix(s, "without "); ok {
+			text, base = regexp.MustCompile(`\r`+name+`[^\r]*`).ReplaceAllString(text, ""), regexp.MustCompile(`\r`+name+`[^\r]*`).ReplaceAllString(base, "")
+		} else if place, value, ok := strings.Cut(s, "="); ok {
 			text = set(text, place, value)
-			if !strings.HasPrefix(place, seg+"-"+strconv.Itoa(field)) {
+			if !told && !strings.HasPrefix(place, seg+"-"+strconv.Itoa(field)) {
 				base = set(base, place, value)
 			}
 		}
@@ -348,7 +355,7 @@ func (p *probe) try(r row, host, with, seg string, field int, sample, tokens, ta
 		if l.typ != typ {
 			continue
 		}
-		if was[l] > 0 && r.literal == "" {
+		if was[l] > 0 && r.literal == "" && !(told && field == 0) {
 			was[l]--
 			continue
 		}
@@ -487,7 +494,7 @@ func flatten(v any, path string, all map[string]any, deep int, yield func(path, 
 }
 
 var (
-	index     = regexp.MustCompile(`\[[\d.]*\]`)
+	index     = regexp.MustCompile(`\[[\w.-]*\]`)
 	following = regexp.MustCompile(`\(([A-Z]\w*)(?:\|[A-Z]\w*)?\.?`)
 )
 

@@ -88,9 +88,16 @@ func TestScore(t *testing.T) {
 	}{
 		{"fhir-converter", func(p string) string {
 			return filepath.Join(filepath.Dir(p), "expected", strings.TrimSuffix(filepath.Base(p), ".hl7")+".json")
-		}, 0},
-		{"reportstream", func(p string) string { return strings.TrimSuffix(p, ".hl7") + ".fhir" }, 0},
-		{"trusted-intermediary", func(p string) string { return strings.TrimSuffix(p, ".hl7") + ".fhir.json.gz" }, 0},
+		}, 0.58},
+		{"reportstream", func(p string) string { return strings.TrimSuffix(p, ".hl7") + ".fhir" }, 0.14},
+		{"trusted-intermediary", func(p string) string {
+			number, _, _ := strings.Cut(filepath.Base(p), "_") // of a chain of messages the first is what was translated
+			all, _ := filepath.Glob(filepath.Join(filepath.Dir(p), number+"_*_hl7_translation.fhir.json.gz"))
+			if len(all) != 1 || strings.Contains(p, "translation_final") {
+				return ""
+			}
+			return all[0]
+		}, 0.32},
 	} {
 		t.Run(of.folder, func(t *testing.T) {
 			byType := map[string]score.Table{}
