@@ -145,7 +145,7 @@ func (r *Rules) seam(a, b string) []hit {
 var (
 	deeds = set("DiagnosticReport", "ServiceRequest", "DocumentReference", "Appointment", "AppointmentResponse", "Communication", "CommunicationRequest", "Task",
 		"MedicationRequest", "MedicationStatement", "MedicationAdministration", "MedicationDispense", "Immunization", "Composition", "Media", "ImagingStudy",
-		"QuestionnaireResponse", "CarePlan", "Goal", "Claim", "ChargeItem", "ClaimResponse", "ExplanationOfBenefit", "Consent", "NutritionOrder", "DeviceRequest", "RiskAssessment", "ClinicalImpression")
+		"QuestionnaireResponse", "CarePlan", "Claim", "ChargeItem", "ClaimResponse", "ExplanationOfBenefit", "Consent", "NutritionOrder", "DeviceRequest", "RiskAssessment", "ClinicalImpression")
 	visits  = set("Encounter", "EpisodeOfCare")
 	details = set("Condition", "Procedure", "Observation", "FamilyMemberHistory")
 	support = set("Patient", "RelatedPerson", "Person", "Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Specimen", "Provenance",

@@ -41,7 +41,7 @@ var harmlessCare = []form{
 	{"problem and goal", "", func(f *forge, p *person) {
 		l := f.letter(p, "PPR^PC1^PPR_PC1", false)
 		l.lines = []line{{"PRB|AD|" + hl7Time(l.at) + "|E11.9^Type 2 diabetes mellitus^I10C|" + f.number("PRB") + "^EHR|||" + hl7Time(l.at), false},
-			{"GOL|AD|" + hl7Time(l.at) + "|WALK^Walk daily^L|" + f.number("GOL") + "^EHR", false}}
+			{"GOL|AD|" + hl7Time(l.at) + "|^Walk daily|" + f.number("GOL") + "^EHR", false}}
 		f.hl7(p, "a problem and a goal", l, false)
 	}},
 	{"bill", "", func(f *forge, p *person) {
