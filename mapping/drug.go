@@ -54,7 +54,7 @@ func (b *build) pharmacy() error {
 	}
 	b.encounter()
 	b.allergies(b.msg.Before("ORC", "RXO", "RXE", "RXD", "RXA"))
-	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
+	b.bystanders()
 	l := b.lab()
 	for _, g := range groups {
 		o := group(g)

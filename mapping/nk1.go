@@ -24,8 +24,12 @@ func (b *build) relatedPersons(group hl7.Group) {
 }
 
 // bystanders adds the persons and payers that an order or a result repeats: NK1,
-// IN1 and GT1 of what stands before the orders, as reminders.
-func (b *build) bystanders(before hl7.Group) {
+// IN1 and GT1 of what stands before the orders, and PID-21, as reminders.
+func (b *build) bystanders() {
+	if !b.pid.Field(21).Present() && !b.msg.Segment("NK1").Exists() && !b.msg.Segment("IN1").Exists() && !b.msg.Segment("GT1").Exists() {
+		return
+	}
+	before := b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA")
 	b.repeat = true
 	b.relatedPersons(before)
 	b.coverages(before)

@@ -18,7 +18,7 @@ func (b *build) orm() error {
 		return &Error{Segment: "ORC", Reason: "no order: the message has no ORC"}
 	}
 	b.encounter()
-	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
+	b.bystanders()
 	b.allergies(b.msg.Before("ORC", "OBR", "RXO"))
 	l := b.lab()
 	for _, g := range groups {

@@ -9,7 +9,7 @@ func (b *build) oru() error {
 	b.encounter()
 	l := b.lab()
 	before := b.msg.Before("ORC", "OBR")
-	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
+	b.bystanders()
 	groups := b.msg.Groups("ORC OBR")
 	if len(groups) == 0 && !before.Segment("OBX").Exists() {
 		return &Error{Segment: "OBR", Reason: "no result: the message has neither OBR nor OBX"}

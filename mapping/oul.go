@@ -12,7 +12,7 @@ func (b *build) oul() error {
 		return &Error{Segment: "OBR", Reason: "no order: the message has no OBR"}
 	}
 	b.encounter()
-	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
+	b.bystanders()
 	l := b.lab()
 	if err := l.loose(group(b.msg.Before("SPM", "ORC", "OBR"))); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (b *build) rsp() error {
 	}
 	b.encounter()
 	all := b.msg.Segments()
-	b.bystanders(all)
+	b.bystanders()
 	b.allergies(all)
 	return nil
 }

@@ -20,7 +20,7 @@ func (b *build) ref() error {
 		return fault(err)
 	}
 	all := b.msg.Segments()
-	b.bystanders(all)
+	b.bystanders()
 	visit := b.encounter()
 	b.allergies(all)
 	b.procedures(all, visit)

@@ -17,7 +17,7 @@ import (
 // Immunization Messaging, release 1.5, for the codes of OBX.
 func (b *build) vxu() error {
 	b.encounter()
-	b.bystanders(b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA"))
+	b.bystanders()
 	l := b.lab()
 	if err := l.loose(group(b.msg.Before("ORC", "RXA"))); err != nil {
 		return err
