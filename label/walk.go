@@ -435,7 +435,7 @@ func (j *judge) extension(v fhir.Node) {
 // reason to leave one out.
 // Source: HL7 v3-ActCode InformationSensitivityPolicy, v3-Confidentiality.
 var security = map[string]Label{
-	"HIV": HIV, "SEX": Reproductive, "STD": STI, "ETH": SubstanceUse, "SUD": SubstanceUse, "ETHUD": SubstanceUse, "OPIOIDUD": SubstanceUse, "DRGIS": SubstanceUse,
+	"HIV": HIV, "SEX": Reproductive, "STD": STI, "ETH": SubstanceUse, "SUD": SubstanceUse, "ETHUD": SubstanceUse, "DRG": SubstanceUse, "OPIOIDUD": SubstanceUse, "DRGIS": SubstanceUse,
 	"42CFRPart2": Part2, "MH": MentalHealth, "PSY": MentalHealth, "BH": MentalHealth, "PSYTHPN": Psychotherapy, "GDIS": Genetic, "SDV": Violence, "DV": Violence, "VIO": Violence, "SCA": Genetic,
 	"SPI": Unclassified, "TBOO": Unclassified, "R": Unclassified, "V": Unclassified,
 }

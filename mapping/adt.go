@@ -114,7 +114,7 @@ func (b *build) livingWill(pd1 hl7.Segment) {
 func (b *build) unread(all hl7.Group) {
 	for _, s := range all {
 		switch s.Name() {
-		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "GT1", "OBX", "NTE", "SFT":
+		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "IN2", "GT1", "ARV", "ZBE", "OBX", "NTE", "SFT":
 		default:
 			if s.Occurrence() == 1 {
 				b.note(s, 0, "segments of this kind are not mapped")

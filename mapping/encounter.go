@@ -3,6 +3,7 @@ package mapping
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
@@ -17,7 +18,7 @@ func (b *build) encounter() *r4.Reference {
 		return b.visit
 	}
 	b.asked = true
-	b.visit = b.once(b.on("mentioned visit", b.segments("PID", "PV1", "PV2", "ROL")...), func(b *build) *r4.Reference {
+	b.visit = b.once(b.on("mentioned visit", b.segments("PID", "PV1", "PV2", "ROL", "ARV")...), func(b *build) *r4.Reference {
 		model, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
 		if model == nil {
 			return nil
@@ -144,7 +145,7 @@ func (b *build) encounterOf(pv1, pv2 hl7.Segment) (*r4.Encounter, []fhir.Set) {
 		ReasonCode:  b.concepts(pv2.Field(3), ""),
 		Location:    b.places(pv1, pv2, trigger, status),
 		Extension:   b.planned(pv2),
-		Meta:        b.protected(pv2),
+		Meta:        b.protected(pv1, pv2),
 	}
 	if days, _, ok := number(value(pv2.Field(11))); ok {
 		e.Length = inDays(days)
@@ -170,14 +171,31 @@ func inDays(n json.Number) *r4.Duration {
 	return &r4.Duration{Value: &n, Unit: p("d"), System: p(ucum), Code: p("d")}
 }
 
-// protected is what PV2-22 says of who may see the visit: "Y" is restricted.
+// protected is what PV2-22 and the ARV behind PV1 say of who may see the visit:
+// restricted, and to what kind of data where ARV-3 names one (table 0717: HIV, PSY,
+// STD, DRG). Restrictions of demographics and registries are not about the visit,
+// and one that is deleted is none. ARV behind PID restrict kinds of data of the
+// person, whichever message brings them: they hold by the data's own labels.
 //
-// Source: v2-to-FHIR, PV2[Encounter], row PV2-22.
-func (b *build) protected(pv2 hl7.Segment) *r4.Meta {
-	if value(pv2.Field(22)) != "Y" {
+// Source: v2-to-FHIR, PV2[Encounter], row PV2-22; HL7 v2.9 3.4.14, ARV.
+func (b *build) protected(pv1, pv2 hl7.Segment) *r4.Meta {
+	var all []r4.Coding
+	for arv := range b.msg.All("ARV") {
+		if arv.Index() < pv1.Index() || strings.HasPrefix(value(arv.Field(2)), "D") {
+			continue
+		}
+		for _, kind := range each(arv.Field(3)) {
+			switch code := kind.at(1); {
+			case code == "", code == "NO", code == "OI", code == "OO", code == "DEM", strings.HasPrefix(code, "PID"):
+			case isCode(code):
+				all = append(all, fixed(v2System+"0717", code, kind.at(2)))
+			}
+		}
+	}
+	if value(pv2.Field(22)) != "Y" && all == nil {
 		return nil
 	}
-	return &r4.Meta{Security: []r4.Coding{fixed("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R", "restricted")}}
+	return &r4.Meta{Security: append([]r4.Coding{fixed("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "R", "restricted")}, all...)}
 }
 
 // planned maps PV2-8, PV2-9 and PV2-38.
@@ -240,12 +258,13 @@ func (b *build) participants(pv1, pv2 hl7.Segment) []r4.EncounterParticipant {
 }
 
 // places maps where the patient is, was and is to be. When a transfer happened
-// (EVN-6), the one place ends and the other begins then.
+// (EVN-6), the one place ends and the other begins then; ZBE-2 of IHE's and the
+// French profile says when a movement of any kind began.
 //
 // The guide's location status is "active" whatever the visit's; here a finished
 // visit's place is "completed", and one of a visit that never was has none.
 //
-// Source: v2-to-FHIR, PV1[Encounter], PV2[Encounter].
+// Source: v2-to-FHIR, PV1[Encounter], PV2[Encounter]; IHE ITI TF-2 3.31.5.6, ZBE.
 func (b *build) places(pv1, pv2 hl7.Segment, trigger, status string) []r4.EncounterLocation {
 	present := "active"
 	switch status {
@@ -259,6 +278,9 @@ func (b *build) places(pv1, pv2 hl7.Segment, trigger, status string) []r4.Encoun
 	var moved *string
 	if trigger == "A02" {
 		moved = b.dateTime(b.msg.Segment("EVN"), 6)
+	}
+	if zbe := b.msg.Segment("ZBE"); moved == nil && trigger != "" {
+		moved = b.dateTime(zbe, 2)
 	}
 	var all []r4.EncounterLocation
 	place := func(f hl7.Field, status string, when *r4.Period) {

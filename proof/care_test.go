@@ -115,6 +115,12 @@ var sensitiveCare = []form{
 			{"OBR|#|" + number + "|" + number + "F|PROC^Lab procedure^L|||||||||||||||||||" + hl7Time(l.at) + "|||F", false}, {"OBX|#|ST|RESULT^Result^L||" + f.canary() + "||||||F", false}}
 		f.hl7(p, "a result told by a specimen for "+k.name, l, true)
 	}},
+	{"visit by its restriction alone", "", func(f *forge, p *person) {
+		l := f.letter(p, "ADT^A04^ADT_A01", true)
+		l.before, l.visit = []string{"EVN|A04|" + hl7Time(l.at)}, f.visit(f.canary(), true)
+		l.lines = []line{{"ARV|#|A|" + "HIV^" + f.canary(), false}}
+		f.hl7(p, "a visit that is restricted, of which nothing else tells", l, true)
+	}},
 }
 
 var mixedCare = []form{
