@@ -3,6 +3,7 @@ package mapping_test
 import (
 	"bytes"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -21,7 +22,10 @@ func FuzzMap(f *testing.F) {
 			f.Add(body)
 		}
 	})
-	f.Add(read(f, "adt-a01-full"))
+	ours, _ := filepath.Glob(filepath.Join("testdata", "*.hl7"))
+	for _, file := range ours {
+		f.Add(read(f, strings.TrimSuffix(filepath.Base(file), ".hl7")))
+	}
 	for _, found := range []string{
 		"MSH|^!#$|0|0|||1000||ORM^0|0!\nPID|||0^^^0^0||^0||0001|A\nOBR||0||0^0^0\nOBX||NM|0^0^0|$0000000000000",
 		"MSH|^|||||||ADT^A01|  \nPID||0",

@@ -52,7 +52,7 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 		Beneficiary:  b.subject(),
 		Payor:        []r4.Reference{*payor},
 		Type:         b.concept(first(in1.Field(15)), "PlanId"),
-		Relationship: b.concept(first(in1.Field(17)), "Relationship"),
+		Relationship: b.toSubscriber(first(in1.Field(17))),
 		SubscriberId: p(insured.at(1)),
 		Period:       period(b.dateTime(in1, 12), b.dateTime(in1, 13)),
 		PolicyHolder: b.organization(first(in1.Field(11))),
@@ -63,6 +63,7 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 	if policy != "" {
 		c.Identifier = append(c.Identifier, r4.Identifier{Value: &policy})
 	}
+	c.Identifier = append(c.Identifier, b.memberNumbers(in2)...)
 	const classes = "http://terminology.hl7.org/CodeSystem/coverage-class"
 	if group := value(in1.Field(8)); group != "" {
 		c.Class = append(c.Class, r4.CoverageClass{Type: *one(fixed(classes, "group", "Group")), Value: group, Name: p(value(in1.Field(9)))})
@@ -77,6 +78,34 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 	}
 	b.add(c, fhir.Set{Path: "_status", Value: absent("unknown")})
 	return ptr(refer("Coverage", id))
+}
+
+// memberNumbers are the numbers by which IN2 says the payers know the insured.
+//
+// Source: HL7 v2.9 6.5.7, IN2-6, IN2-8, IN2-61; R4 identifier-registry.html for
+// Medicare's.
+func (b *build) memberNumbers(in2 hl7.Segment) []r4.Identifier {
+	var all []r4.Identifier
+	if n := value(in2.Field(6)); n != "" {
+		all = append(all, r4.Identifier{Value: &n, System: p("http://hl7.org/fhir/sid/us-medicare"), Type: b.identifierType("MC")})
+	}
+	if n := value(in2.Field(8)); n != "" {
+		all = append(all, r4.Identifier{Value: &n, Type: b.identifierType("MA")})
+	}
+	return append(all, b.identifiers(in2.Field(61))...)
+}
+
+// toSubscriber is the relationship of IN1-17 in R4's own words, with what the
+// guide's map gives and what was sent behind it.
+//
+// Source: R4 http://hl7.org/fhir/R4/valueset-subscriber-relationship.html.
+func (b *build) toSubscriber(kin data) *r4.CodeableConcept {
+	c := b.concept(kin, "Relationship")
+	word := map[string]string{"SEL": "self", "SE": "self", "18": "self", "SPO": "spouse", "01": "spouse", "CHD": "child", "19": "child", "PAR": "parent", "MTH": "parent", "FTH": "parent"}[kin.at(1)]
+	if c != nil && word != "" {
+		c.Coding = append([]r4.Coding{fixed("http://terminology.hl7.org/CodeSystem/subscriber-relationship", word, "")}, c.Coding...)
+	}
+	return c
 }
 
 // payor makes the insurance company of an IN1.
