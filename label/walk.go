@@ -35,7 +35,7 @@ var about = map[string][]string{
 	"DocumentReference": {"type"}, "Composition": {"type"}, "AllergyIntolerance": {"code"}, "Medication": {"code"},
 	"MedicationRequest": {"medicationCodeableConcept", "medicationReference"}, "MedicationStatement": {"medicationCodeableConcept", "medicationReference"},
 	"MedicationAdministration": {"medicationCodeableConcept", "medicationReference"}, "MedicationDispense": {"medicationCodeableConcept", "medicationReference"},
-	"FamilyMemberHistory": {"condition"}, "RiskAssessment": {"code"}, "DetectedIssue": {"code"}, "ClinicalImpression": {"code"}, "DeviceRequest": {"codeCodeableConcept", "codeReference"}, "ChargeItem": {"code"}, "Goal": {"description"},
+	"FamilyMemberHistory": {"condition"}, "RiskAssessment": {"code"}, "DetectedIssue": {"code"}, "ClinicalImpression": {"code"}, "DeviceRequest": {"codeCodeableConcept", "codeReference"}, "ChargeItem": {"code"},
 }
 
 // codeIs is the kind of place that an element "code" is, by type of resource.
