@@ -30,7 +30,7 @@ func (l *lab) filled(o *order, told *r4.Reference, prescription string) *r4.Refe
 // is cancelled or discontinued with it makes it cancelled; else it is unknown.
 //
 // Source: HL7 v2.9 4A.4.5; the guide has no map for RXD.
-func (l *lab) dispense(o *order, d drug, order *r4.Reference) {
+func (l *lab) dispense(o *order, d rx, order *r4.Reference) {
 	what := l.concept(first(d.seg.Field(rxd.code)), "")
 	if what == nil {
 		l.note(d.seg, rxd.code, "no drug: what was dispensed was left out")
@@ -71,7 +71,7 @@ func (l *lab) dispense(o *order, d drug, order *r4.Reference) {
 
 // drugKey is what something done with a drug is called by: the order, the drug
 // and what tells one time from another.
-func (l *lab) drugKey(o *order, d drug, f fields, times ...string) []string {
+func (l *lab) drugKey(o *order, d rx, f fields, times ...string) []string {
 	number := firstKey("placer", o.placer(), "filler", o.filler())
 	if number == nil {
 		number = l.ownKey(o)
@@ -86,7 +86,7 @@ func (l *lab) drugKey(o *order, d drug, f fields, times ...string) []string {
 // makes it entered in error.
 //
 // Source: v2-to-FHIR, ORC[MedicationAdministration]; HL7 v2.9 4A.4.7.
-func (l *lab) administration(o *order, d drug, order *r4.Reference) {
+func (l *lab) administration(o *order, d rx, order *r4.Reference) {
 	what := l.concept(first(d.seg.Field(rxa.code)), "")
 	if what == nil {
 		l.note(d.seg, rxa.code, "no drug: what was given was left out")
@@ -134,7 +134,7 @@ func (l *lab) administration(o *order, d drug, order *r4.Reference) {
 // givers are who gave a drug, RXA-10, and who ordered it, ORC-12.
 //
 // Source: v2-to-FHIR, ORC[MedicationAdministration], RXA[Immunization].
-func (l *lab) givers(o *order, d drug) []r4.MedicationAdministrationPerformer {
+func (l *lab) givers(o *order, d rx) []r4.MedicationAdministrationPerformer {
 	var all []r4.MedicationAdministrationPerformer
 	for _, of := range l.functions(o, d) {
 		all = append(all, r4.MedicationAdministrationPerformer{Function: of.function, Actor: of.actor})
@@ -147,7 +147,7 @@ type giver struct {
 	actor    r4.Reference
 }
 
-func (l *lab) functions(o *order, d drug) []giver {
+func (l *lab) functions(o *order, d rx) []giver {
 	var all []giver
 	for _, who := range l.practitioners(d.seg.Field(10)) {
 		all = append(all, giver{one(fixed(v2System+"0443", "AP", "Administering Provider")), who})

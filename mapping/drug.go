@@ -10,8 +10,8 @@ import (
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
-// drug is one RXO, RXE, RXD or RXA of an order group, and what stands under it.
-type drug struct {
+// rx is one RXO, RXE, RXD or RXA of an order group, and what stands under it.
+type rx struct {
 	seg            hl7.Segment
 	notes          []hl7.Segment // NTE
 	timing         hl7.Segment   // TQ1
@@ -101,7 +101,7 @@ func (l *lab) drugs(o *order, states bool) error {
 // be there to be seen where the order is withheld.
 //
 // Source: v2-to-FHIR, RXO[MedicationRequest]; HL7 v2.9 4A.4.1 and 4A.4.4.
-func (l *lab) prescription(o *order, d drug, basedOn *r4.Reference, states, last bool) (*r4.Reference, error) {
+func (l *lab) prescription(o *order, d rx, basedOn *r4.Reference, states, last bool) (*r4.Reference, error) {
 	f, intent := rxo, "original-order"
 	if d.seg.Name() == "RXE" {
 		f, intent = rxe, "filler-order"
@@ -196,7 +196,7 @@ func orderCode(o *order) (code, table string) {
 
 // composition says form, strength and components in words, for which there is
 // no element besides a Medication's.
-func (l *lab) composition(d drug, f fields) []r4.Annotation {
+func (l *lab) composition(d rx, f fields) []r4.Annotation {
 	var all []r4.Annotation
 	say := func(parts ...string) {
 		if s := strings.Join(some(parts...), ", "); s != "" {
@@ -219,7 +219,7 @@ func (l *lab) composition(d drug, f fields) []r4.Annotation {
 //
 // Source: v2-to-FHIR, RXO[MedicationRequest], RXR[MedicationRequest],
 // TQ1[MedicationRequest].
-func (l *lab) dosage(o *order, d drug, f fields) []r4.Dosage {
+func (l *lab) dosage(o *order, d rx, f fields) []r4.Dosage {
 	var dose r4.Dosage
 	var text []string
 	for _, sig := range each(d.seg.Field(f.text)) {
@@ -300,7 +300,7 @@ func (l *lab) doseAndRate(s hl7.Segment, f fields) *r4.DosageDoseAndRate {
 }
 
 // toDispense is what the pharmacy is to hand out; nil when nothing says it.
-func (l *lab) toDispense(d drug, f fields) *r4.MedicationRequestDispenseRequest {
+func (l *lab) toDispense(d rx, f fields) *r4.MedicationRequestDispenseRequest {
 	r := &r4.MedicationRequestDispenseRequest{Quantity: l.bound(value(d.seg.Field(f.amount)), first(d.seg.Field(f.amountUnits)))}
 	if n, _, ok := number32(value(d.seg.Field(f.refills))); ok {
 		r.NumberOfRepeatsAllowed = &n

@@ -9,7 +9,7 @@ import (
 // order is one order group of a message: ORC, OBR and what belongs to them.
 type order struct {
 	orc, obr  hl7.Segment
-	drugs     []drug        // RXO, RXE, RXD, RXA
+	drugs     []rx          // RXO, RXE, RXD, RXA
 	timing    hl7.Segment   // TQ1
 	notes     []hl7.Segment // NTE on the order
 	diagnoses []hl7.Segment // DG1
@@ -45,7 +45,7 @@ func group(g hl7.Group) *order {
 		case "OBR":
 			o.obr, notes = s, &o.notes
 		case "RXO", "RXE", "RXD", "RXA":
-			o.drugs = append(o.drugs, drug{seg: s})
+			o.drugs = append(o.drugs, rx{seg: s})
 			notes = &o.drugs[len(o.drugs)-1].notes
 		case "RXR", "RXC":
 			if n := len(o.drugs); n > 0 {

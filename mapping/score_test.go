@@ -15,9 +15,9 @@ import (
 	"firebreak/mapping"
 )
 
-// differences are the rows of the table "Where we differ on purpose" in
+// onPurpose are the rows of the table "Where we differ on purpose" in
 // docs/mapping.md: type, path and value are regular expressions.
-func differences(t testing.TB) (all []score.Difference) {
+func onPurpose(t testing.TB) (all []score.Difference) {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join("..", "docs", "mapping.md"))
 	if err != nil {
@@ -79,7 +79,7 @@ func pairs(t testing.TB, folder string, want func(hl7 string) string, yield func
 // TestScore prints how many of the facts that other mappings find in the same
 // messages ours finds too, and what it misses most, and holds what was reached.
 func TestScore(t *testing.T) {
-	differ := differences(t)
+	differ := onPurpose(t)
 	k := mapping.NewKeys(secret)
 	for _, of := range []struct {
 		folder string
@@ -104,7 +104,7 @@ func TestScore(t *testing.T) {
 			var all score.Table
 			n, held := 0, 0
 			pairs(t, of.folder, of.want, func(name string, body []byte, want []fhir.Resource) {
-				r, err := mapping.Map(k, message(named(body)))
+				r, err := mapping.Map(k, message(withPatient(body)))
 				if err != nil {
 					held++
 					t.Logf("%s: %v", name, err)
@@ -152,9 +152,9 @@ func hl7Type(body []byte) string {
 	return m.Type().String()
 }
 
-// named gives a message that names no patient one, and one without results an
+// withPatient gives a message that names no patient one, and one without results an
 // empty order: those of a single field's pair have neither.
-func named(body []byte) []byte {
+func withPatient(body []byte) []byte {
 	m, err := hl7.Parse(body)
 	if err != nil {
 		return body

@@ -57,7 +57,7 @@ const noNumber = "9999"
 // from. RXA-6 "999" is the CDC's for an amount that nobody knows.
 //
 // Source: v2-to-FHIR, RXA[Immunization], ORC[Immunization], RXR[Immunization].
-func (l *lab) vaccination(o *order, d drug, last bool) error {
+func (l *lab) vaccination(o *order, d rx, last bool) error {
 	rx := d.seg
 	vaccine := l.concept(first(rx.Field(5)), "")
 	if vaccine == nil {

@@ -34,7 +34,7 @@ var commands = []command{
 	{"demo", "[--listen ADDR] [--mllp ADDR] [--data DIR] [--empty] [--now TIME] [--config FILE]", "everything on this machine, fed by a synthetic hospital", runDemo},
 	{"serve", "--config FILE", "the gateway", runServe},
 	{"check", "--config FILE", "explain a configuration and test each connection", runCheck},
-	{"map", "[--zone ZONE] FILE...|-", "HL7 v2 messages and C-CDA documents to FHIR Bundles, one a line", runMap},
+	{"map", "[--zone ZONE] [--explain] FILE...|-", "HL7 v2 messages and C-CDA documents to FHIR Bundles, one a line", runMap},
 	{"label", "[--zone ZONE] FILE...|-", "the sensitivity labels of FHIR resources, Bundles, HL7 v2 messages or C-CDA documents, one resource a line", runLabel},
 	{"send", "--to HOST:PORT [--connections N] [--tls] [--ca PEM] [--cert PEM --key PEM] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
 	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},

@@ -16,11 +16,13 @@ import (
 )
 
 // runMap is firebreak map: each message or C-CDA document one Bundle, one line. Ids are made
-// with a fixed key, so that two runs can be compared.
+// with a fixed key, so that two runs can be compared. With --explain it tells of
+// each field of a message what comes of it, and never a value.
 func runMap(ctx context.Context, e *env, args []string) error {
 	f := flags("map")
 	source := f.String("source", "map", "")
 	zone := f.String("zone", "UTC", "")
+	explain := f.Bool("explain", false, "")
 	if err := parse(e, f, args); err != nil {
 		return err
 	}
@@ -35,10 +37,21 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	defer out.Flush()
 	failed := false
 	give := func(where string, kind inbox.Kind, body []byte) {
-		r, err := mapping.Map(keys, inbox.Message{Source: *source, Kind: kind, Received: received, Body: body})
+		m := inbox.Message{Source: *source, Kind: kind, Received: received, Body: body}
+		r, err := mapping.Map(keys, m)
+		var fields []mapping.Field
+		if *explain && err == nil && kind == inbox.HL7v2 {
+			fields, err = mapping.Explain(keys, m)
+		}
 		if err != nil {
 			failed = true
 			fmt.Fprintf(e.stderr, "%s%v\n", where, err)
+			return
+		}
+		if fields != nil {
+			for _, x := range fields {
+				fmt.Fprintf(out, "%s%s\t%s\n", where, x.Place, became(x))
+			}
 			return
 		}
 		for _, n := range r.Notes {
@@ -87,6 +100,17 @@ func runMap(ctx context.Context, e *env, args []string) error {
 		return errSaid
 	}
 	return nil
+}
+
+// became says in words what comes of a field.
+func became(f mapping.Field) string {
+	switch {
+	case f.Needed != "":
+		return "held without it: " + f.Needed
+	case len(f.Elements) == 0:
+		return "not read"
+	}
+	return strings.Join(f.Elements, ", ")
 }
 
 // clientTLS trusts the CA of a PEM file, or the machine's, and shows a
