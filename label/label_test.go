@@ -202,7 +202,7 @@ func TestMessage(t *testing.T) {
 
 // TestPropagate: in a chart the order in which messages came makes no
 // difference, an older version gives to nobody, and it takes what the current
-// ones give.
+// ones give, to what the older ones pointed at too.
 func TestPropagate(t *testing.T) {
 	r := rules(t)
 	one := func(model obj) Labeled {
@@ -230,6 +230,22 @@ func TestPropagate(t *testing.T) {
 	for _, l := range Propagate([]Labeled{before, order, report, now}) {
 		if l.Resource().Type() != "ServiceRequest" && l.Has(HIV) {
 			t.Errorf("an older version gave its label to %s", l.Resource().Ref())
+		}
+	}
+	// What a report named once was found by what the report is about now.
+	panel := func(name string, results ...any) Labeled {
+		return one(obj{"resourceType": "DiagnosticReport", "id": "d", "code": local(name), "result": arr(results)})
+	}
+	a, b := obj{"reference": "Observation/a"}, obj{"reference": "Observation/b"}
+	dropped := one(obj{"resourceType": "Observation", "id": "b", "code": local("Other result"), "valueString": "pending"})
+	for _, l := range Propagate([]Labeled{panel("HIV viral load", a), panel("Procedure", a, b), now, dropped}) {
+		if l.Resource().Type() == "Observation" && !l.Has(HIV) {
+			t.Errorf("%s, once reported: %v", l.Resource().Ref(), l.Labels())
+		}
+	}
+	for _, l := range Propagate([]Labeled{panel("Procedure", a), panel("HIV viral load", a, b), now, dropped}) {
+		if l.Resource().Type() == "Observation" && l.Has(HIV) {
+			t.Errorf("%s has what its report was about once", l.Resource().Ref())
 		}
 	}
 	if report.Has(HIV) || report.Settled() {

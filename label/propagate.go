@@ -118,8 +118,9 @@ type edge struct {
 // what was found in it), and remembers who points at whom. versions are all
 // versions of all resources of one chart, merged records included; of one
 // resource the current version comes first and the others follow it. The
-// result is in the same order. Nothing is carried from an older version to
-// another resource.
+// result is in the same order. The labels of an older version are carried to no
+// other resource; those of the current one also go where an older one pointed: a
+// result that a corrected panel no longer names was found by it all the same.
 func Propagate(versions []Labeled) []Labeled {
 	out := slices.Clone(versions)
 	link(out)
@@ -185,9 +186,10 @@ func spread(all []Labeled) {
 			if f.down { // only a current version gives
 				nodes[to.from].in = append(nodes[to.from].in, edge{i, f, link.Element})
 			}
-			if f.up && current {
+			now := versions[ref].from // what was once reported under it is what it turned out to be about
+			if f.up && (current || !slices.Contains(all[now].links.all, link)) {
 				for k := to.from; k < to.to; k++ {
-					nodes[i].in = append(nodes[i].in, edge{k, f, ""})
+					nodes[now].in = append(nodes[now].in, edge{k, f, ""})
 				}
 			}
 		}

@@ -4,7 +4,6 @@ import "fmt"
 
 // What surrounds care leaks easily: drugs dispensed and given, vaccinations,
 // bills, referrals, problems name a secret without the order's or the result's words.
-// Each form is tried by itself (TestForms).
 
 func (f *forge) orc(control, number, doctor string) string {
 	return fmt.Sprintf("ORC|%s|%s|%sR|||||||||%s", control, number, number, doctor)

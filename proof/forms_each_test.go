@@ -14,8 +14,7 @@ func TestForms(t *testing.T) {
 	for _, group := range []struct {
 		name  string
 		forms []form
-	}{{"harmless", harmless}, {"sensitive", sensitive}, {"mixed", mixed},
-		{"harmless", harmlessCare}, {"sensitive", sensitiveCare}, {"mixed", mixedCare}} {
+	}{{"harmless", harmless}, {"sensitive", sensitive}, {"mixed", mixed}} {
 		for i, x := range group.forms {
 			name := group.name + "/" + or(x.source, "hl7") + "/" + x.name
 			t.Run(name, func(t *testing.T) {
@@ -65,7 +64,7 @@ func alone(seed uint64, x form, wholly bool) *world {
 // TestFormsHaveNames of their own, by which they are found.
 func TestFormsHaveNames(t *testing.T) {
 	seen := map[string]bool{}
-	for i, forms := range [][]form{harmless, sensitive, mixed, harmlessCare, sensitiveCare, mixedCare} {
+	for i, forms := range [][]form{harmless, sensitive, mixed} {
 		for _, x := range forms {
 			key := fmt.Sprint(i, x.source, x.name)
 			if seen[key] {
