@@ -18,6 +18,7 @@ const (
 
 	// oversight is a privacy officer's: no policy knows it, so it sees no chart.
 	oversight Audience = "privacy-officer"
+	operation Audience = "operator" // as oversight
 )
 
 // Role is what a person does at a worksite.
@@ -34,12 +35,12 @@ const (
 	SocialWorker   Role = "social-worker"
 	Assistant      Role = "assistant" // only on behalf of a practitioner (CC-23..25)
 	PrivacyOfficer Role = "privacy-officer"
-	Operator       Role = "operator"
+	SystemOperator Role = "operator"
 )
 
 // Roles are all roles there are; the registry refuses others.
 func Roles() []Role {
-	return []Role{Physician, NursePract, Nurse, LPN, RPN, Resident, Pharmacist, SocialWorker, Assistant, PrivacyOfficer, Operator}
+	return []Role{Physician, NursePract, Nurse, LPN, RPN, Resident, Pharmacist, SocialWorker, Assistant, PrivacyOfficer, SystemOperator}
 }
 
 // Clinical tells whether the role may read records for direct care.

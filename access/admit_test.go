@@ -89,7 +89,7 @@ func TestAdmit(t *testing.T) {
 		{"an assistant for one who left", maya, assistant(authorizer(func(m *access.Membership) { m.Until = now })), site, access.ErrAuthorizer},
 		{"an assistant for one elsewhere", maya, assistant(authorizer(func(m *access.Membership) { m.Worksite = "other" })), site, access.ErrAuthorizer},
 		{"an assistant for an assistant", maya, assistant(authorizer(func(m *access.Membership) { m.Role = access.Assistant })), site, access.ErrAuthorizer},
-		{"an assistant for an operator", maya, assistant(authorizer(func(m *access.Membership) { m.Role = access.Operator })), site, access.ErrAuthorizer},
+		{"an assistant for an operator", maya, assistant(authorizer(func(m *access.Membership) { m.Role = access.SystemOperator })), site, access.ErrAuthorizer},
 		{"an assistant for one acting for others", maya, assistant(authorizer(func(m *access.Membership) { m.For = authorizer(nil) })), site, access.ErrAuthorizer},
 		{"an assistant for herself", maya, assistant(authorizer(func(m *access.Membership) { m.Person = "p1" })), site, access.ErrAuthorizer},
 		{"an assistant for no person", maya, assistant(authorizer(func(m *access.Membership) { m.Person = "" })), site, access.ErrAuthorizer},
@@ -119,7 +119,7 @@ func TestAdmit(t *testing.T) {
 
 func TestOnlyClinicalRolesAreAdmitted(t *testing.T) {
 	site := access.Worksite{ID: "clinic", Active: true}
-	closed := map[access.Role]bool{access.PrivacyOfficer: true, access.Operator: true}
+	closed := map[access.Role]bool{access.PrivacyOfficer: true, access.SystemOperator: true}
 	for _, role := range access.Roles() {
 		m := member(func(m *access.Membership) {
 			m.Role = role
@@ -149,7 +149,7 @@ func TestChangingTheMembershipLaterChangesNoCaller(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Role = access.Operator
+	f.Role = access.SystemOperator
 	if got, _ := c.OnBehalfOf(); got.Role != access.Physician {
 		t.Errorf("acting for a %s", got.Role)
 	}

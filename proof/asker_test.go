@@ -71,6 +71,7 @@ var routes = []route{
 	{"/officer/log", 3, true, plainly("/officer/log")},
 	{"/officer/looked", 3, true, plainly("/officer/looked")},
 	{"/officer/codes", 3, true, plainly("/officer/codes")},
+	{"/ops", 3, true, plainly("/ops")},
 	chartPage("", 50),
 	chartPage("/results", 50, "flagged=1", "period=3m", "period=5y", "text=", "kind=", "source=lab", "source=", "older=1", "page=1"),
 	chartPage("/results/{code}", 60, "period=1y", "period=3m"),

@@ -68,6 +68,11 @@ func (w *writer) put(ctx context.Context, tx *sqldb.Tx, puts []*putting) error {
 		return err
 	}
 	stmts = stmts[:0]
+	type count struct {
+		slot   int64
+		source string
+	}
+	came := map[count]int64{}
 	for _, p := range puts {
 		if p.receipt.Duplicate {
 			stmts = append(stmts, sqldb.Stmt{
@@ -78,6 +83,12 @@ func (w *writer) put(ctx context.Context, tx *sqldb.Tx, puts []*putting) error {
 			continue
 		}
 		stmts = append(stmts, sqldb.Stmt{SQL: addTodo, Args: []any{int64(p.receipt.ID)}})
+		if p.m.Source != inbox.Own {
+			came[count{slotOf(p.m.Received), p.m.Source}]++
+		}
+	}
+	for c, n := range came {
+		stmts = append(stmts, sqldb.Stmt{SQL: addTally, Args: []any{c.slot, c.source, w.r.c.Node, n}})
 	}
 	for source, at := range latest {
 		if at >= w.feeds[source]+feedEvery && source != inbox.Own { // which is no feed, and who looks at the list must not show

@@ -93,8 +93,11 @@ func (r *Registry) Choices(ctx context.Context, id auth.Identity) ([]Place, erro
 	var open []Place
 	for _, p := range all {
 		_, err := access.Admit(id, p.Membership, p.Site, r.now())
-		if p.Role == access.PrivacyOfficer {
+		switch p.Role {
+		case access.PrivacyOfficer:
 			_, err = access.AdmitOfficer(id, p.Membership, p.Site, r.now())
+		case access.SystemOperator:
+			_, err = access.AdmitOperator(id, p.Membership, p.Site, r.now())
 		}
 		if err == nil {
 			open = append(open, p)
@@ -131,22 +134,31 @@ func (r *Registry) Person(ctx context.Context, id auth.Identity, worksite, actin
 // Officer admits a privacy officer signed in at the worksite that the session
 // says. Refusals are as of Person.
 func (r *Registry) Officer(ctx context.Context, id auth.Identity, worksite string) (access.Officer, error) {
+	return staff(ctx, r, id, worksite, access.PrivacyOfficer, access.AdmitOfficer)
+}
+
+// Operator admits an operator, as Officer does an officer.
+func (r *Registry) Operator(ctx context.Context, id auth.Identity, worksite string) (access.Operator, error) {
+	return staff(ctx, r, id, worksite, access.SystemOperator, access.AdmitOperator)
+}
+
+func staff[S any](ctx context.Context, r *Registry, id auth.Identity, worksite string, role access.Role, admit func(auth.Identity, access.Membership, access.Worksite, time.Time) (S, error)) (nobody S, err error) {
 	all, err := r.Places(ctx, id)
 	if err != nil {
-		return access.Officer{}, err
+		return nobody, err
 	}
 	var refused error = access.ErrRole
 	for _, p := range all {
-		if p.Site.ID != worksite || p.Role != access.PrivacyOfficer {
+		if p.Site.ID != worksite || p.Role != role {
 			continue
 		}
-		o, err := access.AdmitOfficer(id, p.Membership, p.Site, r.now())
+		s, err := admit(id, p.Membership, p.Site, r.now())
 		if err == nil {
-			return o, nil
+			return s, nil
 		}
 		refused = err
 	}
-	return access.Officer{}, refused
+	return nobody, refused
 }
 
 func person(m *access.Membership) string {

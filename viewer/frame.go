@@ -153,6 +153,17 @@ func (f *frame) Behalf() string {
 	return m.Name
 }
 
+// Home is the first page of whoever reads.
+func (f *frame) Home() string {
+	if !f.Signed {
+		return "/"
+	}
+	return homeOf(f.Caller.Role())
+}
+
+// Apart tells whether the reader is at work here without opening charts.
+func (f *frame) Apart() bool { return f.Home() != findPage && !f.Caller.IsZero() }
+
 // Role is the caller's role in words.
 func (f *frame) Role() string { return f.RoleWord(f.Caller.Role()) }
 

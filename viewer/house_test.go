@@ -227,6 +227,7 @@ type house struct {
 	now     time.Time
 	reader  *fakeReader
 	office  *fakeOffice
+	ops     *fakeOps
 	places  []registry.Place
 	session web.Session
 	ended   bool
@@ -258,7 +259,7 @@ func newHouse(t testing.TB, charts ...chart.Chart) *house {
 	h.reader = &fakeReader{policy: p, charts: charts, views: map[string]*policy.View{}, feeds: []record.Feed{
 		{Source: "lab-a", Last: noon.Add(-5 * time.Minute)}, {Source: "lab-b", Last: noon.Add(-27 * time.Hour)}, {Source: "hospital", Last: noon.Add(-4 * time.Minute)},
 	}}
-	h.office = &fakeOffice{fakeReader: h.reader}
+	h.office, h.ops = &fakeOffice{fakeReader: h.reader}, &fakeOps{}
 	identity := accesstest.Identity(t, map[string]any{"sub": "lee", "client_id": "app", "name": "Dr Ann Lee"})
 	h.places = []registry.Place{place("oak", "Oak Street Clinic", access.Physician, "")}
 	h.session = web.Session{Key: "session-one", Identity: identity, Worksite: "oak", Left: 15 * time.Minute}
@@ -278,7 +279,7 @@ func newHouse(t testing.TB, charts ...chart.Chart) *house {
 		t.Fatal(err)
 	}
 	h.viewer, err = New(Config{
-		Guard: guard, Reader: h.reader, Accounts: h, Registry: h, Office: h.office, Desk: desk, Audit: note, Secret: []byte("a secret of the tests"),
+		Guard: guard, Reader: h.reader, Accounts: h, Registry: h, Office: h.office, Ops: h.ops, Desk: desk, Audit: note, Secret: []byte("a secret of the tests"),
 		Zone: vancouver, Feeds: map[string]string{"lab-a": "Lab A", "lab-b": "Lab B", "hospital": "General Hosp."}, Now: clock,
 	})
 	if err != nil {
@@ -334,6 +335,15 @@ func (h *house) Officer(_ context.Context, id auth.Identity, worksite string) (a
 		}
 	}
 	return access.Officer{}, access.ErrPlace
+}
+
+func (h *house) Operator(_ context.Context, id auth.Identity, worksite string) (access.Operator, error) {
+	for _, p := range h.places {
+		if p.Site.ID == worksite {
+			return access.AdmitOperator(id, p.Membership, p.Site, h.now)
+		}
+	}
+	return access.Operator{}, access.ErrPlace
 }
 
 func (h *house) Choices(context.Context, auth.Identity) ([]registry.Place, error) {

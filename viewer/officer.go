@@ -48,9 +48,6 @@ func (v *Viewer) office(page string, h overseer) http.Handler {
 	})
 }
 
-// Overseeing tells whether the reader is a privacy officer.
-func (f *frame) Overseeing() bool { return f.Caller.Role() == access.PrivacyOfficer }
-
 // alertLine is an alert as the page shows it.
 type alertLine struct {
 	record.Alert

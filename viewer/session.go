@@ -90,8 +90,21 @@ type site struct {
 	access.Worksite
 	Role    string
 	Current bool
-	officer bool                // nothing else there than overseeing
+	home    string              // the first page there
 	For     []access.Membership // those an assistant may act for there
+}
+
+const findPage = "/find"
+
+// homeOf is the first page of somebody in that role.
+func homeOf(r access.Role) string {
+	switch r {
+	case access.PrivacyOfficer:
+		return "/officer"
+	case access.SystemOperator:
+		return opsAt
+	}
+	return findPage
 }
 
 // sites groups the places where the person would be admitted by worksite.
@@ -103,10 +116,12 @@ func (v *Viewer) sites(ctx context.Context, s web.Session) ([]site, error) {
 	var all []site
 	for _, p := range places {
 		if n := len(all); n == 0 || all[n-1].ID != p.Site.ID {
-			all = append(all, site{Worksite: p.Site, Role: v.words.or("role."+string(p.Role), string(p.Role)), Current: p.Site.ID == s.Worksite})
+			all = append(all, site{Worksite: p.Site, Role: v.words.or("role."+string(p.Role), string(p.Role)), Current: p.Site.ID == s.Worksite, home: homeOf(p.Role)})
 		}
 		last := &all[len(all)-1]
-		last.officer = p.Role == access.PrivacyOfficer && (last.officer || last.Role == v.words.say("role."+string(p.Role)))
+		if last.home != homeOf(p.Role) { // who treats there too begins with patients
+			last.home = findPage
+		}
 		if p.For != nil {
 			last.For = append(last.For, *p.For)
 		}
@@ -143,12 +158,10 @@ func (v *Viewer) chooseWorksite(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		switch {
-		case x.officer:
-			return v.choose(w, r, x.ID, "", "/officer")
-		case len(x.For) == 0:
-			return v.choose(w, r, x.ID, "", "/find")
+		case x.home != findPage || len(x.For) == 0:
+			return v.choose(w, r, x.ID, "", x.home)
 		case len(x.For) == 1:
-			return v.choose(w, r, x.ID, x.For[0].Person, "/find")
+			return v.choose(w, r, x.ID, x.For[0].Person, findPage)
 		}
 		return v.choose(w, r, x.ID, "", "/acting-for")
 	}

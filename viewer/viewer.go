@@ -59,6 +59,7 @@ type Config struct {
 	Accounts Accounts
 	Registry Registry
 	Office   Office
+	Ops      Operations
 	Desk     *registry.Desk
 	Audit    func(context.Context, audit.Event) error // audit.Log's Append
 	Secret   []byte                                   // 16 bytes or more; handles are keyed by it
@@ -86,8 +87,8 @@ type Viewer struct {
 
 // New makes the pages, or says what is missing.
 func New(c Config) (*Viewer, error) {
-	if c.Guard == nil || c.Reader == nil || c.Accounts == nil || c.Registry == nil || c.Office == nil || c.Desk == nil || c.Audit == nil {
-		return nil, errors.New("viewer: Guard, Reader, Accounts, Registry, Office, Desk and Audit must be set")
+	if c.Guard == nil || c.Reader == nil || c.Accounts == nil || c.Registry == nil || c.Office == nil || c.Ops == nil || c.Desk == nil || c.Audit == nil {
+		return nil, errors.New("viewer: Guard, Reader, Accounts, Registry, Office, Ops, Desk and Audit must be set")
 	}
 	if c.Zone == nil {
 		c.Zone = time.UTC
@@ -172,6 +173,8 @@ func (v *Viewer) Routes(r *mux.Router) {
 	post(waitingAt, v.office("waiting", v.told))
 	get("/officer/codes", v.office("codes", v.codes))
 	post("/officer/codes", v.office("codes", v.classify))
+
+	get(opsAt, v.ops("feeds", v.opsFeeds))
 
 	get("/p/{h}", p.Page(v.chartPage("summary", audit.Page, v.summary)))
 	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Page, v.results)))

@@ -33,6 +33,9 @@ type Handler func(http.ResponseWriter, *http.Request, access.Caller) error
 // Overseer answers one request of one privacy officer, as a Handler does.
 type Overseer func(http.ResponseWriter, *http.Request, access.Officer) error
 
+// Runner answers one request of one operator, as a Handler does.
+type Runner func(http.ResponseWriter, *http.Request, access.Operator) error
+
 // Opener answers a request that needs no admitted caller: the sign-in page,
 // help, the choice of a worksite. It must not reach for clinical data, and has
 // no Caller to reach with.
@@ -67,6 +70,8 @@ type Door interface {
 	Person(ctx context.Context, id auth.Identity, worksite, actingFor string) (access.Caller, error)
 	// Officer admits a privacy officer signed in at the worksite that the session says.
 	Officer(ctx context.Context, id auth.Identity, worksite string) (access.Officer, error)
+	// Operator admits an operator signed in at the worksite that the session says.
+	Operator(ctx context.Context, id auth.Identity, worksite string) (access.Operator, error)
 	// Token admits the bearer of a token: an app's user or a backend.
 	Token(ctx context.Context, id auth.Identity) (access.Caller, error)
 }

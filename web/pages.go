@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -27,23 +28,33 @@ type Pages struct {
 
 // Page makes an http.Handler that a session at a worksite opens.
 func (p Pages) Page(h Handler) http.Handler {
-	return p.at(func(w http.ResponseWriter, r *http.Request, s Session) error {
-		caller, err := p.Guard.config.Door.Person(r.Context(), s.Identity, s.Worksite, s.For)
-		if err != nil {
-			return p.turnedAway(r, s, err)
-		}
-		return h(w, r, caller)
+	return behind(p, h, func(ctx context.Context, s Session) (access.Caller, error) {
+		return p.Guard.config.Door.Person(ctx, s.Identity, s.Worksite, s.For)
 	})
 }
 
 // Officer makes an http.Handler that a privacy officer's session opens.
 func (p Pages) Officer(h Overseer) http.Handler {
+	return behind(p, h, func(ctx context.Context, s Session) (access.Officer, error) {
+		return p.Guard.config.Door.Officer(ctx, s.Identity, s.Worksite)
+	})
+}
+
+// Operator makes an http.Handler that an operator's session opens.
+func (p Pages) Operator(h Runner) http.Handler {
+	return behind(p, h, func(ctx context.Context, s Session) (access.Operator, error) {
+		return p.Guard.config.Door.Operator(ctx, s.Identity, s.Worksite)
+	})
+}
+
+// behind puts h behind the door that admits.
+func behind[A any](p Pages, h func(http.ResponseWriter, *http.Request, A) error, admit func(context.Context, Session) (A, error)) http.Handler {
 	return p.at(func(w http.ResponseWriter, r *http.Request, s Session) error {
-		officer, err := p.Guard.config.Door.Officer(r.Context(), s.Identity, s.Worksite)
+		admitted, err := admit(r.Context(), s)
 		if err != nil {
 			return p.turnedAway(r, s, err)
 		}
-		return h(w, r, officer)
+		return h(w, r, admitted)
 	})
 }
 

@@ -25,20 +25,21 @@ import (
 
 // house is a guard with sessions, tokens and a door that a test sets.
 type house struct {
-	t       *testing.T
-	session Session
-	used    int // uses of the session
-	admit   access.Caller
-	officer access.Officer
-	refuse  error // what the door says instead
-	verify  error
-	audited []audit.Event
-	broken  error // of the audit log
-	log     bytes.Buffer
-	guard   *Guard
-	router  *mux.Router
-	pages   Pages
-	now     time.Time
+	t        *testing.T
+	session  Session
+	used     int // uses of the session
+	admit    access.Caller
+	officer  access.Officer
+	operator access.Operator
+	refuse   error // what the door says instead
+	verify   error
+	audited  []audit.Event
+	broken   error // of the audit log
+	log      bytes.Buffer
+	guard    *Guard
+	router   *mux.Router
+	pages    Pages
+	now      time.Time
 }
 
 func (h *house) Session(r *http.Request, use bool) (Session, error) {
@@ -58,6 +59,10 @@ func (h *house) Person(context.Context, auth.Identity, string, string) (access.C
 
 func (h *house) Officer(context.Context, auth.Identity, string) (access.Officer, error) {
 	return h.officer, h.refuse
+}
+
+func (h *house) Operator(context.Context, auth.Identity, string) (access.Operator, error) {
+	return h.operator, h.refuse
 }
 
 func (h *house) Token(context.Context, auth.Identity) (access.Caller, error) {
@@ -191,6 +196,9 @@ func TestWhoGetsIn(t *testing.T) {
 		{"nobody at an officer's page", nobody, "/officer", nil, 303, "", "/", 0},
 		{"an officer", in, "/officer", nil, 200, "hello Test privacy-officer", "", 0},
 		{"a member who is no officer", func(h *house) { h.signIn(); h.refuse = access.ErrRole }, "/officer", nil, 403, access.ErrRole.Text(), "", 1},
+		{"nobody at an operator's page", nobody, "/ops", nil, 303, "", "/", 0},
+		{"an operator", in, "/ops", nil, 200, "hello Test operator", "", 0},
+		{"a member who is no operator", func(h *house) { h.signIn(); h.refuse = access.ErrRole }, "/ops", nil, 403, access.ErrRole.Text(), "", 1},
 		{"a token at an officer's page", nobody, "/officer", []string{"Authorization", "Bearer abc"}, 303, "", "/", 0},
 		{"nobody where one must be signed in", nobody, "/signed-in", nil, 303, "", "/", 0},
 		{"signed in without worksite where that is enough", func(h *house) { h.signIn(); h.session.Worksite = "" }, "/signed-in", nil, 200, "open", "", 0},
@@ -206,6 +214,10 @@ func TestWhoGetsIn(t *testing.T) {
 			h.router.Handle("/api", h.guard.API(hello))
 			h.officer = accesstest.Officer(t)
 			h.router.Handle("/officer", h.pages.Officer(func(w http.ResponseWriter, r *http.Request, o access.Officer) error {
+				return hello(w, r, o.Caller())
+			}))
+			h.operator = accesstest.Operator(t)
+			h.router.Handle("/ops", h.pages.Operator(func(w http.ResponseWriter, r *http.Request, o access.Operator) error {
 				return hello(w, r, o.Caller())
 			}))
 			h.router.Handle("/open", h.pages.Open(open))

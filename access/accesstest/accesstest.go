@@ -201,6 +201,16 @@ func Officer(t testing.TB) access.Officer {
 	return o
 }
 
+// Operator is an operator at Clinic, signed in at the pages.
+func Operator(t testing.TB) access.Operator {
+	t.Helper()
+	o, err := access.AdmitOperator(SignedIn(t, string(access.SystemOperator)), member(access.SystemOperator), Clinic, Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 // SignedIn is somebody of that subject signed in at the pages. Only auth makes
 // an identity: so a session is written down as a sign-in writes it, and found.
 func SignedIn(t testing.TB, subject string) auth.Identity {

@@ -1,0 +1,142 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"firebreak/access"
+	"firebreak/audit"
+	"firebreak/inbox"
+)
+
+// Operations is what an operator sees and does: feeds, and the messages that
+// came over them; never a chart. Every method writes the audit entry before it
+// returns.
+type Operations struct {
+	reader  *Reader
+	r       *Record
+	in      inbox.Sink
+	again   func(context.Context, ...inbox.ID) error
+	applied func(context.Context, inbox.ID) error
+}
+
+// Operations runs what reader's record takes in: in takes a corrected message,
+// again applies stored ones once more, applied waits until one is done with.
+func (r *Reader) Operations(in inbox.Sink, again func(context.Context, ...inbox.ID) error, applied func(context.Context, inbox.ID) error) *Operations {
+	return &Operations{r, r.r, in, again, applied}
+}
+
+// Shift is an operator at work, and how that is written down.
+type Shift struct {
+	Operator access.Operator
+	Address  string
+	Request  string
+}
+
+var errNoOperator = errors.New("record: nobody operates")
+
+func (o *Operations) audit(ctx context.Context, s Shift, detail string, refused bool) error {
+	if s.Operator.IsZero() {
+		return errNoOperator
+	}
+	return o.reader.audit(ctx, audit.Event{Action: audit.Operate, Caller: s.Operator.Caller(), Detail: detail, Refused: refused, Address: s.Address, Request: s.Request})
+}
+
+const (
+	// slot is what messages are counted by: no zone is off by less.
+	slot = 15 * time.Minute
+	// Hours are how many of them a feed's course has.
+	Hours = 24
+	// maxUndone is how many messages that are not done are looked at to count
+	// them by feed.
+	maxUndone = 10_000
+
+	addTally   = `INSERT INTO tally (slot, source, node, n) VALUES ($1, $2, $3, $4) ON CONFLICT (slot, source, node) DO UPDATE SET n = tally.n + excluded.n`
+	tallySince = `SELECT source, slot, CAST(SUM(n) AS BIGINT) FROM tally WHERE slot >= $1 GROUP BY source, slot`
+	undone     = `
+		SELECT i.source, t.held, COUNT(*), MIN(i.received)
+		FROM (SELECT id, held FROM todo ORDER BY id LIMIT $1) t JOIN inbox i ON i.id = t.id GROUP BY i.source, t.held`
+)
+
+// FeedState is how a feed does.
+type FeedState struct {
+	Source  string
+	Last    time.Time  // zero: nothing came yet
+	Today   int        // messages since midnight of the facility
+	Lately  int        // in the last hour
+	Course  [Hours]int // in each of the last hours, the latest last
+	Waiting int        // taken in, not applied
+	Oldest  time.Time  // of those
+	Held    int        // cannot be mapped
+}
+
+// Feeds is how each source does that ever sent, by name, at midnight's day. most
+// says that more messages are undone than were counted.
+func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (all []FeedState, most bool, err error) {
+	if err := o.audit(ctx, s, "ops feeds", false); err != nil {
+		return nil, false, err
+	}
+	known, err := o.reader.Freshness(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	at := map[string]*FeedState{}
+	of := func(source string) *FeedState {
+		if at[source] == nil {
+			at[source] = &FeedState{Source: source}
+		}
+		return at[source]
+	}
+	for _, f := range known {
+		of(f.Source).Last = f.Last
+	}
+	now := slotOf(o.r.c.Now())
+	first, today := now-int64(Hours*time.Hour/slot)+1, slotOf(midnight)
+	err = o.r.db.Each(ctx, func(scan func(...any) error) error {
+		var source string
+		var at, n int64
+		if err := scan(&source, &at, &n); err != nil {
+			return err
+		}
+		f := of(source)
+		if at >= today {
+			f.Today += int(n)
+		}
+		if hour := int((at - first) / int64(time.Hour/slot)); at >= first {
+			f.Course[min(hour, Hours-1)] += int(n)
+		}
+		return nil
+	}, tallySince, min(first, today))
+	if err != nil {
+		return nil, false, failed("count messages", err)
+	}
+	sum := 0
+	err = o.r.db.Each(ctx, func(scan func(...any) error) error {
+		var source string
+		var held, n, oldest int64
+		if err := scan(&source, &held, &n, &oldest); err != nil {
+			return err
+		}
+		sum += int(n)
+		if f := of(source); held == 1 {
+			f.Held = int(n)
+		} else {
+			f.Waiting, f.Oldest = int(n), fromMicros(oldest)
+		}
+		return nil
+	}, undone, int64(maxUndone))
+	if err != nil {
+		return nil, false, failed("count messages", err)
+	}
+	for _, f := range at {
+		f.Lately = f.Course[Hours-1]
+		all = append(all, *f)
+	}
+	slices.SortFunc(all, func(a, b FeedState) int { return cmp.Compare(a.Source, b.Source) })
+	return all, sum >= maxUndone, nil
+}
+
+func slotOf(t time.Time) int64 { return t.Unix() / int64(slot/time.Second) }

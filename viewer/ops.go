@@ -1,0 +1,97 @@
+package viewer
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"firebreak/access"
+	"firebreak/record"
+	"firebreak/viewer/clinical"
+	"firebreak/web"
+)
+
+// Operations is what an operator sees and does; record.Operations does. Each
+// call is audited before it returns.
+type Operations interface {
+	Feeds(ctx context.Context, s record.Shift, midnight time.Time) (all []record.FeedState, most bool, err error)
+}
+
+const opsAt = "/ops"
+
+// runner answers one request of an operator on one page.
+type runner func(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error
+
+// ops makes a handler of the operator's page of that name.
+func (v *Viewer) ops(page string, h runner) http.Handler {
+	return v.pages.Operator(func(w http.ResponseWriter, r *http.Request, o access.Operator) error {
+		f := v.frame(r, "ops-"+page, o.Caller())
+		f.Tab = page
+		return h(w, r, f, record.Shift{Operator: o, Address: web.Address(r), Request: web.RequestID(r)})
+	})
+}
+
+type opsFeedsModel struct {
+	*frame
+	All  []feedLine
+	Most bool // more is undone than was counted
+}
+
+type feedLine struct {
+	record.FeedState
+	Name   string
+	At     clinical.Time // of the last message
+	Silent bool          // for longer than feeds usually are
+	Lag    string        // how long the oldest waits; empty when nothing does
+}
+
+// opsFeeds is how every feed does: those that sent, and those configured.
+func (v *Viewer) opsFeeds(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
+	y, m, d := f.now.In(v.Zone).Date()
+	all, most, err := v.Ops.Feeds(r.Context(), s, time.Date(y, m, d, 0, 0, 0, 0, v.Zone))
+	if err != nil {
+		return err
+	}
+	for name := range v.Feeds {
+		if !slices.ContainsFunc(all, func(x record.FeedState) bool { return x.Source == name }) {
+			all = append(all, record.FeedState{Source: name})
+		}
+	}
+	model := opsFeedsModel{frame: f, Most: most}
+	for _, x := range all {
+		l := feedLine{FeedState: x, Name: v.feedName(x.Source), Silent: f.now.Sub(x.Last) > v.Late}
+		if !x.Last.IsZero() {
+			l.At = clinical.Moment(x.Last, v.Zone)
+		}
+		if x.Waiting > 0 {
+			l.Lag = max(0, f.now.Sub(x.Oldest)).Round(time.Second).String()
+		}
+		model.All = append(model.All, l)
+	}
+	slices.SortStableFunc(model.All, func(a, b feedLine) int { return strings.Compare(a.Name, b.Name) })
+	return v.render(w, r, http.StatusOK, f.Page, model)
+}
+
+// Drawn shows how many messages came in each of the last hours, as bars. People
+// who hear the page have the numbers beside it.
+func (l feedLine) Drawn() template.HTML {
+	most := slices.Max(l.Course[:])
+	if most == 0 {
+		return ""
+	}
+	const wide, high = 4, 22
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="sp" width="%d" height="%d" aria-hidden="true" focusable="false"><path class="b" d="`, wide*len(l.Course), high)
+	for i, n := range l.Course {
+		if n > 0 {
+			up := max(1.5, float64(n)/float64(most)*(high-2))
+			fmt.Fprintf(&b, "M%d %sh%dV%dh-%dz", i*wide, px(high-up), wide-1, high, wide-1)
+		}
+	}
+	b.WriteString(`"/></svg>`)
+	return template.HTML(b.String())
+}
