@@ -245,7 +245,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 		names[f.Name] = f.Display
 	}
 	pages, err := viewer.New(viewer.Config{
-		Guard: g.guard, Reader: g.reader, Accounts: accounts, Registry: g.registry, Office: g.reader.Office().Through(g.pipeline, g.pipeline.Applied), Ops: g.reader.Operations(g.pipeline, g.pipeline.Replay, g.pipeline.Applied), Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
+		Guard: g.guard, Reader: g.reader, Accounts: accounts, Registry: g.registry, Office: g.reader.Office().Through(g.pipeline, g.pipeline.Applied), Ops: g.reader.Operations(g.pipeline), Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
 		Zone: zone, Feeds: names, Emergency: g.Config.Emergency, HelpLine: g.Config.HelpLine, Now: g.now,
 	})
 	if err != nil {

@@ -380,6 +380,16 @@ func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
 	}
 }
 
+// Try tells what a message would become now, or why it would be held. Nothing is
+// stored.
+func (p *Pipeline) Try(m inbox.Message) (became []fhir.Ref, reason string) {
+	change, reason := p.make(record.Stored{Message: m})
+	for _, e := range change.Resources {
+		became = append(became, e.Resource().Ref())
+	}
+	return became, reason
+}
+
 // Replay applies stored messages again, held or done, in order of arrival and
 // as received at their time; use Applied to wait for them.
 func (p *Pipeline) Replay(ctx context.Context, ids ...inbox.ID) error {

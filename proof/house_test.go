@@ -187,7 +187,7 @@ func (h *house) furnish(t testing.TB) {
 	desk, err := registry.NewDesk(context.Background(), h.desk.DB(), h.clock)
 	must(err)
 	pages, err := viewer.New(viewer.Config{
-		Guard: guard, Reader: h.reader, Accounts: doors, Registry: doors, Office: h.reader.Office(), Ops: h.reader.Operations(h.pipe, h.pipe.Replay, h.pipe.Applied), Desk: desk, Audit: h.log.Append, Secret: secret,
+		Guard: guard, Reader: h.reader, Accounts: doors, Registry: doors, Office: h.reader.Office(), Ops: h.reader.Operations(h.pipe), Desk: desk, Audit: h.log.Append, Secret: secret,
 		Zone: vancouver, Feeds: map[string]string{"hospital": "General Hospital", "lab": "City Laboratory"}, HelpLine: "604-555-0100", Now: h.clock,
 	})
 	must(err)

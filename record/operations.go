@@ -9,6 +9,7 @@ import (
 
 	"firebreak/access"
 	"firebreak/audit"
+	"firebreak/fhir"
 	"firebreak/inbox"
 )
 
@@ -16,18 +17,21 @@ import (
 // came over them; never a chart. Every method writes the audit entry before it
 // returns.
 type Operations struct {
-	reader  *Reader
-	r       *Record
-	in      inbox.Sink
-	again   func(context.Context, ...inbox.ID) error
-	applied func(context.Context, inbox.ID) error
+	reader *Reader
+	r      *Record
+	in     Intake
 }
 
-// Operations runs what reader's record takes in: in takes a corrected message,
-// again applies stored ones once more, applied waits until one is done with.
-func (r *Reader) Operations(in inbox.Sink, again func(context.Context, ...inbox.ID) error, applied func(context.Context, inbox.ID) error) *Operations {
-	return &Operations{r, r.r, in, again, applied}
+// Intake is where messages are applied; pipeline.Pipeline is.
+type Intake interface {
+	inbox.Sink
+	Replay(ctx context.Context, ids ...inbox.ID) error      // applies stored messages again
+	Applied(ctx context.Context, id inbox.ID) error         // waits until one is done with
+	Try(m inbox.Message) (became []fhir.Ref, reason string) // what it would become, or why it would be held
 }
+
+// Operations runs what reader's record takes in by in.
+func (r *Reader) Operations(in Intake) *Operations { return &Operations{r, r.r, in} }
 
 // Shift is an operator at work, and how that is written down.
 type Shift struct {

@@ -3,19 +3,34 @@ package record_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"firebreak/access/accesstest"
 	"firebreak/audit"
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/record"
 )
 
-// operations are what an operator does in a world without a pipeline.
-func (w *world) operations() *record.Operations {
-	return w.reader.Operations(w, func(ctx context.Context, ids ...inbox.ID) error { return w.Queue().Release(ctx, ids...) }, func(context.Context, inbox.ID) error { return nil })
+// intake applies nothing: a test says what messages become.
+type intake struct{ *world }
+
+func (i intake) Replay(ctx context.Context, ids ...inbox.ID) error {
+	return i.Queue().Release(ctx, ids...)
 }
+func (intake) Applied(context.Context, inbox.ID) error { return nil }
+
+func (intake) Try(m inbox.Message) ([]fhir.Ref, string) {
+	if !strings.Contains(string(m.Body), "|9000") {
+		return nil, "mapping: PID-3 in segment 2: no identifier"
+	}
+	return []fhir.Ref{{Type: "Patient", ID: "p"}}, ""
+}
+
+func (w *world) operations() *record.Operations { return w.reader.Operations(intake{w}) }
 
 func shift(t testing.TB) record.Shift {
 	return record.Shift{Operator: accesstest.Operator(t), Request: "r"}
@@ -72,6 +87,149 @@ func TestFeedStates(t *testing.T) {
 		}
 		if _, _, err := other.operations().Feeds(ctx, record.Shift{}, now); err == nil {
 			t.Error("nobody sees feeds")
+		}
+	})
+}
+
+func v2(typ, control, pid string) []byte {
+	return fmt.Appendf(nil, "MSH|^~\\&|L|A|||20260301||%s|%s|P|2.5\rPID|1||%s||Ayan\r", typ, control, pid)
+}
+
+// TestMessagesAreFound by whatever is asked, newest first, a page at a time.
+func TestMessagesAreFound(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		put := func(source, typ, control, pid string, at time.Time) inbox.ID {
+			r, err := w.Put(ctx, inbox.Message{Source: source, Kind: inbox.HL7v2, ControlID: control, Received: at, Body: v2(typ, control, pid)})
+			must(t, err)
+			return r.ID
+		}
+		a := put("lab", "ORU^R01", "a", "9000", noon)
+		b := put("ward", "ADT^A08", "b", "", noon.Add(time.Hour))
+		c := put("lab", "ADT^A01^ADT_A01", "a", "9001", noon.Add(26*time.Hour))
+		must(t, w.Queue().Hold(ctx, b, "no identifier"))
+		for name, row := range map[string]struct {
+			q    record.Sought
+			want []inbox.ID
+		}{
+			"all":       {record.Sought{}, []inbox.ID{c, b, a}},
+			"a feed":    {record.Sought{Source: "lab"}, []inbox.ID{c, a}},
+			"held":      {record.Sought{State: record.OnHold}, []inbox.ID{b}},
+			"waiting":   {record.Sought{State: record.Pending}, []inbox.ID{c, a}},
+			"control":   {record.Sought{Control: "a"}, []inbox.ID{c, a}},
+			"type":      {record.Sought{Type: "adt"}, []inbox.ID{c, b}},
+			"event":     {record.Sought{Type: "ADT^A01"}, []inbox.ID{c}},
+			"text":      {record.Sought{Text: "9001"}, []inbox.ID{c}},
+			"a day":     {record.Sought{From: noon, Until: noon.Add(2 * time.Hour)}, []inbox.ID{b, a}},
+			"later":     {record.Sought{From: noon.Add(2 * time.Hour)}, []inbox.ID{c}},
+			"below":     {record.Sought{Below: b}, []inbox.ID{a}},
+			"of no one": {record.Sought{Text: "AYAN\x00"}, nil},
+		} {
+			found, err := w.operations().Messages(ctx, shift(t), row.q)
+			must(t, err)
+			var got []inbox.ID
+			for _, l := range found.Lines {
+				got = append(got, l.ID)
+			}
+			if !slices.Equal(got, row.want) || found.Below != 0 {
+				t.Errorf("%s: %v, want %v; below %d", name, got, row.want, found.Below)
+			}
+		}
+		for i := range 60 {
+			put("lab", "ORU^R01", fmt.Sprint("n", i), "9002", noon)
+		}
+		first, err := w.operations().Messages(ctx, shift(t), record.Sought{})
+		must(t, err)
+		rest, err := w.operations().Messages(ctx, shift(t), record.Sought{Below: first.Below})
+		must(t, err)
+		if len(first.Lines) != 50 || len(rest.Lines) != 13 || rest.Below != 0 {
+			t.Errorf("pages of %d and %d", len(first.Lines), len(rest.Lines))
+		}
+		entries, _, err := w.log.Find(ctx, audit.About{Action: audit.Operate}, 100)
+		must(t, err)
+		for _, e := range entries {
+			if strings.Contains(e.Detail, "900") {
+				t.Errorf("the log holds what was looked for: %q", e.Detail)
+			}
+		}
+	})
+}
+
+// TestHeldMessageIsMended: masked until a reason is said, replayed, corrected by a
+// copy that stands for it; the original stays and is not applied again.
+func TestHeldMessageIsMended(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ops, me := w.operations(), shift(t)
+		r, err := w.Put(ctx, inbox.Message{Source: "lab", Kind: inbox.HL7v2, ControlID: "a", Received: noon, Body: v2("ADT^A08", "a", "")})
+		must(t, err)
+		hold := func() { must(t, w.Queue().Hold(ctx, r.ID, "no identifier")) }
+		hold()
+		alike, err := ops.Alike(ctx, me)
+		must(t, err)
+		if fmt.Sprint(alike) != "[{lab no identifier 1}]" {
+			t.Errorf("alike %v", alike)
+		}
+		seen, err := ops.Message(ctx, me, r.ID, "")
+		must(t, err)
+		if seen.Clear || strings.Contains(seen.Text, "Ayan") || seen.State != record.OnHold || seen.Reason != "no identifier" || seen.Type != "ADT^A08" {
+			t.Errorf("masked %+v", seen)
+		}
+		if seen, err = ops.Message(ctx, me, r.ID, "fault"); err != nil || !strings.Contains(seen.Text, "Ayan") {
+			t.Errorf("in clear %+v, %v", seen, err)
+		}
+		for _, why := range []record.Why{"curious"} {
+			if _, err := ops.Message(ctx, me, r.ID, why); status(err) != 404 {
+				t.Errorf("for %s: %v", why, err)
+			}
+		}
+		if n, err := ops.ReplayAlike(ctx, me, "lab", "no identifier"); n != 1 || err != nil {
+			t.Errorf("replayed %d, %v", n, err)
+		}
+		if state, _, _ := w.State(ctx, r.ID); state != record.Pending {
+			t.Errorf("replayed, it is %s", state)
+		}
+		if _, err := ops.Mend(ctx, me, r.ID, v2("ADT^A08", "a", "9000")); status(err) != 404 {
+			t.Errorf("what is not held is mended: %v", err)
+		}
+		hold()
+		for name, body := range map[string][]byte{"unfit": v2("ADT^A08", "a", "8000"), "the same": v2("ADT^A08", "a", "")} {
+			if _, err := ops.Mend(ctx, me, r.ID, body); err == nil || status(err) != 0 {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		stats, err := w.Stats(ctx)
+		must(t, err)
+		if stats.Last != r.ID || stats.Held != 1 {
+			t.Errorf("a refused copy left %+v", stats)
+		}
+		id, err := ops.Mend(ctx, me, r.ID, v2("ADT^A08", "a", "9000"))
+		must(t, err)
+		if seen, err = ops.Message(ctx, me, r.ID, ""); err != nil || seen.State != record.Mended || seen.Copy != id {
+			t.Errorf("the original is %+v, %v", seen, err)
+		}
+		if seen, err = ops.Message(ctx, me, id, ""); err != nil || seen.Original != r.ID || seen.State != record.Pending || !strings.HasPrefix(seen.Peer, "operator ") {
+			t.Errorf("the copy is %+v, %v", seen, err)
+		}
+		if err := ops.Replay(ctx, me, r.ID); status(err) != 404 {
+			t.Errorf("the original is replayed: %v", err)
+		}
+		must(t, w.Queue().Release(ctx, r.ID))
+		if state, _, _ := w.State(ctx, r.ID); state != record.Done {
+			t.Errorf("the original is %s once more", state)
+		}
+		before := w.log.Head().N
+		for _, f := range []func(record.Shift) error{
+			func(s record.Shift) error { _, err := ops.Message(ctx, s, id, ""); return err },
+			func(s record.Shift) error { _, err := ops.Messages(ctx, s, record.Sought{}); return err },
+			func(s record.Shift) error { _, err := ops.Alike(ctx, s); return err },
+			func(s record.Shift) error { return ops.Replay(ctx, s, id) },
+		} {
+			if f(record.Shift{}) == nil {
+				t.Error("nobody operates")
+			}
+			must(t, f(me))
+		}
+		if n := w.log.Head().N - before; n != 4 {
+			t.Errorf("%d entries for 4 acts", n)
 		}
 	})
 }

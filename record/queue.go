@@ -44,7 +44,7 @@ const (
 	messageState   = `SELECT CASE WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END, COALESCE(t.reason, '') FROM inbox i LEFT JOIN todo t ON t.id = i.id WHERE i.id = $1`
 	inboxStats     = `SELECT COALESCE((SELECT MAX(id) FROM inbox), 0), (SELECT COUNT(*) FROM todo WHERE held = 0), (SELECT COUNT(*) FROM todo WHERE held = 1)`
 	holdMessage    = `INSERT INTO todo (id, held, reason) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET held = 1, reason = excluded.reason`
-	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
+	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM mended WHERE id = $1) ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
 	doneMessage    = `DELETE FROM todo WHERE id = $1`
 )
 
@@ -62,7 +62,8 @@ func (q *Queue) Hold(ctx context.Context, id inbox.ID, reason string) error {
 	return q.r.writer.exec(ctx, holdMessage, int64(id), reason)
 }
 
-// Release makes messages pending again, held ones and done ones alike.
+// Release makes messages pending again, held ones and done ones alike; what a
+// corrected copy stands for stays as it is.
 func (q *Queue) Release(ctx context.Context, ids ...inbox.ID) error {
 	return q.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
 		for _, id := range ids {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firebreak/access"
+	"firebreak/inbox"
 	"firebreak/record"
 	"firebreak/viewer/clinical"
 	"firebreak/web"
@@ -19,6 +20,12 @@ import (
 // call is audited before it returns.
 type Operations interface {
 	Feeds(ctx context.Context, s record.Shift, midnight time.Time) (all []record.FeedState, most bool, err error)
+	Messages(ctx context.Context, s record.Shift, q record.Sought) (record.Found, error)
+	Alike(ctx context.Context, s record.Shift) ([]record.Alike, error)
+	Message(ctx context.Context, s record.Shift, id inbox.ID, why record.Why) (record.Seen, error)
+	Replay(ctx context.Context, s record.Shift, id inbox.ID) error
+	ReplayAlike(ctx context.Context, s record.Shift, source, reason string) (int, error)
+	Mend(ctx context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error)
 }
 
 const opsAt = "/ops"

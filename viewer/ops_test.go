@@ -2,28 +2,75 @@ package viewer
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"firebreak/access"
 	"firebreak/access/accesstest"
+	"firebreak/fhir"
+	"firebreak/inbox"
 	"firebreak/record"
 	"firebreak/registry"
 )
 
 // fakeOps runs feeds that a test sets.
 type fakeOps struct {
-	feeds  []record.FeedState
-	shifts []record.Shift
+	feeds   []record.FeedState
+	message record.Seen
+	shifts  []record.Shift
+	sought  []record.Sought
+	did     []string
 }
 
 func (o *fakeOps) Feeds(_ context.Context, s record.Shift, midnight time.Time) ([]record.FeedState, bool, error) {
 	o.shifts = append(o.shifts, s)
 	return o.feeds, false, nil
+}
+
+func (o *fakeOps) Messages(_ context.Context, s record.Shift, q record.Sought) (record.Found, error) {
+	o.shifts, o.sought = append(o.shifts, s), append(o.sought, q)
+	return record.Found{Lines: []record.Line{o.message.Line}, Below: 7, Back: noon}, nil
+}
+
+func (o *fakeOps) Alike(_ context.Context, s record.Shift) ([]record.Alike, error) {
+	o.shifts = append(o.shifts, s)
+	return []record.Alike{{Source: "lab-a", Reason: o.message.Reason, N: 14}}, nil
+}
+
+func (o *fakeOps) Message(_ context.Context, s record.Shift, id inbox.ID, why record.Why) (record.Seen, error) {
+	o.shifts = append(o.shifts, s)
+	if id != o.message.ID {
+		return record.Seen{}, fhir.NotFound()
+	}
+	m := o.message
+	if m.Clear = why != ""; !m.Clear {
+		m.Text = inbox.Message{Kind: m.Kind, Body: []byte(m.Text)}.Masked()
+	}
+	return m, nil
+}
+
+func (o *fakeOps) Replay(_ context.Context, s record.Shift, id inbox.ID) error {
+	o.did = append(o.did, fmt.Sprint("replay ", id))
+	return nil
+}
+
+func (o *fakeOps) ReplayAlike(_ context.Context, s record.Shift, source, reason string) (int, error) {
+	o.did = append(o.did, "replay "+source+": "+reason)
+	return 14, nil
+}
+
+func (o *fakeOps) Mend(_ context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error) {
+	if !strings.Contains(string(body), "9000^^^X") {
+		return 0, &record.Unfit{Reason: "mapping: PID-3 in segment 2: still none"}
+	}
+	o.did = append(o.did, fmt.Sprintf("mend %d %q", id, body))
+	return 12, nil
 }
 
 // operator makes the house's reader an operator.
@@ -45,7 +92,7 @@ func TestOperatorsComeInAlone(t *testing.T) {
 			}
 		}
 	}
-	ops := []string{"/ops"}
+	ops := []string{"/ops", "/ops/messages", "/ops/messages/11"}
 	refused("a physician", ops...)
 	h.session.Identity = accesstest.SignedIn(t, "lee")
 	h.places = []registry.Place{place("oak", "Oak Street Clinic", access.PrivacyOfficer, "")}
@@ -69,9 +116,9 @@ func TestFeedsAtAGlance(t *testing.T) {
 	h.ops.feeds = []record.FeedState{{Source: "lab-b", Last: noon.Add(-27 * time.Hour)}, lab}
 	out := outline(h.get("/ops"))
 	for _, want := range []string{
-		"| General Hosp. | nothing yet | 0 | 0 | | 0 | 0",
-		"| Lab A | 22-Nov-2026 14:20 PST | 7 | 120 | (line) | 2 the oldest for 9s | 3 held",
-		"| Lab B | 21-Nov-2026 11:25 PST silent | 0 | 0 | | 0 | 0",
+		"| General Hosp. | 0 | 0 | nothing yet | 0 | 0 |",
+		"| Lab A | [3 held] | [2] the oldest for 9s | 22-Nov-2026 14:20 PST | 7 | 120 | (line)",
+		"| Lab B | 0 | 0 | 21-Nov-2026 11:25 PST silent | 0 | 0 |",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the page does not say %q:\n%s", want, out)
@@ -79,5 +126,107 @@ func TestFeedsAtAGlance(t *testing.T) {
 	}
 	if s := h.ops.shifts[0]; s.Operator.Caller().Name() != "Dr Ann Lee" || s.Request == "" {
 		t.Errorf("shift %+v", s)
+	}
+}
+
+const heldText = "MSH|^~\\&|LAB|A|GW|B|20260301||ADT^A08|c7|P|2.5.1\rPID|1||^^^X||Ayan^Q~R\r"
+
+// From the feeds it is three presses to a replay; a message is masked until
+// somebody says why, and what is corrected is taken in as a copy.
+func TestOperatorFindsFixesAndReplays(t *testing.T) {
+	h := newHouse(t)
+	h.operator()
+	h.ops.message = record.Seen{Line: record.Line{ID: 11, Source: "lab-a", Kind: inbox.HL7v2, Type: "ADT^A08", ControlID: "c7", Received: noon, State: record.OnHold, Reason: "mapping: PID-3 in segment 2: no identifier"}, Text: heldText}
+	h.ops.feeds = []record.FeedState{{Source: "lab-a", Last: noon, Held: 14}}
+	says := func(out string, want ...string) {
+		t.Helper()
+		for _, s := range want {
+			if !strings.Contains(out, s) {
+				t.Errorf("the page does not say %q:\n%s", s, out)
+			}
+		}
+	}
+	m := regexp.MustCompile(`href="(/ops/messages[?][^"]*held)"`).FindStringSubmatch(h.get("/ops"))
+	if m == nil {
+		t.Fatal("no way to what is held")
+	}
+	list := h.get(unescape(m[1]))
+	says(outline(list), "PID-3 in segment 2: no identifier | Lab A |", "Replay all 14", "| [11] | 22-Nov-2026 14:25 PST | Lab A | ADT^A08 | c7 | held |")
+	if q := h.ops.sought[0]; q.Source != "lab-a" || q.State != record.OnHold {
+		t.Errorf("asked %+v", q)
+	}
+	page := h.get(link(t, list, "11"))
+	says(page, "PID|9||<mark>^^^x</mark>||xxxx^x~x", "MSH|^~\\&amp;|LAB|A|GW|B|20260301||ADT^A08|c7|P|2.5.1", `action="/ops/messages/11/replay"`)
+	if strings.Contains(page, "Ayan") || strings.Contains(page, "<textarea") {
+		t.Error("the masked page holds more than a mask")
+	}
+	if w := h.post("/ops/messages/11/replay", nil); w.Header().Get("Location") != "/ops/messages/11" {
+		t.Errorf("replay: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	if w := h.post("/ops/replay", url.Values{"feed": {"lab-a"}, "reason": {"R"}}); w.Header().Get("Location") != "/ops/messages?feed=lab-a&state=held" {
+		t.Errorf("replay of all: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	says(h.post("/ops/messages/11", url.Values{"why": {"fault"}}).Body.String(), "Ayan^Q~R", "<textarea")
+	bad := h.post("/ops/messages/11/copy", url.Values{"text": {"MSH|x\r\nPID|1"}})
+	if bad.Code != http.StatusUnprocessableEntity {
+		t.Errorf("an unfit copy: %d", bad.Code)
+	}
+	says(bad.Body.String(), "still none", "MSH|x")
+	if w := h.post("/ops/messages/11/copy", url.Values{"text": {"MSH|x\r\n\r\nPID|1||9000^^^X\r\n"}}); w.Header().Get("Location") != "/ops/messages/12" {
+		t.Errorf("a copy: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	if got, want := fmt.Sprint(h.ops.did), `[replay 11 replay lab-a: R mend 11 "MSH|x\rPID|1||9000^^^X\r"]`; got != want {
+		t.Errorf("did %s, want %s", got, want)
+	}
+	if w := h.do(httptest.NewRequest(http.MethodGet, "/ops/messages/13", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("nobody's message: %d", w.Code)
+	}
+}
+
+// What is looked for comes by the form, days are the facility's.
+func TestOperatorLooksForMessages(t *testing.T) {
+	h := newHouse(t)
+	h.operator()
+	out := h.post("/ops/messages", url.Values{"feed": {"lab-b"}, "state": {"pending"}, "control": {" c7 "}, "type": {"ADT"}, "text": {"9000"}, "from": {"2026-03-01"}, "until": {"2026-03-01"}, "below": {"99"}})
+	q := h.ops.sought[0]
+	want := record.Sought{Source: "lab-b", State: record.Pending, Control: "c7", Type: "ADT", Text: "9000", Below: 99,
+		From: time.Date(2026, 3, 1, 0, 0, 0, 0, vancouver), Until: time.Date(2026, 3, 2, 0, 0, 0, 0, vancouver)}
+	if out.Code != http.StatusOK || !q.From.Equal(want.From) || !q.Until.Equal(want.Until) {
+		t.Errorf("%d, from %v until %v", out.Code, q.From, q.Until)
+	}
+	if q.From, q.Until = want.From, want.Until; q != want {
+		t.Errorf("asked %+v", q)
+	}
+	if w := h.post("/ops/messages", url.Values{"from": {"yesterday"}}); w.Code != http.StatusUnprocessableEntity || len(h.ops.sought) != 1 {
+		t.Errorf("a day that is none: %d", w.Code)
+	}
+	h.get("/ops/messages?text=9000&control=c7")
+	if q := h.ops.sought[1]; q.Text != "" || q.Control != "" {
+		t.Error("an address looks for somebody")
+	}
+}
+
+// The place that a reason names is found in the text, and nothing is lost by it.
+func TestPlaceIsMarked(t *testing.T) {
+	for _, row := range []struct{ reason, mark string }{
+		{"mapping: PID-3 in segment 2: no identifier", "^^^X"},
+		{"mapping: PID-3.1 in segment 2: no identifier", "^^^X"},
+		{"mapping: MSH-9 in segment 1: not known", "ADT^A08"},
+		{"mapping: PID in segment 2: odd", "PID|1||^^^X||Ayan^Q~R"},
+		{"mapping: PID-30 in segment 2: odd", "PID|1||^^^X||Ayan^Q~R"},
+		{"mapping: PV1-3 in segment 2: of another segment", ""},
+		{"mapping: PID-3: missing", ""},
+		{"", ""},
+	} {
+		var all, mark string
+		for _, p := range marked(heldText, row.reason) {
+			all += p.Text
+			if p.Marked {
+				mark += p.Text
+			}
+		}
+		if mark != row.mark || all != strings.ReplaceAll(heldText, "\r", "\n") {
+			t.Errorf("%q marks %q of %q", row.reason, mark, all)
+		}
 	}
 }

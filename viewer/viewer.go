@@ -175,6 +175,13 @@ func (v *Viewer) Routes(r *mux.Router) {
 	post("/officer/codes", v.office("codes", v.classify))
 
 	get(opsAt, v.ops("feeds", v.opsFeeds))
+	get(messagesAt, v.ops("messages", v.opsMessages))
+	post(messagesAt, v.ops("messages", v.opsMessages))
+	post("/ops/replay", v.ops("messages", v.replayAlike))
+	get(messagesAt+"/{id:[0-9]{1,18}}", v.ops("message", v.opsMessage))
+	post(messagesAt+"/{id:[0-9]{1,18}}", v.ops("message", v.opsMessage))
+	post(messagesAt+"/{id:[0-9]{1,18}}/replay", v.ops("message", v.replay))
+	post(messagesAt+"/{id:[0-9]{1,18}}/copy", v.ops("message", v.mend))
 
 	get("/p/{h}", p.Page(v.chartPage("summary", audit.Page, v.summary)))
 	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Page, v.results)))
