@@ -73,9 +73,9 @@ var routes = []route{
 	{"/officer/codes", 3, true, plainly("/officer/codes")},
 	// The operators' door admits nobody who asks here: their pages are one refusal,
 	// which takes no question from the others; viewer asks them, TestOperatorsComeInAlone.
-	{"/ops", 0, true, plainly("/ops")},
-	{"/ops/replay", 0, true, posted("/ops/replay", url.Values{"feed": {"lab"}, "reason": {"none"}})},
-	{"/ops/messages", 0, true, plainly("/ops/messages")},
+	{"/ops", 1, true, plainly("/ops")},
+	{"/ops/replay", 1, true, posted("/ops/replay", url.Values{"feed": {"lab"}, "reason": {"none"}})},
+	{"/ops/messages", 1, true, plainly("/ops/messages")},
 	{"/ops/messages/{id:[0-9]{1,18}}", 0, true, plainly("/ops/messages/1")},
 	{"/ops/messages/{id:[0-9]{1,18}}/replay", 0, true, posted("/ops/messages/1/replay", url.Values{"x": {"1"}})},
 	{"/ops/messages/{id:[0-9]{1,18}}/copy", 0, true, posted("/ops/messages/1/copy", url.Values{"text": {"MSH"}})},

@@ -228,7 +228,7 @@ func (h *hunt) run(t *testing.T) {
 	if h.Directed {
 		return
 	}
-	seeds := 10
+	seeds := 30
 	if h.Mutant == "" {
 		seeds = 3
 	}
