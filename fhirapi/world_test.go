@@ -117,6 +117,10 @@ func (door) Officer(context.Context, auth.Identity, string) (access.Officer, err
 	return access.Officer{}, access.ErrRole
 }
 
+func (door) Operator(context.Context, auth.Identity, string) (access.Operator, error) {
+	return access.Operator{}, access.ErrRole
+}
+
 func (door) Token(_ context.Context, id auth.Identity) (access.Caller, error) {
 	if id.IsClient() {
 		name, kind, _ := strings.Cut(id.Client(), "/")
