@@ -26,7 +26,7 @@ test: setup lint unit browser
 # The tests that take whole corpora through the whole program run without the
 # race detector, which makes them many times slower, and so does the no-leak
 # proof; everything else runs with it.
-WHOLE := ^(TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame)$$
+WHOLE := ^(TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestGuide|TestScore|TestClinicalRecall)$$
 
 # Worlds of the no-leak proof, and questions in each: of every run, and of make fuzz.
 PROOF ?= 200x2000
@@ -34,7 +34,7 @@ MOREPROOF ?= 1000x2000
 
 unit:
 	$(GO) test -race -shuffle=on -timeout 20m -skip '$(WHOLE)' $$($(GO) list ./... | grep -v /proof$$)
-	CGO_ENABLED=0 $(GO) test -timeout 20m -run '$(WHOLE)' ./demo ./fhirapi
+	CGO_ENABLED=0 $(GO) test -timeout 20m -run '$(WHOLE)' ./demo ./fhirapi ./mapping
 	$(MAKE) --no-print-directory proof
 
 proof:
