@@ -12,6 +12,7 @@ import (
 
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
+	"firebreak/internal/corpus"
 	"firebreak/mapping"
 )
 
@@ -173,7 +174,7 @@ func TestALargeDocumentTakesTimeByItsSize(t *testing.T) {
 // and PatientKey agrees with it.
 func FuzzClinical(f *testing.F) {
 	f.Add(entries(f))
-	for _, b := range clinicals(f) {
+	for _, b := range corpus.CCDA(f) {
 		if len(b) < 8_000 {
 			f.Add(named(b))
 		}
@@ -195,16 +196,7 @@ func FuzzClinical(f *testing.F) {
 		if keyErr != nil || key != r.Patient.ID {
 			t.Fatal("PatientKey differs from Map")
 		}
-		var all []fhir.Resource
-		for _, res := range r.Resources {
-			all = append(all, res.Resource)
-			for _, p := range r4def.Check(res.Resource) {
-				t.Error(p)
-			}
-		}
-		for _, p := range r4def.Dangling(all) {
-			t.Error(p)
-		}
+		sound(t, r)
 		again, _ := mapping.Map(k, clinical(body))
 		if !bytes.Equal(mapping.Bundle(r), mapping.Bundle(again)) {
 			t.Error("twice is not the same")

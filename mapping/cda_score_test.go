@@ -75,7 +75,7 @@ func TestClinicalRecall(t *testing.T) {
 	k := mapping.NewKeys(secret)
 	var sum score.Table
 	var lines []string
-	for name, body := range clinicals(t) {
+	for name, body := range corpus.CCDA(t) {
 		b, err := os.ReadFile(corpus.Dir(t, "corpus", "ccda", "fhir-converter", "expected", strings.TrimSuffix(filepath.Base(name), ".xml")+".json"))
 		if err != nil {
 			continue // one of the documents that nobody else mapped

@@ -3,8 +3,6 @@ package mapping_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,24 +15,6 @@ import (
 
 func clinical(body []byte) inbox.Message {
 	return inbox.Message{Source: "test", Kind: inbox.CCDA, Received: received, Body: body}
-}
-
-// clinicals gives every C-CDA document of the corpus by its path there.
-func clinicals(t testing.TB) map[string][]byte {
-	t.Helper()
-	files, err := filepath.Glob(corpus.Dir(t, "corpus", "ccda", "*", "*.xml"))
-	if err != nil || len(files) < 22 {
-		t.Fatalf("%d documents: %v", len(files), err)
-	}
-	all := map[string][]byte{}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[filepath.Base(filepath.Dir(name))+"/"+filepath.Base(name)] = b
-	}
-	return all
 }
 
 // unnamed are the documents that are held, and why.
@@ -61,7 +41,7 @@ func named(b []byte) []byte {
 // mapped again; or holds it for a reason that names a place and quotes nothing.
 func TestClinicalDocuments(t *testing.T) {
 	k := mapping.NewKeys(secret)
-	for name, body := range clinicals(t) {
+	for name, body := range corpus.CCDA(t) {
 		if want := unnamed[name]; want != "" {
 			_, err := mapping.Map(k, clinical(body))
 			var at *mapping.Error
@@ -109,7 +89,7 @@ func TestClinicalDocuments(t *testing.T) {
 
 func BenchmarkClinicalDocuments(b *testing.B) {
 	k := mapping.NewKeys(secret)
-	all := clinicals(b)
+	all := corpus.CCDA(b)
 	for b.Loop() {
 		for _, d := range all {
 			_, _ = mapping.Map(k, clinical(d))

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"firebreak/fhir"
-	"firebreak/fhir/r4def"
 	"firebreak/mapping"
 )
 
@@ -51,16 +49,7 @@ func FuzzMap(f *testing.F) {
 		if keyErr != nil || key != r.Patient.ID {
 			t.Fatal("PatientKey differs from Map")
 		}
-		var all []fhir.Resource
-		for _, res := range r.Resources {
-			all = append(all, res.Resource)
-			for _, p := range r4def.Check(res.Resource) {
-				t.Error(p)
-			}
-		}
-		for _, p := range r4def.Dangling(all) {
-			t.Error(p)
-		}
+		sound(t, r)
 		again, _ := mapping.Map(k, m)
 		if !bytes.Equal(mapping.Bundle(r), mapping.Bundle(again)) {
 			t.Error("twice is not the same")

@@ -1,8 +1,6 @@
 package mapping_test
 
 import (
-	"bytes"
-	"encoding/csv"
 	"fmt"
 	"maps"
 	"os"
@@ -73,16 +71,7 @@ func guide(t testing.TB, folder string) []row {
 // single, each row with 20 cells at least.
 func records(t testing.TB, file string) [][]string {
 	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff"))))
-	r.FieldsPerRecord, r.LazyQuotes = -1, true
-	rows, err := r.ReadAll()
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
+	rows := corpus.Sheet(t, file)
 	rows = rows[min(2, len(rows)):]
 	for i, cells := range rows {
 		cells = append(cells, make([]string, 20)...)

@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"bytes"
-	"encoding/csv"
 	"flag"
 	"os"
 	"path/filepath"
@@ -27,16 +26,7 @@ func TestTables(t *testing.T) {
 	}
 	var out bytes.Buffer
 	for _, name := range files {
-		raw, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\ufeff"))))
-		r.FieldsPerRecord, r.LazyQuotes = -1, true
-		rows, err := r.ReadAll()
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		rows := corpus.Sheet(t, name)
 		table := strings.TrimPrefix(filepath.Base(name), "HL7 Concept Map_ ")
 		table = strings.TrimSuffix(table, " - Sheet1.csv")
 		if leftOut[table] {

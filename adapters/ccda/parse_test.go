@@ -3,8 +3,6 @@ package ccda_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,29 +17,11 @@ const begin = `<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:sdtc="urn:hl7-org:
 
 func document(inside string) []byte { return []byte(begin + inside + "</ClinicalDocument>") }
 
-// documents gives every document of the corpus by its path there.
-func documents(t testing.TB) map[string][]byte {
-	t.Helper()
-	files, err := filepath.Glob(corpus.Dir(t, "corpus", "ccda", "*", "*.xml"))
-	if err != nil || len(files) < 22 {
-		t.Fatalf("%d documents: %v", len(files), err)
-	}
-	all := map[string][]byte{}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[filepath.Base(filepath.Dir(name))+"/"+filepath.Base(name)] = b
-	}
-	return all
-}
-
 func TestEveryDocumentOfTheCorpusIsReadOrRefusedForWhatItIs(t *testing.T) {
 	refused := map[string]string{ // a part of a document, without namespace or header
 		"hl7-examples/Planned_Encounter_Referral.xml": "ccda: line 13: not a ClinicalDocument of urn:hl7-org:v3",
 	}
-	for name, b := range documents(t) {
+	for name, b := range corpus.CCDA(t) {
 		d, err := ccda.Parse(b)
 		if refused[name] != "" {
 			if err == nil || err.Error() != refused[name] {
@@ -137,7 +117,7 @@ func TestNamesComeFromNamespacesNotPrefixes(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, b := range documents(f) {
+	for _, b := range corpus.CCDA(f) {
 		if len(b) < 16_000 {
 			f.Add(b)
 		}
@@ -166,7 +146,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	all := documents(b)
+	all := corpus.CCDA(b)
 	size := 0
 	for _, d := range all {
 		size += len(d)

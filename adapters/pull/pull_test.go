@@ -46,7 +46,8 @@ type house struct {
 	log    strings.Builder
 }
 
-// within runs f in a house of its own, in a time of its own.
+// within runs f in a house of its own, in a time of its own: there a Sleep takes no
+// time, and ends when everybody waits. No other test here sleeps.
 func within(t *testing.T, f func(h *house)) {
 	me := accesstest.Source(t, "up", "system/*.rs") // outside: its keys are shared
 	dir := t.TempDir()

@@ -3,6 +3,7 @@ package corpus
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/csv"
 	"io"
 	"io/fs"
 	"os"
@@ -78,4 +79,30 @@ func Stream(t testing.TB) (all [][]byte) {
 		}
 	}
 	return all
+}
+
+// CCDA is every C-CDA document of the corpus by its path there.
+func CCDA(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob(Dir(t, "corpus", "ccda", "*", "*.xml"))
+	if err != nil || len(files) < 22 {
+		t.Fatalf("%d documents: %v", len(files), err)
+	}
+	all := map[string][]byte{}
+	for _, name := range files {
+		all[filepath.Base(filepath.Dir(name))+"/"+filepath.Base(name)] = Read(t, name)
+	}
+	return all
+}
+
+// Sheet reads a table of CSV, rows of any length.
+func Sheet(t testing.TB, file string) [][]string {
+	t.Helper()
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(Read(t, file), []byte("\ufeff"))))
+	r.FieldsPerRecord, r.LazyQuotes = -1, true
+	rows, err := r.ReadAll()
+	if err != nil {
+		t.Fatalf("corpus: %s: %v", file, err)
+	}
+	return rows
 }
