@@ -1,8 +1,10 @@
 // What the tests share: a browser, the demo's people, the way to a chart.
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
@@ -119,4 +121,25 @@ export async function axe(p) {
 export async function noSecrets(p) {
 	const said = await p.content();
 	assert.doesNotMatch(said, secrets, `${p.url()} tells what is withheld`);
+}
+
+// slowly serves base again as a slow line would: each page in small pieces, a
+// frame or more apart.
+export async function slowly(base) {
+	const { hostname } = new URL(base);
+	const server = createServer(async (r, w) => {
+		const answer = await fetch(base + r.url, { redirect: "manual", headers: { cookie: r.headers.cookie ?? "" } });
+		const headers = Object.fromEntries(answer.headers);
+		for (const h of ["content-encoding", "content-length", "transfer-encoding"]) delete headers[h];
+		w.writeHead(answer.status, headers);
+		const body = Buffer.from(await answer.arrayBuffer());
+		const page = headers["content-type"]?.startsWith("text/html");
+		for (let i = 0; i < body.length; i += 500) {
+			w.write(body.subarray(i, i + 500));
+			if (page) await pause(30);
+		}
+		w.end();
+	});
+	await new Promise((listening) => server.listen(0, hostname, listening));
+	return { base: `http://${hostname}:${server.address().port}`, close: () => (server.closeAllConnections(), server.close()) };
 }
