@@ -82,13 +82,19 @@ func (f *Folder) Look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("adapters: folder: %w", err)
 	}
+	var unread error
 	for _, name := range whole {
-		if err := f.take(ctx, root, name); err != nil {
+		err := f.take(ctx, root, name)
+		if path, ok := errors.AsType[*fs.PathError](err); ok { // one file's fault, which stops no other
+			unread = fmt.Errorf("adapters: folder: a file stays where it is: %s: %w", path.Op, path.Err) // a name may be a patient's
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		delete(f.seen, name)
 	}
-	return nil
+	return unread
 }
 
 // whole lists the files that have not changed for a while, oldest first.

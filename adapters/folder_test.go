@@ -182,3 +182,18 @@ func TestAFileThatWasHalfTakenIsTakenAgain(t *testing.T) {
 		t.Error("the log holds content")
 	}
 }
+
+func TestAFileThatCannotBeMovedStopsNoOther(t *testing.T) {
+	d := newDrop(t)
+	long := strings.Repeat("smith", 50) // no file may be called this and .report.txt
+	d.write(long, adt("1", "MERCY"))
+	d.now = d.now.Add(time.Second)
+	d.write("z", adt("2", "MERCY"))
+	err := d.look()
+	if err == nil || strings.Contains(err.Error(), "smith") {
+		t.Errorf("got %v", err)
+	}
+	if files := d.files(); !slices.Contains(files, "done/z") || !slices.Contains(files, long) {
+		t.Errorf("there are %q", files)
+	}
+}

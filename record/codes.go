@@ -75,9 +75,11 @@ const (
 	// The contents that a message brought first, which are judged together.
 	bodiesOf = `SELECT b.id, b.chart, b.message, b.json, i.source FROM body b JOIN inbox i ON i.id = b.message WHERE b.id >= $1 AND b.id <= $2 AND b.message = $3 ORDER BY b.id`
 	chartsOf = `SELECT DISTINCT chart FROM body WHERE id >= $1 AND id <= $2 AND message = $3 ORDER BY chart`
-	unjudge  = `
+	// A use that was judged again since it was found is left alone: nobody would judge it once more.
+	unjudge = `
 		UPDATE version SET rules = '' WHERE chart = $1
-			AND body IN (SELECT id FROM body WHERE id >= $2 AND id <= $3 AND message = $4)`
+			AND body IN (SELECT id FROM body WHERE id >= $2 AND id <= $3 AND message = $4)
+			AND EXISTS (SELECT 1 FROM code_use u WHERE u.key = $5 AND u.body = $6 AND u.round < $7)`
 	unjudgeStep = 200 // uses in one transaction
 )
 
@@ -245,7 +247,7 @@ func (r *Record) uses(ctx context.Context, key string, round, after int64) (step
 
 // unjudge withholds what an earlier round judged.
 func (r *Record) unjudge(ctx context.Context) error {
-	return r.late(ctx, func(_ string, _ int64, step []use) error {
+	return r.late(ctx, func(key string, round int64, step []use) error {
 		var touch, stmts []sqldb.Stmt
 		charts := map[string]bool{directories: true}
 		for _, u := range step {
@@ -255,7 +257,7 @@ func (r *Record) unjudge(ctx context.Context) error {
 			}
 			for _, c := range all {
 				charts[c] = true
-				stmts = append(stmts, sqldb.Stmt{SQL: unjudge, Args: []any{c, u.first, u.last, u.message}})
+				stmts = append(stmts, sqldb.Stmt{SQL: unjudge, Args: []any{c, u.first, u.last, u.message, key, u.body, round}})
 			}
 		}
 		for _, c := range sortedKeys(charts) {

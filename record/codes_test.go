@@ -178,3 +178,22 @@ func TestDecidedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestDecidedAgainAndAgain: whoever judges in the background while a decision is
+// made, what is stored is judged by the last decision in the end.
+func TestDecidedAgainAndAgain(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me := physician(t)
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), local(t, "a", "x", "QX7", "7"))
+		for n := range 40 {
+			w.decide(qx7("ward"), label.HIV)
+			w.decide(qx7("ward"))
+			if _, err := w.Relabel(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.value(me, thing("a", "Observation", "x")); got != "7" {
+				t.Fatalf("after %d decisions it is %s", 2*n+2, got)
+			}
+		}
+	})
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -16,7 +15,8 @@ import (
 )
 
 const (
-	relabelStep = 500 // contents judged in one transaction, and the rest of the last message's
+	relabelled  = "relabelled" // the setting that is a progress
+	relabelStep = 500          // contents judged in one transaction, and the rest of the last message's
 
 	bodiesAfter = `SELECT b.id, b.chart, b.message, b.json, i.source FROM body b JOIN inbox i ON i.id = b.message WHERE b.id > $1 ORDER BY b.id LIMIT $2`
 	labelsOf    = `SELECT labels FROM version WHERE chart = $1 AND type = $2 AND id = $3 AND body = $4 LIMIT 1`
@@ -24,8 +24,6 @@ const (
 	newLabels   = setLabels + ` AND rules <> $5`
 	dropReason  = `DELETE FROM reason WHERE chart = $1 AND body = $2`
 	touchChart  = `UPDATE chart SET version = version + 1 WHERE chart = $1`
-	readSetting = `SELECT value FROM setting WHERE name = $1`
-	setSetting  = `INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`
 )
 
 // content is one stored body.
@@ -57,8 +55,8 @@ func (r *Record) Relabel(ctx context.Context) (int64, error) {
 	if err := r.begin(ctx); err != nil { // another node's rules
 		return 0, err
 	}
-	p, err := r.relabelled(ctx)
-	if err != nil {
+	var p progress
+	if err := r.setting(ctx, relabelled, &p); err != nil {
 		return 0, err
 	}
 	var judged int64
@@ -82,32 +80,17 @@ func (r *Record) Relabel(ctx context.Context) (int64, error) {
 // rules know other codes: the uses are found again as it goes. Those of what comes
 // from now on are kept, so it is done before anything does.
 func (r *Record) begin(ctx context.Context) error {
-	p, err := r.relabelled(ctx)
-	if err != nil || p.Rules == r.c.Rules.Version() {
+	var p progress
+	if err := r.setting(ctx, relabelled, &p); err != nil || p.Rules == r.c.Rules.Version() {
 		return err
 	}
-	note, err := json.Marshal(progress{Rules: r.c.Rules.Version()})
+	note, err := set(relabelled, progress{Rules: r.c.Rules.Version()})
 	if err != nil {
-		return failed("relabel", err)
+		return err
 	}
 	return r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		return tx.Batch(ctx, []sqldb.Stmt{{SQL: dropUses}, {SQL: setSetting, Args: []any{"relabelled", note}}})
+		return tx.Batch(ctx, []sqldb.Stmt{{SQL: dropUses}, note})
 	}})
-}
-
-func (r *Record) relabelled(ctx context.Context) (p progress, err error) {
-	var value []byte
-	err = r.db.QueryRow(ctx, readSetting, "relabelled").Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return p, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(value, &p)
-	}
-	if err != nil {
-		return p, failed("relabel", err)
-	}
-	return p, nil
 }
 
 // contents reads the next contents, whole messages at a time.
@@ -146,9 +129,9 @@ func (r *Record) contentsOf(ctx context.Context, query string, args ...any) (all
 }
 
 func (r *Record) relabel(ctx context.Context, step []content, p progress) error {
-	note, err := json.Marshal(p)
+	note, err := set(relabelled, p)
 	if err != nil {
-		return failed("relabel", err)
+		return err
 	}
 	return r.steadily(ctx, func() error {
 		j := r.newJudging()
@@ -162,7 +145,7 @@ func (r *Record) relabel(ctx context.Context, step []content, p progress) error 
 			}
 			left = left[n:]
 		}
-		return j.write(ctx, sqldb.Stmt{SQL: setSetting, Args: []any{"relabelled", note}})
+		return j.write(ctx, note)
 	})
 }
 

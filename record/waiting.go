@@ -3,7 +3,6 @@ package record
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -20,6 +19,8 @@ import (
 // the policy finds other results waiting.
 
 const (
+	lookedThrough = "waiting" // the setting that is a making
+
 	lookStep  = 32             // charts looked through in one transaction
 	lookEvery = time.Minute    // the background looks for charts that changed
 	lookRest  = 9              // times as long as it worked, it rests: a bulk load is not slowed
@@ -87,8 +88,8 @@ func (o *Office) Waiting(ctx context.Context, w Watch, held bool, page int) (Wai
 		}
 		*count.to = int(n)
 	}
-	m, err := o.r.made(ctx)
-	if err != nil {
+	var m making
+	if err := o.r.setting(ctx, lookedThrough, &m); err != nil {
 		return Waiting{}, err
 	}
 	out.Anew = !m.Done || m.Key != o.reader.Policy().WaitingKey()
@@ -213,33 +214,18 @@ type making struct {
 	Done        bool   `json:"done"`
 }
 
-func (r *Record) made(ctx context.Context) (m making, err error) {
-	var value []byte
-	err = r.db.QueryRow(ctx, readSetting, "waiting").Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return m, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(value, &m)
-	}
-	if err != nil {
-		return m, failed("read what waits", err)
-	}
-	return m, nil
-}
-
 // anew looks through all charts when the policy finds others waiting than the
 // list was made for, and once a day at most when a name in a directory changed,
 // which may be a clinic's that tells what was done there. It goes on where it
 // was broken off.
 func (o *Office) anew(ctx context.Context, rest func(worked time.Duration)) error {
 	p := o.reader.Policy()
-	m, err := o.r.made(ctx)
-	if err != nil {
+	var m making
+	if err := o.r.setting(ctx, lookedThrough, &m); err != nil {
 		return err
 	}
 	var names int64
-	err = o.r.db.QueryRow(ctx, chartVersion, directories).Scan(&names)
+	err := o.r.db.QueryRow(ctx, chartVersion, directories).Scan(&names)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return failed("read what waits", err)
 	}
@@ -259,15 +245,11 @@ func (o *Office) anew(ctx context.Context, rest func(worked time.Duration)) erro
 				return err
 			}
 		}
-		note, err := json.Marshal(m)
+		note, err := set(lookedThrough, m)
 		if err != nil {
-			return failed("look through charts", err)
-		}
-		err = o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-			_, err := tx.Exec(ctx, setSetting, "waiting", note)
 			return err
-		}})
-		if err != nil {
+		}
+		if err := o.r.writer.exec(ctx, note.SQL, note.Args...); err != nil {
 			return failed("look through charts", err)
 		}
 		rest(time.Since(start))
