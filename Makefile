@@ -23,18 +23,20 @@ demo: build
 
 test: setup lint unit browser
 
-# The tests that take whole corpora through the whole program run without the
-# race detector, which makes them many times slower, and so does the no-leak
-# proof; everything else runs with it.
-WHOLE := ^(TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestGuide|TestScore|TestClinicalRecall)$$
+# The tests that take whole corpora or long worlds through one goroutine run
+# without the race detector, which makes them many times slower, and so does the
+# no-leak proof; everything else runs with it.
+WHOLE := TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAnyRequest|TestPages|TestGuide|TestScore|TestClinicalRecall|$\
+	TestCorpus|TestWhatIsRememberedIsWhatIsMapped|TestClinicalDocuments|TestRealRecordsCanBeRead|TestEverythingIsTakenAndFollowed|TestFaultsLoseAndDoubleNothing
+WHOLE_IN = $$(git grep -lE 'func ($(WHOLE))\(' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 # Worlds of the no-leak proof, and questions in each: of every run, and of make fuzz.
 PROOF ?= 200x2000
 MOREPROOF ?= 1000x2000
 
 unit:
-	$(GO) test -race -shuffle=on -timeout 20m -skip '$(WHOLE)' $$($(GO) list ./... | grep -v /proof$$)
-	CGO_ENABLED=0 $(GO) test -timeout 20m -run '$(WHOLE)' ./demo ./fhirapi ./mapping
+	$(GO) test -race -shuffle=on -timeout 20m -skip '^($(WHOLE))$$' $$($(GO) list ./... | grep -v /proof$$)
+	CGO_ENABLED=0 $(GO) test -timeout 20m -run '^($(WHOLE))$$' $(WHOLE_IN)
 	$(MAKE) --no-print-directory proof
 
 proof:
