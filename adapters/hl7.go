@@ -110,6 +110,9 @@ func peerName(p hl7.Peer) string {
 		}
 		name += " "
 	}
+	if p.Name != "" {
+		name += p.Name + " "
+	}
 	if p.Addr == nil {
 		return strings.TrimSpace(name)
 	}

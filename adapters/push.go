@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"firebreak/adapters/ccda"
+	"firebreak/adapters/hl7"
 	"firebreak/adapters/rest"
 	"firebreak/inbox"
 )
@@ -18,6 +19,7 @@ type Push struct {
 	Sink    inbox.Sink
 	Applied func(context.Context, inbox.ID) error // waits; *inbox.HeldError when the message was held
 	Now     func() time.Time
+	HL7     map[string]*hl7.Server // by source: feeds whose HL7 v2 comes so; see hl7.Server.Answer
 }
 
 // Do stores one interaction and waits until it is applied. source names whose

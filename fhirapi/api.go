@@ -76,6 +76,7 @@ var interactions = []interaction{
 	{"delete", http.MethodDelete, idPath, auth.Delete, (*api).delete},
 	{"transaction", http.MethodPost, "", 0, (*api).bundle},
 	{"", http.MethodPost, "/ccda", 0, (*api).document},
+	{"", http.MethodPost, "/hl7", 0, (*api).messages},
 }
 
 func (i interaction) writes() bool {

@@ -78,6 +78,10 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 			say("feed "+f.Name, fmt.Sprintf("takes files from %s, of %s, times in %s", f.Folder.Path, from, f.Zone), f.Folder.usable())
 			continue
 		}
+		if f.Post {
+			say("feed "+f.Name, fmt.Sprintf("takes POST at %s/fhir/hl7, from %s, times in %s", cfg.Base, from, f.Zone), nil)
+			continue
+		}
 		secure := "without TLS"
 		if f.TLS != nil {
 			secure = "with TLS"

@@ -140,6 +140,9 @@ type Feed struct {
 	Pull *Pull `json:"pull,omitzero"`
 	// Folder is where the source puts files, instead of Listen.
 	Folder *Folder `json:"folder,omitzero"`
+	// Post takes messages over HTTPS instead, at /fhir/hl7, from the registry's
+	// clients whose source has this feed's name.
+	Post bool `json:"post,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
 	Facilities []string `json:"facilities,omitzero"`
 	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
@@ -406,6 +409,12 @@ func (cfg *Config) check() error {
 		names[f.Name] = true
 		if _, err := time.LoadLocation(f.Zone); err != nil {
 			bad("%s.zone %q is not a time zone", where, f.Zone)
+		}
+		if f.Post {
+			if f.Listen != "" || f.TLS != nil || f.Pull != nil || f.Folder != nil {
+				bad("%s has post, so no listen, tls, pull or folder", where)
+			}
+			continue
 		}
 		if f.Folder != nil {
 			if f.Listen != "" || f.TLS != nil || f.Pull != nil {

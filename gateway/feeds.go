@@ -34,6 +34,12 @@ func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 		a := &adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log}
 		s := a.Server()
 		s.Logger = g.log
+		if f.Post {
+			g.posts[f.Name] = s
+			g.Feeds = append(g.Feeds, g.Config.Base+"/fhir/hl7")
+			g.metrics.feed(f.Name, s)
+			continue
+		}
 		if f.TLS != nil {
 			var err error
 			if s.TLS, err = f.TLS.server(); err != nil {

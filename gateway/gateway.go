@@ -71,6 +71,7 @@ type Gateway struct {
 	control         *net.UnixListener
 	listener        net.Listener
 	metricsListener net.Listener
+	posts           map[string]*hl7.Server // feeds that come over HTTPS
 	mllp            []*hl7.Server
 	mllpListeners   []net.Listener
 	asks            []func(context.Context) // of feeds that go and look, each until its context ends
@@ -227,11 +228,12 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 		return err
 	}
 	g.reader = g.record.Reader(rules)
+	g.posts = map[string]*hl7.Server{} // openFeeds fills it
 	g.Router.HandleFunc("/livez", g.alive)
 	g.Router.HandleFunc("/readyz", g.ready)
 	err = fhirapi.Register(g.Router, "/fhir", fhirapi.Config{
 		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: g.reader, Audit: g.audit, Smart: tokens.SMARTConfiguration,
-		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now}, Now: g.now, Log: g.log,
+		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now, HL7: g.posts}, Now: g.now, Log: g.log,
 	})
 	if err != nil {
 		return err

@@ -49,6 +49,7 @@ var routes = []route{
 	{"/fhir/.well-known/smart-configuration", 1, false, plainly("/fhir/.well-known/smart-configuration")},
 	{"/fhir", 3, false, (*asker).system},
 	{"/fhir/", 5, false, (*asker).elsewhere},
+	{"/fhir/hl7", 2, false, posted("/fhir/hl7", url.Values{"x": {"1"}})},
 	{"/fhir/ccda", 2, false, posted("/fhir/ccda", url.Values{"x": {"1"}})},
 	{"/", 2, true, plainly("/")},
 	{"/help", 2, true, plainly("/help")},

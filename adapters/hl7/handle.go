@@ -2,6 +2,7 @@ package hl7
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -10,11 +11,18 @@ import (
 
 // handle gives a frame to the handler and answers it; false ends the connection.
 func (c *conn) handle(content []byte) bool {
+	return c.answer(c.s.Answer(c.s.base, c.peer, content))
+}
+
+// Answer gives one message, or each of a batch, to the handler and builds what
+// goes back: an acknowledgement, a batch of them, nil when the sender wants
+// none. The verdict is that on the worst of a batch. It needs no connection: for
+// messages that come another way than MLLP.
+func (s *Server) Answer(ctx context.Context, peer Peer, content []byte) ([]byte, Verdict) {
 	if batch := isBatch(content); batch != nil {
-		return c.batch(batch)
+		return s.batch(ctx, peer, batch)
 	}
-	answer, v := c.one(content, nil)
-	return c.answer(answer, v)
+	return s.one(ctx, peer, content, nil)
 }
 
 // answer writes an acknowledgement, after the commit block where those are on.
@@ -39,18 +47,18 @@ func (c *conn) answer(content []byte, v Verdict) bool {
 
 // one gives one message to the handler and builds its answer. problem is set
 // for what is known not to be a message.
-func (c *conn) one(content []byte, problem error) ([]byte, Verdict) {
-	r := &Request{Bytes: content, Peer: c.peer, Problem: problem}
+func (s *Server) one(ctx context.Context, peer Peer, content []byte, problem error) ([]byte, Verdict) {
+	r := &Request{Bytes: content, Peer: peer, Problem: problem}
 	if problem == nil {
-		r.Message, r.Problem = Limits{Bytes: c.s.maxFrame() + 1}.Parse(content)
+		r.Message, r.Problem = Limits{Bytes: s.maxFrame() + 1}.Parse(content)
 	}
-	err := c.call(r)
+	err := s.call(ctx, r)
 	if err == nil && r.Problem != nil {
 		err = &Rejection{r.Problem}
 	}
 	v := verdict(err)
-	c.s.stats.verdicts[v].Add(1)
-	return c.s.acknowledge(r.Message, content, v, err), v
+	s.stats.verdicts[v].Add(1)
+	return s.acknowledge(r.Message, content, v, err), v
 }
 
 // acknowledge builds the answer to a message, or to content when m is nil; nil
@@ -80,14 +88,14 @@ var errPanic = errors.New("hl7: the handler panicked")
 
 // call runs the handler. A panic is a failure of this message, not of the feed.
 // Its value is not logged: it may hold anything.
-func (c *conn) call(r *Request) (err error) {
+func (s *Server) call(ctx context.Context, r *Request) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.s.log().Error("hl7: handler panicked", "peer", c.peer.Addr, "kind", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			s.log().Error("hl7: handler panicked", "peer", r.Peer, "kind", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
-	return c.s.Handler.HandleHL7(c.s.base, r)
+	return s.Handler.HandleHL7(ctx, r)
 }
 
 // isBatch gives the parts of a frame that holds a batch or several messages,
@@ -119,7 +127,7 @@ func isBatch(content []byte) []Part {
 // handler as what they are: something that cannot be parsed.
 //
 // Source: HL7 v2.9 chapter 2.10.3.3, Acknowledging batches.
-func (c *conn) batch(parts []Part) bool {
+func (s *Server) batch(ctx context.Context, peer Peer, parts []Part) ([]byte, Verdict) {
 	var acks [][]byte
 	worst := Accepted
 	add := func(answer []byte, v Verdict) {
@@ -134,10 +142,10 @@ func (c *conn) batch(parts []Part) bool {
 	for _, p := range parts {
 		switch p.Kind {
 		case MessagePart:
-			add(c.one(p.Message(), nil))
+			add(s.one(ctx, peer, p.Message(), nil))
 		case JunkPart:
 			if !p.Blank() {
-				add(c.one(p.Bytes, &FieldError{Segment: "MSH", Code: SegmentSequence, Reason: "lines between the messages of the batch belong to none"}))
+				add(s.one(ctx, peer, p.Bytes, &FieldError{Segment: "MSH", Code: SegmentSequence, Reason: "lines between the messages of the batch belong to none"}))
 			}
 		case HeaderPart:
 			if head == nil || bytes.HasPrefix(head, []byte("FHS")) {
@@ -145,11 +153,11 @@ func (c *conn) batch(parts []Part) bool {
 			}
 		case TrailerPart:
 			if p.Declared >= 0 && p.Declared != p.Seen {
-				c.s.log().Warn("hl7: a batch is not as long as it says", "peer", c.peer.Addr, "declared", p.Declared, "seen", p.Seen)
+				s.log().Warn("hl7: a batch is not as long as it says", "peer", peer, "declared", p.Declared, "seen", p.Seen)
 			}
 		}
 	}
-	return c.answer(c.s.batchAck(head, acks), worst)
+	return s.batchAck(head, acks), worst
 }
 
 // batchAck wraps acknowledgements in a batch, if the message came in one.

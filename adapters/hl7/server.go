@@ -52,7 +52,13 @@ type Peer struct {
 	// Certificate is the client certificate, only if the server's TLS
 	// configuration verified it (tls.VerifyClientCertIfGiven or stricter).
 	Certificate *x509.Certificate
+
+	// Name is what the sender signed in as, where the transport knows it.
+	Name string
 }
+
+// LogValue is the address.
+func (p Peer) LogValue() slog.Value { return slog.AnyValue(p.Addr) }
 
 // Server is an MLLP server. Its exported fields are set before Serve.
 type Server struct {
