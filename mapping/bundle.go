@@ -19,8 +19,10 @@ func Bundle(r Result) []byte {
 			method = "DELETE"
 		} else {
 			b.WriteString(`{"resource":`)
-			if err := json.Compact(&b, res.JSON()); err != nil { // a Resource is valid JSON
-				b.Write(res.JSON())
+			if j := res.JSON(); bytes.ContainsAny(j, "\r\n") {
+				_ = json.Compact(&b, j) // a Resource is valid JSON
+			} else {
+				b.Write(j)
 			}
 		}
 		b.WriteString(map[bool]string{true: `{`, false: `,`}[res.Deleted])

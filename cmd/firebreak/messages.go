@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ func runMap(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(800) // nothing outlives its message
 	out := bufio.NewWriterSize(e.stdout, 1<<20)
 	defer out.Flush()
 	failed := false
