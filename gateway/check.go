@@ -66,8 +66,14 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 		say("metrics", "http://"+cfg.Metrics+"/metrics", free(cfg.Metrics))
 	}
 	for _, f := range cfg.Feeds {
+		if f.Send != nil {
+			say("feed "+f.Name, fmt.Sprintf("is sent %s by FHIR at %s, from %s", strings.Join(f.Send.Types, ", "), f.Send.FHIR.Base, strings.Join(f.Send.From, ", ")), f.Send.try(ctx))
+		}
 		if f.Pull != nil {
 			say("feed "+f.Name, fmt.Sprintf("asks %s for %s", f.Pull.Base, strings.Join(f.Pull.Types, ", ")), f.Pull.try(ctx))
+			continue
+		}
+		if f.onlySends() {
 			continue
 		}
 		from := "any facility"

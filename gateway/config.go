@@ -143,6 +143,9 @@ type Feed struct {
 	// Post takes messages over HTTPS instead, at /fhir/hl7, from the registry's
 	// clients whose source has this feed's name.
 	Post bool `json:"post,omitzero"`
+	// Send is how what is addressed to the source's system is brought there. A feed
+	// may have this alone.
+	Send *Send `json:"send,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
 	Facilities []string `json:"facilities,omitzero"`
 	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
@@ -153,6 +156,11 @@ type Feed struct {
 	// Systems gives the URI of an assigning authority or local code system by
 	// the name the source uses: "BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id".
 	Systems map[string]string `json:"systems,omitzero"`
+}
+
+// onlySends tells whether nothing comes from the feed.
+func (f Feed) onlySends() bool {
+	return f.Send != nil && f.Listen == "" && f.Pull == nil && f.Folder == nil && !f.Post
 }
 
 // Session limits a sign-in.
@@ -305,6 +313,9 @@ func (cfg *Config) Finish() error {
 		if f := cfg.Feeds[i].Folder; f != nil {
 			f.finish(cfg.folder)
 		}
+		if s := cfg.Feeds[i].Send; s != nil {
+			s.finish(cfg.folder)
+		}
 	}
 	return cfg.check()
 }
@@ -323,6 +334,9 @@ func (cfg *Config) secrets() []namedSecret {
 	for i, f := range cfg.Feeds {
 		if f.Pull != nil && f.Pull.Auth != nil {
 			all = append(all, namedSecret{fmt.Sprintf("feeds[%d].pull.auth.key", i), &f.Pull.Auth.Key, false})
+		}
+		if f.Send != nil && f.Send.FHIR != nil && f.Send.FHIR.Auth != nil {
+			all = append(all, namedSecret{fmt.Sprintf("feeds[%d].send.fhir.auth.key", i), &f.Send.FHIR.Auth.Key, false})
 		}
 	}
 	return all
@@ -409,6 +423,12 @@ func (cfg *Config) check() error {
 		names[f.Name] = true
 		if _, err := time.LoadLocation(f.Zone); err != nil {
 			bad("%s.zone %q is not a time zone", where, f.Zone)
+		}
+		if f.Send != nil {
+			f.Send.check(func(key, why string) { bad("%s.send.%s: %s", where, key, why) })
+			if f.onlySends() {
+				continue
+			}
 		}
 		if f.Post {
 			if f.Listen != "" || f.TLS != nil || f.Pull != nil || f.Folder != nil {

@@ -87,6 +87,8 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("GET /held", g.told(g.held))
 	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
 	mux.HandleFunc("GET /anchors", g.told(g.anchors))
+	mux.HandleFunc("GET /outbox", g.told(g.outbox))
+	mux.HandleFunc("POST /outbox", g.told(g.decide))
 	mux.HandleFunc("GET /codes", g.told(g.codes))
 	mux.HandleFunc("POST /codes", g.told(g.classify))
 	mux.HandleFunc("POST /policy/load", g.told(g.loadPolicy))

@@ -31,6 +31,10 @@ func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 			}
 			continue
 		}
+		if f.onlySends() {
+			g.Feeds = append(g.Feeds, "")
+			continue
+		}
 		a := &adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log}
 		s := a.Server()
 		s.Logger = g.log

@@ -96,7 +96,7 @@ func New(ctx context.Context, cfg *Config, o Options) (g *Gateway, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context, Options) error{
-		g.openStores, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.listen,
+		g.openStores, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.openSends, g.listen,
 	} {
 		if err := step(ctx, o); err != nil {
 			return g, err
@@ -169,7 +169,7 @@ func (g *Gateway) openAccounts(ctx context.Context, o Options) error {
 		}
 		seed = &s
 	}
-	if err := g.Config.knowsSources(*seed); err != nil {
+	if err := errors.Join(g.Config.knowsSources(*seed), g.Config.knowsSenders(*seed)); err != nil {
 		return err
 	}
 	if err := g.registry.Apply(ctx, *seed, g.Config.SignIn.Issuer, g.Config.Tokens.Issuer); err != nil {
@@ -413,7 +413,7 @@ func (cfg *Config) mappingFeeds() ([]mapping.Feed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gateway: feed %s: %w", f.Name, err)
 		}
-		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems}
+		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems, Send: f.Send.mapping()}
 		if f.Authority != "" {
 			m.PatientAuthorities = []string{f.Authority}
 		}

@@ -12,6 +12,7 @@ import (
 	"firebreak/adapters"
 	"firebreak/adapters/hl7"
 	"firebreak/adapters/pull"
+	"firebreak/adapters/send"
 	"firebreak/pipeline"
 	"firebreak/record"
 )
@@ -64,11 +65,14 @@ var (
 	descApplied  = prometheus.NewDesc("firebreak_pipeline_applied_total", "Messages applied by this process.", nil, nil)
 	descSetAside = prometheus.NewDesc("firebreak_pipeline_held_total", "Messages held by this process.", nil, nil)
 	descRetried  = prometheus.NewDesc("firebreak_pipeline_retried_total", "Attempts to apply a message that the database failed.", nil, nil)
+	descToSend   = prometheus.NewDesc("firebreak_outbox_waiting", "Letters that wait to be sent.", []string{"feed"}, nil)
+	descRefused  = prometheus.NewDesc("firebreak_outbox_refused", "Letters that their receiver refused, and that wait for a person.", []string{"feed"}, nil)
+	descOldest   = prometheus.NewDesc("firebreak_outbox_oldest_seconds", "When the oldest letter that is not sent was entered, in seconds since 1970.", []string{"feed"}, nil)
 	descWorking  = prometheus.NewDesc("firebreak_pipeline_working", "Messages in hand.", nil, nil)
 )
 
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descMessages, descPending, descHeld, descApplied, descSetAside, descRetried, descWorking} {
+	for _, d := range []*prometheus.Desc{descMessages, descPending, descHeld, descApplied, descSetAside, descRetried, descWorking, descToSend, descRefused, descOldest} {
 		ch <- d
 	}
 }
@@ -92,6 +96,16 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descMessages, prometheus.CounterValue, float64(s.Last))
 	ch <- prometheus.MustNewConstMetric(descPending, prometheus.GaugeValue, float64(s.Pending))
 	ch <- prometheus.MustNewConstMetric(descHeld, prometheus.GaugeValue, float64(s.Held))
+	letters, err := m.record.Outbox().Undone(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(descToSend, err)
+		return
+	}
+	for _, u := range letters {
+		ch <- prometheus.MustNewConstMetric(descToSend, prometheus.GaugeValue, float64(u.Waiting), u.Feed)
+		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, float64(u.Refused), u.Feed)
+		ch <- prometheus.MustNewConstMetric(descOldest, prometheus.GaugeValue, float64(u.Oldest.Unix()), u.Feed)
+	}
 }
 
 // feed adds the counters of one feed's MLLP server.
@@ -153,6 +167,22 @@ func (m *metrics) pull(p *pull.Feed) {
 			}
 			return 0
 		}))
+}
+
+// send adds the counters of a feed that is sent to.
+func (m *metrics) send(f *send.Feed) {
+	labels := prometheus.Labels{"feed": f.To}
+	for _, c := range []struct {
+		name, help string
+		value      func(send.Status) int64
+	}{
+		{"firebreak_outbox_sent_total", "Letters that the receiver took.", func(s send.Status) int64 { return s.Sent }},
+		{"firebreak_outbox_refused_total", "Letters that the receiver refused.", func(s send.Status) int64 { return s.Refused }},
+		{"firebreak_outbox_failed_total", "Attempts that failed, to be made again.", func(s send.Status) int64 { return s.Failed }},
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help, ConstLabels: labels},
+			func() float64 { return float64(c.value(f.Status())) }))
+	}
 }
 
 func (m *metrics) handler() http.Handler {

@@ -23,6 +23,7 @@ import (
 
 	"firebreak/audit"
 	"firebreak/inbox"
+	"firebreak/mapping"
 	"firebreak/policy"
 	"firebreak/record"
 )
@@ -264,10 +265,11 @@ func (cfg *Config) feedsDigest() string {
 	type feed struct {
 		Name, Zone, Authority string
 		Systems               map[string]string
+		Send                  *mapping.Send
 	}
 	feeds := make([]feed, len(cfg.Feeds))
 	for i, f := range cfg.Feeds {
-		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.Systems}
+		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.Systems, f.Send.mapping()}
 	}
 	b, err := json.Marshal([]any{feeds, cfg.Declared}, json.Deterministic(true))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"firebreak/adapters/peer"
 	"firebreak/adapters/pull"
 	"firebreak/fhir"
 )
@@ -73,7 +74,7 @@ func (p *Pull) finish(folder string) {
 
 // check gives what cannot work, each as a key and what is wrong with it.
 func (p *Pull) check(bad func(key, why string)) {
-	if _, err := pull.ParseBase(p.Base); err != nil {
+	if _, err := peer.ParseBase(p.Base); err != nil {
 		bad("base", "must be https without query or slash at the end, or http on this machine")
 	}
 	if len(p.Types) == 0 {
@@ -98,33 +99,47 @@ func (p *Pull) check(bad func(key, why string)) {
 	if p.Page < 1 || p.Page > 10_000 || p.Rate <= 0 {
 		bad("page, rate", "must be positive, page at most 10000")
 	}
-	if a := p.Auth; a != nil {
-		if a.ClientID == "" || a.Key.Value == "" {
-			bad("auth", "needs clientId and key")
-		}
-		if u, err := url.Parse(a.Token); a.Token != "" && (err != nil || u.Scheme != "https" && !loopback(u.Host)) {
-			bad("auth.token", "must be https")
-		}
+	if p.Auth != nil {
+		p.Auth.check(bad)
+	}
+}
+
+func (a *PullAuth) check(bad func(key, why string)) {
+	if a.ClientID == "" || a.Key.Value == "" {
+		bad("auth", "needs clientId and key")
+	}
+	if u, err := url.Parse(a.Token); a.Token != "" && (err != nil || u.Scheme != "https" && !loopback(u.Host)) {
+		bad("auth.token", "must be https")
 	}
 }
 
 // server is how it is asked.
-func (p *Pull) server(now func() time.Time) (pull.Server, error) {
-	s := pull.Server{Base: p.Base, Rate: p.Rate, Files: p.Files, Now: now}
-	if p.CA != "" {
-		b, err := os.ReadFile(p.CA)
-		if err != nil {
-			return s, fmt.Errorf("ca: %w", err)
-		}
-		s.CA = x509.NewCertPool()
-		if !s.CA.AppendCertsFromPEM(b) {
-			return s, errors.New("ca: no certificate in " + p.CA)
-		}
+func (p *Pull) server(now func() time.Time) (peer.Server, error) {
+	s := peer.Server{Base: p.Base, Rate: p.Rate, Files: p.Files, Now: now}
+	var err error
+	if s.CA, err = certificates(p.CA); err != nil {
+		return s, err
 	}
 	if a := p.Auth; a != nil {
-		s.Auth = &pull.Auth{ClientID: a.ClientID, Key: []byte(a.Key.Value), Token: a.Token, Scope: a.Scope, Types: p.Types}
+		s.Auth = &peer.Auth{ClientID: a.ClientID, Key: []byte(a.Key.Value), Token: a.Token, Scope: a.Scope, Types: p.Types}
 	}
 	return s, nil
+}
+
+// certificates reads a file of them; the system's where there is none.
+func certificates(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, errors.New("ca: no certificate in " + file)
+	}
+	return pool, nil
 }
 
 // try asks for a little of everything.

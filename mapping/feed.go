@@ -30,6 +30,9 @@ type Feed struct {
 	// Systems gives the URI of an assigning authority or a local coding system,
 	// by the name the source uses: "NHSNBR": "https://fhir.nhs.uk/Id/nhs-number".
 	Systems map[string]string
+
+	// Send is what may be addressed to the source's system; nil: nothing.
+	Send *Send
 }
 
 func (f *Feed) zone() *time.Location {

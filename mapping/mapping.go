@@ -28,6 +28,8 @@ type Resource struct {
 	Deleted bool      // the source deleted it; Resource is a stub, Chart is empty
 	Given   bool      // its id was given with it and does not tell its chart
 	Stays   bool      // when its id is known it stays where it lies; Chart is for a new one
+	To      []string  // feeds that it is to be sent to
+	Answers []string  // numbers of letters to its source that it answers
 }
 
 // Link says that what is known of From belongs to Into, or with Undo that it
@@ -88,6 +90,12 @@ func fault(err error) error {
 // gives the same bytes. The error is an *Error; then nothing of the message may
 // be applied.
 func Map(k *Keys, m inbox.Message) (Result, error) {
+	r, err := read(k, m)
+	k.answers(m.Source, r.Resources)
+	return r, err
+}
+
+func read(k *Keys, m inbox.Message) (Result, error) {
 	switch m.Kind {
 	case inbox.FHIR:
 		return push(k, m)

@@ -32,7 +32,7 @@ func push(k *Keys, m inbox.Message) (Result, error) {
 	if err != nil {
 		return Result{}, misplaced("Interaction", "not a FHIR interaction")
 	}
-	p := pushed{out: Result{At: m.Received}, base: i.Base}
+	p := pushed{out: Result{At: m.Received}, base: i.Base, to: func(r fhir.Resource) ([]string, error) { return k.addressed(m.Source, r) }}
 	if i.Method == http.MethodPost && i.Path == "" {
 		err = p.transaction(i)
 	} else {
@@ -64,6 +64,7 @@ func ours(ref fhir.Ref) bool {
 
 type pushed struct {
 	base string
+	to   func(fhir.Resource) ([]string, error) // feeds that a resource is addressed to
 	out  Result
 	at   []string // of each of out.Resources
 	made []bool   // whether its id was made for it
@@ -111,6 +112,9 @@ func (p *pushed) take(c change, resolve func(string) string) error {
 			r.Resource, err = r.WithID(c.ref.ID)
 		}
 		if err == nil {
+			if r.To, err = p.to(r.Resource); err != nil {
+				return misplaced(c.at+".meta.tag", err.Error())
+			}
 			own := r.Get("url").Text()
 			r.Resource, err = r.RewriteReferences(func(s string) string {
 				if s == own {

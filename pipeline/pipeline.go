@@ -343,7 +343,7 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 		if r.Chart == "" && !r.Deleted {
 			r.Chart = result.Patient.ID
 		}
-		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given, Stays: r.Stays})
+		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given, Stays: r.Stays, To: r.To, Answers: r.Answers})
 	}
 	for _, l := range result.Links {
 		change.Links = append(change.Links, record.Link{From: l.From.ID, Into: l.Into.ID, At: l.At, Undo: l.Undo})

@@ -142,7 +142,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 		return nil
 	}
 	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.codes, b.settle, b.say, b.link} {
+	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -75,6 +75,7 @@ type FeedState struct {
 	Waiting int        // taken in, not applied
 	Oldest  time.Time  // of those
 	Held    int        // cannot be mapped
+	Letters Undone     // to its system
 }
 
 // Feeds is how each source does that ever sent, by name, at midnight's day. most
@@ -134,6 +135,13 @@ func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (al
 	}, undone, int64(maxUndone))
 	if err != nil {
 		return nil, false, failed("count messages", err)
+	}
+	letters, err := o.r.Outbox().Undone(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, u := range letters {
+		of(u.Feed).Letters = u
 	}
 	for _, f := range at {
 		f.Lately = f.Course[Hours-1]

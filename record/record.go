@@ -98,6 +98,8 @@ type Entry struct {
 	Deleted bool      // the resource ended: Resource is a stub with type and id
 	Alias   bool      // its id was given by the source and does not tell its chart
 	Stays   bool      // when its id is known it stays where it lies; Chart is for a new one
+	To      []string  // feeds that it is to be sent to
+	Answers []string  // numbers of letters to its source that it answers
 }
 
 // Change is all that one message changes.

@@ -54,6 +54,7 @@ type feedLine struct {
 	At     clinical.Time // of the last message
 	Silent bool          // for longer than feeds usually are
 	Lag    string        // how long the oldest waits; empty when nothing does
+	Unsent string        // how long the oldest letter does; empty when none does
 }
 
 // opsFeeds is how every feed does: those that sent, and those configured.
@@ -76,6 +77,9 @@ func (v *Viewer) opsFeeds(w http.ResponseWriter, r *http.Request, f *frame, s re
 		}
 		if x.Waiting > 0 {
 			l.Lag = max(0, f.now.Sub(x.Oldest)).Round(time.Second).String()
+		}
+		if x.Letters.Waiting+x.Letters.Refused > 0 {
+			l.Unsent = max(0, f.now.Sub(x.Letters.Oldest)).Round(time.Second).String()
 		}
 		model.All = append(model.All, l)
 	}

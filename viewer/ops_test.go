@@ -112,13 +112,14 @@ func TestFeedsAtAGlance(t *testing.T) {
 	h := newHouse(t)
 	h.operator()
 	lab := record.FeedState{Source: "lab-a", Last: noon.Add(-5 * time.Minute), Today: 120, Lately: 7, Waiting: 2, Oldest: noon.Add(-9 * time.Second), Held: 3}
+	lab.Letters = record.Undone{Waiting: 1, Refused: 2, Oldest: noon.Add(-time.Hour)}
 	lab.Course[3], lab.Course[23] = 20, 7
 	h.ops.feeds = []record.FeedState{{Source: "lab-b", Last: noon.Add(-27 * time.Hour)}, lab}
 	out := outline(h.get("/ops"))
 	for _, want := range []string{
-		"| General Hosp. | 0 | 0 | nothing yet | 0 | 0 |",
-		"| Lab A | [3 held] | [2] the oldest for 9s | 22-Nov-2026 14:20 PST | 7 | 120 | (line)",
-		"| Lab B | 0 | 0 | 21-Nov-2026 11:25 PST silent | 0 | 0 |",
+		"| General Hosp. | 0 | 0 | 0 | nothing yet | 0 | 0 |",
+		"| Lab A | [3 held] | [2] the oldest for 9s | 2 refused 1 the oldest for 1h0m0s | 22-Nov-2026 14:20 PST | 7 | 120 | (line)",
+		"| Lab B | 0 | 0 | 0 | 21-Nov-2026 11:25 PST silent | 0 | 0 |",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the page does not say %q:\n%s", want, out)

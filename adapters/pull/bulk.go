@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"firebreak/adapters/peer"
 	"firebreak/fhir"
 	"firebreak/inbox"
 )
@@ -80,7 +81,7 @@ func (f *Feed) export(ctx context.Context) error {
 	if err == nil {
 		err = f.endExport(ctx, &s)
 	}
-	if isGone(err) || err == nil && s.Job != nil || s.Job != nil && f.Server.Now().Sub(s.Job.Began) > exportMay {
+	if peer.IsGone(err) || err == nil && s.Job != nil || s.Job != nil && f.Server.Now().Sub(s.Job.Began) > exportMay {
 		s.Job = nil // it did not last, or never ends: another is begun
 		return errors.Join(errors.New("pull: an export did not last until it was read; another is begun"), f.keep(ctx, exportName, s, inbox.Asked{}))
 	}
@@ -94,12 +95,12 @@ func (f *Feed) kickOff(ctx context.Context, s *exporting) error {
 	if !j.All {
 		q.Set("_since", s.Since.Add(-f.Overlap).UTC().Format(time.RFC3339))
 	}
-	r, err := f.server.ask(ctx, http.MethodGet, f.server.at(f.Export, q), http.Header{"Accept": {fhirJSON}, "Prefer": {"respond-async"}})
+	r, err := f.server.Ask(ctx, http.MethodGet, f.server.At(f.Export, q), http.Header{"Accept": {peer.FHIRJSON}, "Prefer": {"respond-async"}}, nil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", exportName, err)
 	}
 	r.Body.Close()
-	u, err := f.server.link(r.Header.Get("Content-Location"))
+	u, err := f.server.Link(r.Header.Get("Content-Location"))
 	if err != nil || r.StatusCode != http.StatusAccepted {
 		return errors.New("pull: the server began no export")
 	}
@@ -114,7 +115,7 @@ func (f *Feed) kickOff(ctx context.Context, s *exporting) error {
 // await asks until the export is ready, as often as the server says.
 func (f *Feed) await(ctx context.Context, s *exporting) error {
 	for pause := pollLeast; s.Job.At.IsZero(); pause = min(2*pause, pollMost) {
-		r, err := f.server.ask(ctx, http.MethodGet, s.Job.Status, http.Header{"Accept": {"application/json"}})
+		r, err := f.server.Ask(ctx, http.MethodGet, s.Job.Status, http.Header{"Accept": {"application/json"}}, nil)
 		if err != nil {
 			return fmt.Errorf("%s: %w", exportName, err)
 		}
@@ -126,7 +127,7 @@ func (f *Feed) await(ctx context.Context, s *exporting) error {
 			wait := pause
 			if r.Header.Get("Retry-After") != "" {
 				r.StatusCode = http.StatusServiceUnavailable // read as with any other answer
-				wait = min(max(pollLeast, backoff(time.Second, time.Second, 0, r)), maxPatience)
+				wait = min(max(pollLeast, peer.Backoff(time.Second, time.Second, 0, r)), peer.MaxPatience)
 			}
 			select {
 			case <-time.After(wait):
@@ -135,7 +136,7 @@ func (f *Feed) await(ctx context.Context, s *exporting) error {
 			}
 			continue
 		}
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
+		body, err := io.ReadAll(io.LimitReader(r.Body, peer.MaxAnswer))
 		r.Body.Close()
 		if err != nil {
 			return errors.New("pull: the list of an export's files was cut off")
@@ -186,7 +187,7 @@ func (f *Feed) ready(j *job, body []byte) error {
 func (f *Feed) takeFile(ctx context.Context, s *exporting) error {
 	j := s.Job
 	file := j.Files[j.Done]
-	r, err := f.server.file(ctx, file.URL)
+	r, err := f.server.File(ctx, file.URL)
 	if err != nil {
 		return fmt.Errorf("a file of the export: %w", err)
 	}
@@ -280,7 +281,7 @@ func (f *Feed) endExport(ctx context.Context, s *exporting) error {
 	if err := f.keep(ctx, exportName, s, inbox.Asked{}); err != nil {
 		return err
 	}
-	if r, err := f.server.ask(ctx, http.MethodDelete, j.Status, http.Header{"Accept": {fhirJSON}}); err == nil {
+	if r, err := f.server.Ask(ctx, http.MethodDelete, j.Status, http.Header{"Accept": {peer.FHIRJSON}}, nil); err == nil {
 		r.Body.Close() // and if not: it forgets by itself
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"firebreak/adapters/peer"
 	"firebreak/inbox"
 )
 
@@ -82,7 +83,7 @@ func (f *Feed) readType(ctx context.Context, typ string) error {
 
 // changes takes window after window until now.
 func (f *Feed) changes(ctx context.Context, typ string, s *typeState) error {
-	now := f.server.clock().Truncate(time.Second)
+	now := f.server.Clock().Truncate(time.Second)
 	for s.Window != nil || s.Upto.Before(now) {
 		if s.Window == nil {
 			w, err := f.window(ctx, typ, s, now)
@@ -129,9 +130,9 @@ func (f *Feed) window(ctx context.Context, typ string, s *typeState, now time.Ti
 // total asks for a count; -1 when the server does not count.
 func (f *Feed) total(ctx context.Context, typ string, q url.Values) (int, error) {
 	q.Set("_summary", "count")
-	r, _, err := f.server.get(ctx, f.server.at(typ, q))
+	r, _, err := f.server.Get(ctx, f.server.At(typ, q))
 	if err != nil {
-		if isRefusal(err) {
+		if peer.IsRefusal(err) {
 			return -1, nil
 		}
 		return 0, err
@@ -148,10 +149,10 @@ func (f *Feed) readWindow(ctx context.Context, typ string, s *typeState) error {
 		if address == "" {
 			q := w.between()
 			q.Set("_count", strconv.Itoa(f.Page))
-			address = f.server.at(typ, q)
+			address = f.server.At(typ, q)
 		}
 		p, err := f.page(ctx, typ, address)
-		if isGone(err) && w.Next != "" {
+		if peer.IsGone(err) && w.Next != "" {
 			// Its pages did not last. A shorter one is read faster.
 			s.Span, s.Window = max(1, s.Span/16), nil
 			return errors.Join(errPages, f.keep(ctx, typ, s, inbox.Asked{}))
@@ -182,7 +183,7 @@ var errPages = errors.New("pull: the pages of a search did not last until they w
 // page asks for one page. That its next link leads elsewhere is its fault: it is
 // not taken, to be asked for again.
 func (f *Feed) page(ctx context.Context, typ, address string) (page, error) {
-	r, _, err := f.server.get(ctx, address)
+	r, _, err := f.server.Get(ctx, address)
 	if err != nil {
 		return page{}, err
 	}
@@ -191,7 +192,7 @@ func (f *Feed) page(ctx context.Context, typ, address string) (page, error) {
 		return page{}, err
 	}
 	if p.next != "" {
-		u, err := f.server.link(p.next)
+		u, err := f.server.Link(p.next)
 		if err != nil {
 			return page{}, err
 		}
@@ -206,7 +207,7 @@ func (f *Feed) whole(ctx context.Context, typ string, p *page) error {
 	for _, x := range p.all {
 		if x.part {
 			again, err := f.one(ctx, typ, x.id)
-			if isGone(err) {
+			if peer.IsGone(err) {
 				continue
 			}
 			if err != nil {
@@ -222,7 +223,7 @@ func (f *Feed) whole(ctx context.Context, typ string, p *page) error {
 
 // one asks for one resource.
 func (f *Feed) one(ctx context.Context, typ, id string) (found, error) {
-	r, _, err := f.server.get(ctx, f.server.at(typ+"/"+id, nil))
+	r, _, err := f.server.Get(ctx, f.server.At(typ+"/"+id, nil))
 	if err != nil {
 		return found{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"firebreak/adapters/peer"
 	"firebreak/fhir"
 )
 
@@ -34,7 +35,7 @@ func TestNoOtherOriginIsAsked(t *testing.T) {
 				h.fill()
 				h.up.fault = func() fault { return f }
 				err := h.feed().Round(context.Background())
-				if !errors.Is(err, errForeign) {
+				if !errors.Is(err, peer.ErrForeign) {
 					t.Errorf("got %v", err)
 				}
 				h.up.fault = func() fault { return none }
@@ -73,7 +74,7 @@ func TestProofsOfIdentity(t *testing.T) {
 		h.fill()
 		h.up.secure = true
 		f := h.feed()
-		f.Server.Auth = &Auth{ClientID: "firebreak", Key: privateKey(t), Types: f.Types}
+		f.Server.Auth = &peer.Auth{ClientID: "firebreak", Key: privateKey(t), Types: f.Types}
 		h.run(f, 9*time.Minute+30*time.Second, nil)
 		h.same()
 		if n := len(h.up.proofs); n != 2 {
@@ -116,12 +117,12 @@ func TestTryingAServerSaysWhatIsWrong(t *testing.T) {
 			t.Error(got)
 		}
 		h.up.secure = true
-		if got := try("Patient"); got != "metadata: pull: the server answered with status 401 (login)" {
+		if got := try("Patient"); got != "metadata: peer: the server answered with status 401 (login)" {
 			t.Error(got)
 		}
 		h.up.secure = false
 		h.up.fault = first(none, broken)
-		if got := try("Patient"); got != "Patient: pull: the server answered with status 500" {
+		if got := try("Patient"); got != "Patient: peer: the server answered with status 500" {
 			t.Error(got)
 		}
 		h.up.base += "/other"
@@ -146,19 +147,6 @@ func FuzzPage(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestKeysThatCannotProve(t *testing.T) {
-	for name, key := range map[string]string{
-		"nothing":  "",
-		"words":    "open sesame",
-		"a secret": `{"kty":"oct","k":"c2VjcmV0"}`,
-		"bad PEM":  "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-	} {
-		if _, err := parseKey([]byte(key)); err == nil {
-			t.Errorf("%s was taken for a private key", name)
-		}
-	}
 }
 
 // What a server loses at a stroke is not deleted here.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"firebreak/adapters/peer"
 	"firebreak/inbox"
 )
 
@@ -42,15 +43,15 @@ func (f *Feed) deletions(ctx context.Context, typ string, s *typeState) error {
 	if !f.deletes[typ] {
 		return nil
 	}
-	now := f.server.clock().Truncate(time.Second)
+	now := f.server.Clock().Truncate(time.Second)
 	if s.Deleted.IsZero() { // what was deleted before it was ever taken is nothing
 		s.Deleted = s.Upto
 	}
 	q := url.Values{"_since": {s.Deleted.Add(-f.Overlap).UTC().Format(time.RFC3339)}, "_count": {strconv.Itoa(f.Page)}}
-	address := f.server.at(typ+"/_history", q)
+	address := f.server.At(typ+"/_history", q)
 	for n := 0; address != ""; n++ {
 		p, err := f.page(ctx, typ, address)
-		if isRefusal(err) && n == 0 || err == nil && n >= maxPages {
+		if peer.IsRefusal(err) && n == 0 || err == nil && n >= maxPages {
 			f.log().Warn("the server's history of a type cannot be read; deletions are found by listing", "type", typ)
 			f.deletes[typ] = false
 			return nil
@@ -97,7 +98,7 @@ func (f *Feed) confirmed(ctx context.Context, typ string, all []found) (gone []f
 		if !had || !x.res.IsZero() || x.at.Before(k.Updated) && !x.at.IsZero() {
 			continue
 		}
-		if _, err := f.one(ctx, typ, x.id); isGone(err) {
+		if _, err := f.one(ctx, typ, x.id); peer.IsGone(err) {
 			gone = append(gone, x)
 		} else if err != nil {
 			return nil, err
@@ -109,7 +110,7 @@ func (f *Feed) confirmed(ctx context.Context, typ string, all []found) (gone []f
 // missing compares counts when it is time, and lists when they differ or have
 // long not been.
 func (f *Feed) missing(ctx context.Context, typ string, s *typeState) error {
-	now := f.server.clock()
+	now := f.server.Clock()
 	if s.Listed.IsZero() {
 		s.Listed = now // the first window was a listing
 	}
@@ -157,10 +158,10 @@ func (f *Feed) list(ctx context.Context, typ string, s *typeState) error {
 	for l := s.Listing; !l.Told; {
 		address := l.Next
 		if address == "" {
-			address = f.server.at(typ, url.Values{"_elements": {"id,meta"}, "_count": {strconv.Itoa(f.Page)}})
+			address = f.server.At(typ, url.Values{"_elements": {"id,meta"}, "_count": {strconv.Itoa(f.Page)}})
 		}
 		p, err := f.page(ctx, typ, address)
-		if isGone(err) && l.Next != "" {
+		if peer.IsGone(err) && l.Next != "" {
 			l.Next, l.Pages = "", 0
 			return errors.Join(errPages, f.keep(ctx, typ, s, inbox.Asked{}))
 		}
@@ -186,7 +187,7 @@ func (f *Feed) list(ctx context.Context, typ string, s *typeState) error {
 				continue // what changed since is in the next window
 			}
 			x, err := f.one(ctx, typ, x.id)
-			if isGone(err) {
+			if peer.IsGone(err) {
 				continue
 			}
 			if err != nil {
@@ -229,8 +230,8 @@ func (f *Feed) vanished(ctx context.Context, typ string, s *typeState) error {
 		var found []found
 		for _, k := range all {
 			x, err := f.one(ctx, typ, k.ID)
-			if isGone(err) {
-				x, err = gone(k, f.server.clock().Truncate(time.Second)), nil
+			if peer.IsGone(err) {
+				x, err = gone(k, f.server.Clock().Truncate(time.Second)), nil
 			}
 			if err != nil {
 				return err
@@ -250,7 +251,7 @@ func (f *Feed) vanished(ctx context.Context, typ string, s *typeState) error {
 	if err != nil {
 		return err
 	}
-	s.Listing, s.Listed, s.Unequal, s.Difference = nil, f.server.clock(), 0, 0
+	s.Listing, s.Listed, s.Unequal, s.Difference = nil, f.server.Clock(), 0, 0
 	if theirs >= 0 {
 		s.Difference = theirs - ours
 	}

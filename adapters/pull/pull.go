@@ -29,8 +29,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"golang.org/x/sync/errgroup"
 
+	"firebreak/adapters/peer"
 	"firebreak/adapters/rest"
-	"firebreak/fhir"
 	"firebreak/inbox"
 )
 
@@ -48,7 +48,7 @@ type Store interface {
 // Feed is one server that is asked, again and again.
 type Feed struct {
 	Source string
-	Server Server
+	Server peer.Server
 	Types  []string
 	Export string // path of a Bulk Data kick-off, "Group/7/$export"; empty: search by _lastUpdated
 
@@ -63,7 +63,7 @@ type Feed struct {
 	Logger *slog.Logger // nil: slog.Default()
 
 	most    int // instead of maxWindow, for tests
-	server  *server
+	server  *peer.Client
 	deletes map[string]bool // types whose deletions the server's history tells
 	stated  time.Time       // when the server said so
 
@@ -163,13 +163,13 @@ func (f *Feed) Round(ctx context.Context) (err error) {
 
 // isOfType tells whether a failure concerns one type, and others may go well.
 func isOfType(err error) bool {
-	return isRefusal(err) || errors.Is(err, errPage) || errors.Is(err, errPages) || errors.Is(err, errForeign) || errors.Is(err, errVanished)
+	return peer.IsRefusal(err) || errors.Is(err, errPage) || errors.Is(err, errPages) || errors.Is(err, peer.ErrForeign) || errors.Is(err, errVanished)
 }
 
 // begin asks what the server can, and what its clock says, now and then.
 func (f *Feed) begin(ctx context.Context) (err error) {
 	if f.server == nil {
-		if f.server, err = f.Server.open(); err != nil {
+		if f.server, err = f.Server.Open(); err != nil {
 			return err
 		}
 	}
@@ -178,7 +178,7 @@ func (f *Feed) begin(ctx context.Context) (err error) {
 	} else {
 		return nil
 	}
-	r, err := metadata(ctx, f.server)
+	r, err := f.server.Metadata(ctx)
 	if err != nil {
 		f.deletes = nil
 		return err
@@ -194,34 +194,19 @@ func (f *Feed) begin(ctx context.Context) (err error) {
 	return nil
 }
 
-// metadata is a server's CapabilityStatement.
-func metadata(ctx context.Context, s *server) (fhir.Resource, error) {
-	r, _, err := s.get(ctx, s.at("metadata", nil))
-	if err != nil {
-		return r, fmt.Errorf("metadata: %w", err)
-	}
-	if r.Type() != "CapabilityStatement" {
-		return r, errors.New("pull: the server has no CapabilityStatement")
-	}
-	if v := r.Get("fhirVersion").Text(); len(v) < 2 || v[:2] != "4." {
-		return r, errors.New("pull: the server is not of FHIR R4")
-	}
-	return r, nil
-}
-
 // Try asks a server for its CapabilityStatement and for one resource of each
 // type, with whatever token that takes.
-func Try(ctx context.Context, s Server, types []string) error {
-	o, err := s.open()
+func Try(ctx context.Context, s peer.Server, types []string) error {
+	o, err := s.Open()
 	if err != nil {
 		return err
 	}
-	o.client.RetryMax = 0
-	if _, err := metadata(ctx, o); err != nil {
+	o.Once()
+	if _, err := o.Metadata(ctx); err != nil {
 		return err
 	}
 	for _, typ := range types {
-		r, _, err := o.get(ctx, o.at(typ, map[string][]string{"_count": {"1"}}))
+		r, _, err := o.Get(ctx, o.At(typ, map[string][]string{"_count": {"1"}}))
 		if err == nil && r.Type() != "Bundle" {
 			err = errPage
 		}
@@ -332,7 +317,7 @@ func (f *Feed) put(ctx context.Context, copies []inbox.Message) error {
 	group.SetLimit(putters)
 	for _, m := range copies {
 		group.Go(func() error {
-			m.Source, m.Kind, m.Peer, m.Received = f.Source, inbox.Copy, f.server.base.Host, f.Server.Now()
+			m.Source, m.Kind, m.Peer, m.Received = f.Source, inbox.Copy, f.server.Host(), f.Server.Now()
 			_, err := f.Sink.Put(ctx, m)
 			return err
 		})

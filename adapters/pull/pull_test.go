@@ -20,6 +20,7 @@ import (
 
 	"firebreak/access"
 	"firebreak/access/accesstest"
+	"firebreak/adapters/peer"
 	"firebreak/audit"
 	"firebreak/inbox"
 	"firebreak/label"
@@ -57,7 +58,7 @@ func within(t *testing.T, f func(h *house)) {
 		server := &http.Server{Handler: h.up}
 		var serving sync.WaitGroup
 		serving.Go(func() { _ = server.Serve(network) })
-		h.via = &http.Transport{DialContext: network.dial, ResponseHeaderTimeout: headerTime}
+		h.via = &http.Transport{DialContext: network.dial, ResponseHeaderTimeout: peer.HeaderTime}
 		h.open()
 		defer func() {
 			h.close()
@@ -105,7 +106,7 @@ func (h *house) open() {
 func (h *house) feed() *Feed {
 	return &Feed{
 		Source: "up", Types: []string{"Patient", "Practitioner", "Observation"},
-		Server: Server{Base: h.up.base, Rate: 1000, Via: h.via, Now: time.Now},
+		Server: peer.Server{Base: h.up.base, Rate: 1000, Via: h.via, Now: time.Now},
 		Every:  time.Minute, Overlap: 5 * time.Minute, Compare: 10 * time.Minute, List: 24 * time.Hour, Page: 10,
 		Sink: h.pipe, Store: h.record.Asked(), Logger: slog.New(slog.NewTextHandler(&h.log, nil)),
 	}
@@ -285,7 +286,7 @@ func TestFaultsLoseAndDoubleNothing(t *testing.T) {
 				feed := func() *Feed {
 					f := h.feed()
 					if h.up.secure {
-						f.Server.Auth = &Auth{ClientID: "firebreak", Key: privateKey(t), Types: f.Types}
+						f.Server.Auth = &peer.Auth{ClientID: "firebreak", Key: privateKey(t), Types: f.Types}
 					}
 					if export {
 						f.Export, f.Every = "$export", 5*time.Minute

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"firebreak/adapters/peer"
 )
 
 // upstream is an honest FHIR server in memory, with a clock and the ways of
@@ -156,7 +158,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		u.mu.Unlock()
 		select {
 		case <-r.Context().Done():
-		case <-time.After(2 * headerTime):
+		case <-time.After(2 * peer.HeaderTime):
 		}
 		u.mu.Lock()
 		return

@@ -1,4 +1,8 @@
-package pull
+// Package peer speaks with one FHIR R4 server of others: no faster than allowed,
+// again when it failed in passing, as late as the server says, with a token
+// where it wants one, and with no other origin than its own. What it says of
+// failures holds codes, no text and no address: those may name patients.
+package peer
 
 import (
 	"context"
@@ -21,17 +25,17 @@ import (
 )
 
 const (
-	maxAnswer    = 64 << 20         // bytes of an answer that is read whole
+	MaxAnswer    = 64 << 20         // bytes of an answer that is read whole
 	maxRedirects = 3                //
-	headerTime   = 60 * time.Second // until an answer begins
+	HeaderTime   = 60 * time.Second // until an answer begins
 	silence      = 60 * time.Second // within an answer
 	retries      = 4                // of one request, before the round is given up
 	minWait      = time.Second      // before the first of them
 	maxWait      = 30 * time.Second // and the last, unless the server says when
-	maxPatience  = time.Hour        // for what a server says with Retry-After
+	MaxPatience  = time.Hour        // for what a server says with Retry-After
 )
 
-// Server is a FHIR R4 server that is asked for its resources.
+// Server is a FHIR R4 server that is asked for its resources, or is sent some.
 type Server struct {
 	Base  string            // https; http of a loopback address. No query, no slash at the end
 	Auth  *Auth             // nil: the server asks for none
@@ -42,8 +46,8 @@ type Server struct {
 	Now   func() time.Time
 }
 
-// server asks. It is one goroutine's.
-type server struct {
+// Client asks. It is one goroutine's.
+type Client struct {
 	base   *url.URL
 	files  []string
 	client *retryablehttp.Client
@@ -53,16 +57,17 @@ type server struct {
 	ahead  time.Duration // of the server's clock over ours, as it said last
 }
 
-func (s Server) open() (*server, error) {
+// Open makes a client; nothing is asked yet.
+func (s Server) Open() (*Client, error) {
 	base, err := ParseBase(s.Base)
 	if err != nil {
 		return nil, err
 	}
 	c := retryablehttp.NewClient()
 	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, retries, minWait, maxWait
-	c.Backoff = backoff
+	c.Backoff = Backoff
 	c.CheckRetry = func(ctx context.Context, r *http.Response, err error) (bool, error) {
-		if errors.Is(err, errForeign) || errors.Is(err, errRedirects) {
+		if errors.Is(err, ErrForeign) || errors.Is(err, errRedirects) {
 			return false, err
 		}
 		return retryablehttp.DefaultRetryPolicy(ctx, r, err)
@@ -72,17 +77,17 @@ func (s Server) open() (*server, error) {
 	if via == nil {
 		via = &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: s.CA, MinVersion: tls.VersionTLS12},
-			ResponseHeaderTimeout: headerTime, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,
+			ResponseHeaderTimeout: HeaderTime, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
 		}
 	}
-	o := &server{base: base, files: s.Files, client: c, limit: rate.NewLimiter(rate.Limit(s.Rate), 1), now: s.Now}
+	o := &Client{base: base, files: s.Files, client: c, limit: rate.NewLimiter(rate.Limit(s.Rate), 1), now: s.Now}
 	c.HTTPClient = &http.Client{Transport: via, CheckRedirect: func(r *http.Request, before []*http.Request) error {
 		if len(before) > maxRedirects {
 			return errRedirects
 		}
 		if !sameOrigin(r.URL, before[0].URL) {
-			return errForeign
+			return ErrForeign
 		}
 		return nil
 	}}
@@ -94,14 +99,20 @@ func (s Server) open() (*server, error) {
 	return o, nil
 }
 
+// Once has no request made again.
+func (s *Client) Once() { s.client.RetryMax = 0 }
+
+// Host is the server's address as an operator knows it.
+func (s *Client) Host() string { return s.base.Host }
+
 // ParseBase reads the address of a FHIR server: https, or http on this machine.
 func ParseBase(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Path, "/"):
-		return nil, errors.New("pull: an address of a FHIR server is like https://ehr.example.org/fhir")
+		return nil, errors.New("peer: an address of a FHIR server is like https://ehr.example.org/fhir")
 	case u.Scheme != "https" && !(u.Scheme == "http" && local(u.Hostname())):
-		return nil, errors.New("pull: a FHIR server must be asked by https unless it is on this machine")
+		return nil, errors.New("peer: a FHIR server must be asked by https unless it is on this machine")
 	}
 	return u, nil
 }
@@ -119,31 +130,31 @@ func port(u *url.URL) string {
 	return map[string]string{"https": "443", "http": "80"}[u.Scheme]
 }
 
-// errForeign is for links out of the server: nothing that data names is asked.
-var errForeign = errors.New("pull: the server links to an address that is not its own")
+// ErrForeign is for links out of the server: nothing that data names is asked.
+var ErrForeign = errors.New("peer: the server links to an address that is not its own")
 
 var errRedirects = errors.New("too many redirects")
 
-// backoff waits as long as the server asks, or ever longer, and not in step with others.
-func backoff(low, high time.Duration, n int, r *http.Response) time.Duration {
+// Backoff waits as long as the server asks, or ever longer, and not in step with others.
+func Backoff(low, high time.Duration, n int, r *http.Response) time.Duration {
 	wait := retryablehttp.DefaultBackoff(low, high, n, r)
-	return min(wait, maxPatience) + rand.N(low)
+	return min(wait, MaxPatience) + rand.N(low)
 }
 
-// clock is the server's, as far as it is known.
-func (s *server) clock() time.Time { return s.now().Add(s.ahead) }
+// Clock is the server's, as far as it is known.
+func (s *Client) Clock() time.Time { return s.now().Add(s.ahead) }
 
-// link is the address that a link of the server leads to.
-func (s *server) link(to string) (*url.URL, error) {
+// Link is the address that a link of the server leads to.
+func (s *Client) Link(to string) (*url.URL, error) {
 	u, err := s.base.Parse(to)
 	if err != nil || u.User != nil || !sameOrigin(u, s.base) {
-		return nil, errForeign
+		return nil, ErrForeign
 	}
 	return u, nil
 }
 
-// at is an address below the base.
-func (s *server) at(path string, q url.Values) string {
+// At is an address below the base.
+func (s *Client) At(path string, q url.Values) string {
 	a := s.base.String() + "/" + path
 	if len(q) > 0 {
 		a += "?" + q.Encode()
@@ -151,32 +162,32 @@ func (s *server) at(path string, q url.Values) string {
 	return a
 }
 
-// refused is an answer that is no success. It holds codes, no text: what a
+// Refused is an answer that is no success. It holds codes, no text: what a
 // server writes may be about patients.
-type refused struct {
-	status int
-	codes  []string
+type Refused struct {
+	Status int
+	Codes  []string
 }
 
-func (e *refused) Error() string {
-	s := fmt.Sprintf("pull: the server answered with status %d", e.status)
-	if len(e.codes) > 0 {
-		s += " (" + strings.Join(e.codes, ", ") + ")"
+func (e *Refused) Error() string {
+	s := fmt.Sprintf("peer: the server answered with status %d", e.Status)
+	if len(e.Codes) > 0 {
+		s += " (" + strings.Join(e.Codes, ", ") + ")"
 	}
 	return s
 }
 
-// isGone tells whether the server has no such thing, or no longer.
-func isGone(err error) bool {
-	e, ok := errors.AsType[*refused](err)
-	return ok && (e.status == http.StatusNotFound || e.status == http.StatusGone)
+// IsGone tells whether the server has no such thing, or no longer.
+func IsGone(err error) bool {
+	e, ok := errors.AsType[*Refused](err)
+	return ok && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
 }
 
-// isRefusal tells whether the server understood and will not, which asking for
+// IsRefusal tells whether the server understood and will not, which asking for
 // something else does not share.
-func isRefusal(err error) bool {
-	e, ok := errors.AsType[*refused](err)
-	return ok && e.status >= 400 && e.status < 500 && e.status != http.StatusUnauthorized && e.status != http.StatusTooManyRequests
+func IsRefusal(err error) bool {
+	e, ok := errors.AsType[*Refused](err)
+	return ok && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusUnauthorized && e.Status != http.StatusTooManyRequests
 }
 
 // codesOf are the issue codes of an OperationOutcome.
@@ -198,41 +209,67 @@ func issueCode(s string) bool {
 	return s != "" && len(s) < 30 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
-const fhirJSON = "application/fhir+json"
+const FHIRJSON = "application/fhir+json"
 
-// get asks for a resource, whole.
-func (s *server) get(ctx context.Context, address string) (fhir.Resource, http.Header, error) {
-	body, header, err := s.read(ctx, address, fhirJSON)
+// Get asks for a resource, whole.
+func (s *Client) Get(ctx context.Context, address string) (fhir.Resource, http.Header, error) {
+	body, header, err := s.read(ctx, address, FHIRJSON)
 	if err != nil {
 		return fhir.Resource{}, nil, err
 	}
 	r, err := fhir.Take(body)
 	if err != nil {
-		return fhir.Resource{}, nil, errors.New("pull: the server's answer is no FHIR resource in JSON")
+		return fhir.Resource{}, nil, errors.New("peer: the server's answer is no FHIR resource in JSON")
 	}
 	return r, header, nil
 }
 
-func (s *server) read(ctx context.Context, address, accept string) ([]byte, http.Header, error) {
-	r, err := s.ask(ctx, http.MethodGet, address, http.Header{"Accept": {accept}})
+// Metadata is the server's CapabilityStatement, if it is of R4.
+func (s *Client) Metadata(ctx context.Context) (fhir.Resource, error) {
+	r, _, err := s.Get(ctx, s.At("metadata", nil))
+	if err != nil {
+		return r, fmt.Errorf("metadata: %w", err)
+	}
+	if r.Type() != "CapabilityStatement" {
+		return r, errors.New("peer: the server has no CapabilityStatement")
+	}
+	if v := r.Get("fhirVersion").Text(); len(v) < 2 || v[:2] != "4." {
+		return r, errors.New("peer: the server is not of FHIR R4")
+	}
+	return r, nil
+}
+
+// Try asks for the CapabilityStatement once, with whatever token that takes.
+func (s Server) Try(ctx context.Context) error {
+	c, err := s.Open()
+	if err != nil {
+		return err
+	}
+	c.Once()
+	_, err = c.Metadata(ctx)
+	return err
+}
+
+func (s *Client) read(ctx context.Context, address, accept string) ([]byte, http.Header, error) {
+	r, err := s.Ask(ctx, http.MethodGet, address, http.Header{"Accept": {accept}}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer r.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, nil, errors.New("pull: the server's answer was cut off")
-	case len(body) > maxAnswer:
-		return nil, nil, fmt.Errorf("pull: the server's answer is longer than %d bytes", maxAnswer)
+		return nil, nil, errors.New("peer: the server's answer was cut off")
+	case len(body) > MaxAnswer:
+		return nil, nil, fmt.Errorf("peer: the server's answer is longer than %d bytes", MaxAnswer)
 	}
 	return body, r.Header, nil
 }
 
-// ask makes a request of the server's own origin and gives an answer of 2xx. A
+// Ask makes a request of the server's own origin and gives an answer of 2xx. A
 // token that is refused is replaced once.
-func (s *server) ask(ctx context.Context, method, address string, h http.Header) (*http.Response, error) {
-	u, err := s.link(address)
+func (s *Client) Ask(ctx context.Context, method, address string, h http.Header, body []byte) (*http.Response, error) {
+	u, err := s.Link(address)
 	if err != nil {
 		return nil, err
 	}
@@ -244,8 +281,8 @@ func (s *server) ask(ctx context.Context, method, address string, h http.Header)
 			}
 			h.Set("Authorization", "Bearer "+token)
 		}
-		r, err := s.send(ctx, method, u, h)
-		if e, ok := errors.AsType[*refused](err); ok && e.status == http.StatusUnauthorized && s.tokens != nil {
+		r, err := s.send(ctx, method, u, h, body)
+		if e, ok := errors.AsType[*Refused](err); ok && e.Status == http.StatusUnauthorized && s.tokens != nil {
 			s.tokens.drop()
 			if !again {
 				continue
@@ -255,30 +292,34 @@ func (s *server) ask(ctx context.Context, method, address string, h http.Header)
 	}
 }
 
-// file asks for a Bulk Data file, which may lie at another origin that the
+// File asks for a Bulk Data file, which may lie at another origin that the
 // configuration names. Such a one sees no token.
-func (s *server) file(ctx context.Context, address string) (*http.Response, error) {
+func (s *Client) File(ctx context.Context, address string) (*http.Response, error) {
 	h := http.Header{"Accept": {"application/fhir+ndjson"}}
-	if _, err := s.link(address); err == nil {
-		return s.ask(ctx, http.MethodGet, address, h)
+	if _, err := s.Link(address); err == nil {
+		return s.Ask(ctx, http.MethodGet, address, h, nil)
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.User != nil || !slices.Contains(s.files, u.Scheme+"://"+u.Host) {
-		return nil, errForeign
+		return nil, ErrForeign
 	}
-	return s.send(ctx, http.MethodGet, u, h)
+	return s.send(ctx, http.MethodGet, u, h, nil)
 }
 
 // send sends one request, again when it failed in passing.
-func (s *server) send(ctx context.Context, method string, u *url.URL, h http.Header) (*http.Response, error) {
+func (s *Client) send(ctx context.Context, method string, u *url.URL, h http.Header, body []byte) (*http.Response, error) {
 	if err := s.limit.Wait(ctx); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	q, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), nil)
+	var with any // none
+	if body != nil {
+		with = body
+	}
+	q, err := retryablehttp.NewRequestWithContext(ctx, method, u.String(), with)
 	if err != nil {
 		cancel()
-		return nil, errForeign
+		return nil, ErrForeign
 	}
 	for name, values := range h {
 		q.Header[name] = values
@@ -286,10 +327,10 @@ func (s *server) send(ctx context.Context, method string, u *url.URL, h http.Hea
 	r, err := s.client.Do(q)
 	if err != nil {
 		cancel()
-		if errors.Is(err, errForeign) {
-			return nil, errForeign
+		if errors.Is(err, ErrForeign) {
+			return nil, ErrForeign
 		}
-		return nil, fmt.Errorf("pull: the server cannot be asked: %w", bare(err))
+		return nil, fmt.Errorf("peer: the server cannot be asked: %w", bare(err))
 	}
 	if at, err := http.ParseTime(r.Header.Get("Date")); err == nil {
 		s.ahead = at.Sub(s.now())
@@ -297,8 +338,8 @@ func (s *server) send(ctx context.Context, method string, u *url.URL, h http.Hea
 	r.Body = &watched{r.Body, time.AfterFunc(silence, cancel), cancel}
 	if r.StatusCode/100 != 2 {
 		defer r.Body.Close()
-		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
-		return nil, &refused{r.StatusCode, codesOf(body)}
+		answer, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+		return nil, &Refused{r.StatusCode, codesOf(answer)}
 	}
 	return r, nil
 }

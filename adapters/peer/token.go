@@ -1,4 +1,4 @@
-package pull
+package peer
 
 import (
 	"context"
@@ -31,9 +31,10 @@ type Auth struct {
 	ClientID string
 	Key      []byte // private, P-384 or RSA: a JWK, or PEM (PKCS #8)
 	Token    string // address of the token endpoint; empty: as the server's smart-configuration says, if it is of the server's origin
-	Scope    string // empty: system/Type.rs, or system/Type.read where the server knows no other, of all types asked for
+	Scope    string // empty: system/Type.rs of what is asked for and system/Type.cu of what is sent, or .read and .write where the server knows no other
 
 	Types []string // asked for
+	Sends []string // types sent
 }
 
 // assertionTime is how long a proof of identity holds: five minutes at most.
@@ -42,25 +43,25 @@ const assertionTime = 4 * time.Minute
 // tokens keeps the access token in use.
 type tokens struct {
 	auth   Auth
-	server *server
+	server *Client
 	signer jose.Signer
 	client *http.Client
 	token  string
 	until  time.Time
 }
 
-func (a Auth) open(s *server) (*tokens, error) {
+func (a Auth) open(s *Client) (*tokens, error) {
 	key, err := parseKey(a.Key)
 	if err != nil {
 		return nil, err
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: key}, (&jose.SignerOptions{}).WithType("JWT"))
 	if err != nil {
-		return nil, errors.New("pull: the private key cannot sign")
+		return nil, errors.New("peer: the private key cannot sign")
 	}
 	client := *s.client.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	client.Timeout = headerTime
+	client.Timeout = HeaderTime
 	return &tokens{auth: a, server: s, signer: signer, client: &client}, nil
 }
 
@@ -69,11 +70,11 @@ func parseKey(b []byte) (key jose.JSONWebKey, err error) {
 	if p, _ := pem.Decode(b); p != nil {
 		private, err := x509.ParsePKCS8PrivateKey(p.Bytes)
 		if err != nil {
-			return key, errors.New("pull: the private key is no PKCS #8")
+			return key, errors.New("peer: the private key is no PKCS #8")
 		}
 		key.Key = private
 	} else if err := key.UnmarshalJSON(b); err != nil {
-		return key, errors.New("pull: the private key is neither a JWK nor PEM")
+		return key, errors.New("peer: the private key is neither a JWK nor PEM")
 	}
 	switch k := key.Key.(type) {
 	case *ecdsa.PrivateKey:
@@ -81,16 +82,16 @@ func parseKey(b []byte) (key jose.JSONWebKey, err error) {
 			key.Algorithm = string(jose.ES384)
 			break
 		}
-		return key, errors.New("pull: the private key is of another curve than P-384")
+		return key, errors.New("peer: the private key is of another curve than P-384")
 	case *rsa.PrivateKey:
 		key.Algorithm = string(jose.RS384)
 	default:
-		return key, errors.New("pull: the private key is neither of P-384 nor RSA")
+		return key, errors.New("peer: the private key is neither of P-384 nor RSA")
 	}
 	if key.KeyID == "" {
 		thumb, err := key.Thumbprint(crypto.SHA256)
 		if err != nil {
-			return key, errors.New("pull: the private key has no thumbprint")
+			return key, errors.New("peer: the private key has no thumbprint")
 		}
 		key.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
 	}
@@ -114,7 +115,7 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(assertionTime)),
 	}).Serialize()
 	if err != nil {
-		return "", errors.New("pull: the private key cannot sign")
+		return "", errors.New("peer: the private key cannot sign")
 	}
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "scope": {scope}, "client_assertion": {proof},
@@ -125,13 +126,13 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return "", errors.New("pull: the token endpoint is no address")
+		return "", errors.New("peer: the token endpoint is no address")
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", "application/json")
 	answer, err := t.client.Do(r)
 	if err != nil {
-		return "", fmt.Errorf("pull: the token endpoint cannot be asked: %w", bare(err))
+		return "", fmt.Errorf("peer: the token endpoint cannot be asked: %w", bare(err))
 	}
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
@@ -150,9 +151,9 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		if slices.Contains([]string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}, got.Error) {
 			why = " (" + got.Error + ")"
 		}
-		return "", fmt.Errorf("pull: the token endpoint answered with status %d%s", answer.StatusCode, why)
+		return "", fmt.Errorf("peer: the token endpoint answered with status %d%s", answer.StatusCode, why)
 	case err != nil, got.Token == "", !strings.EqualFold(got.Type, "bearer"), strings.ContainsAny(got.Token, " \r\n"):
-		return "", errors.New("pull: the token endpoint gave no bearer token")
+		return "", errors.New("peer: the token endpoint gave no bearer token")
 	}
 	life := time.Duration(got.Expires * float64(time.Second))
 	if life <= 0 {
@@ -168,13 +169,13 @@ func (t *tokens) endpoint(ctx context.Context) (address, scope string, err error
 	if address != "" && scope != "" {
 		return address, scope, nil
 	}
-	u, err := t.server.link(t.server.at(".well-known/smart-configuration", nil))
+	u, err := t.server.Link(t.server.At(".well-known/smart-configuration", nil))
 	if err != nil {
 		return "", "", err
 	}
-	r, err := t.server.send(ctx, http.MethodGet, u, http.Header{"Accept": {"application/json"}})
+	r, err := t.server.send(ctx, http.MethodGet, u, http.Header{"Accept": {"application/json"}}, nil)
 	if err != nil {
-		return "", "", fmt.Errorf("pull: .well-known/smart-configuration: %w", err)
+		return "", "", fmt.Errorf("peer: .well-known/smart-configuration: %w", err)
 	}
 	defer r.Body.Close()
 	var conf struct {
@@ -182,23 +183,26 @@ func (t *tokens) endpoint(ctx context.Context) (address, scope string, err error
 		Capabilities []string `json:"capabilities"`
 	}
 	if err := json.UnmarshalRead(io.LimitReader(r.Body, 1<<20), &conf); err != nil {
-		return "", "", errors.New("pull: .well-known/smart-configuration is not what it should be")
+		return "", "", errors.New("peer: .well-known/smart-configuration is not what it should be")
 	}
 	if address == "" {
-		u, err := t.server.link(conf.Token)
+		u, err := t.server.Link(conf.Token)
 		if err != nil || conf.Token == "" {
-			return "", "", errors.New("pull: the token endpoint is of another origin than the server: name it as auth.token")
+			return "", "", errors.New("peer: the token endpoint is of another origin than the server: name it as auth.token")
 		}
 		address = u.String()
 	}
 	if scope == "" {
-		may := ".read"
+		may, write := ".read", ".write"
 		if slices.Contains(conf.Capabilities, "permission-v2") {
-			may = ".rs"
+			may, write = ".rs", ".cu"
 		}
 		var all []string
 		for _, typ := range t.auth.Types {
 			all = append(all, "system/"+typ+may)
+		}
+		for _, typ := range t.auth.Sends {
+			all = append(all, "system/"+typ+write)
 		}
 		scope = strings.Join(all, " ")
 	}

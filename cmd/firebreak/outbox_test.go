@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"firebreak/demo"
+	"firebreak/demo/demotest"
+	"firebreak/fhir"
+)
+
+// clinic is the FHIR server of an EHR, which breaks off connections before and
+// after it has done what it was asked, and wants to be left alone.
+type clinic struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	faults bool
+	refuse bool
+	have   map[string]bool     // numbers
+	said   map[string][]string // by patient
+}
+
+func newClinic(t testing.TB, seed uint64) (*clinic, string) {
+	c := &clinic{random: rand.New(rand.NewPCG(seed, 1)), have: map[string]bool{}, said: map[string][]string{}}
+	s := httptest.NewServer(c)
+	t.Cleanup(s.Close)
+	return c, s.URL
+}
+
+func (c *clinic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	fault := 100
+	if c.faults {
+		fault = c.random.IntN(30)
+	}
+	switch fault {
+	case 0:
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return
+	case 1:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	case 2:
+		panic(http.ErrAbortHandler)
+	}
+	if r.URL.Path == "/Patient/_search" {
+		q, _ := url.ParseQuery(string(body))
+		fmt.Fprintf(w, `{"resourceType":"Bundle","type":"searchset","entry":[{"resource":{"resourceType":"Patient","id":%q}}]}`, strings.TrimPrefix(q.Get("identifier"), "urn:mrn|"))
+		return
+	}
+	x, err := fhir.Parse(body)
+	number := r.Header.Get("If-None-Exist")
+	if err != nil || number == "" || c.refuse {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	if !c.have[number] {
+		patient := x.Root().At("subject.reference").Text()
+		c.have[number], c.said[patient] = true, append(c.said[patient], x.Root().At("payload.contentString").Text())
+	}
+	if fault < 5 {
+		panic(http.ErrAbortHandler)
+	}
+	w.WriteHeader(http.StatusCreated)
+}
+
+// outConfig is a demo that sends to base what its backend addresses.
+func outConfig(t testing.TB, dir, base string) string {
+	b, err := json.Marshal(map[string]any{"feeds": []any{
+		map[string]any{"name": "lab", "listen": "127.0.0.1:0"},
+		map[string]any{"name": "ehr", "send": map[string]any{"from": []string{"demo-backend"}, "fhir": map[string]any{"base": base, "rate": 500}}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, filepath.Join(dir, "demo.json"), string(b))
+}
+
+func addressed(n, patient int) (path, body string) {
+	path = fmt.Sprintf("Communication/m%d", n)
+	return path, fmt.Sprintf(`{"resourceType":"Communication","id":"m%d","meta":{"tag":[{"system":"urn:firebreak:send","code":"ehr"}]},"status":"completed",`+
+		`"subject":{"reference":"Patient/p%d","identifier":{"system":"urn:mrn","value":"N%d"}},"payload":[{"contentString":"w%d"}]}`, n, patient, patient, n)
+}
+
+// A gateway is killed again and again while it sends. In the end the EHR has
+// whatever was answered with success, once, in the order of each patient.
+func TestSendsThroughKills(t *testing.T) {
+	const kills, patients = 3, 3
+	binary(t)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	ehr, base := newClinic(t, seed)
+	ehr.faults = true
+	r := rand.New(rand.NewPCG(seed, 0))
+	dir := t.TempDir()
+	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base)
+	start := func() (*demotest.Process, demo.Info, *demotest.App) {
+		os.Remove(filepath.Join(data, "demo.json"))
+		p := launch(t, "demo", "--empty", "--config", config, "--listen", "127.0.0.1:0", "--mllp", "127.0.0.1:0", "--data", data)
+		info, ready := p.Info(t, data)
+		if !ready {
+			t.Fatalf("it ended by itself: %s", p.Stderr.String())
+		}
+		app, err := demotest.Backend(t.Context(), info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(app.Close)
+		return p, info, app
+	}
+	want := map[string][]string{}
+	n := 0
+	for range kills {
+		p, _, app := start()
+		end := time.AfterFunc(time.Duration(r.Int64N(int64(600*time.Millisecond))), p.Kill)
+		for range 8 {
+			path, body := addressed(n, n%patients)
+			if !pushed(t, app, path, body) {
+				break // it is pushed again, under the same id
+			}
+			patient := fmt.Sprintf("Patient/N%d", n%patients)
+			want[patient] = append(want[patient], fmt.Sprintf("w%d", n))
+			n++
+		}
+		<-p.Ended
+		end.Stop()
+	}
+	p, info, app := start()
+	path, body := addressed(n, n%patients)
+	if !pushed(t, app, path, body) {
+		t.Fatal("the last one is not taken")
+	}
+	patient := fmt.Sprintf("Patient/N%d", n%patients)
+	want[patient] = append(want[patient], fmt.Sprintf("w%d", n))
+	ehr.mu.Lock()
+	ehr.faults = false
+	ehr.mu.Unlock()
+	p.Poll(t, "the outbox to be empty", func() bool { return demotest.Scrape(t, info.Metrics)[`firebreak_outbox_waiting{feed="ehr"}`] == 0 })
+	ehr.mu.Lock()
+	defer ehr.mu.Unlock()
+	if got := fmt.Sprint(ehr.said); got != fmt.Sprint(want) {
+		t.Errorf("the EHR has %s, want %s", got, fmt.Sprint(want))
+	}
+}
+
+// pushed tells whether a push was answered with success.
+func pushed(t testing.TB, a *demotest.App, path, body string) bool {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, a.FHIR+"/"+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+a.Token)
+	r.Header.Set("Content-Type", "application/fhir+json")
+	answer, err := a.Client.Do(r)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= 300 {
+		t.Fatalf("status %d", answer.StatusCode)
+	}
+	return true
+}
+
+// What the EHR refuses is listed, without whose it is; an operator has it sent
+// again, or decides that it is not.
+func TestOperatorsDecideOnLetters(t *testing.T) {
+	ehr, base := newClinic(t, 1)
+	ehr.refuse = true
+	dir := t.TempDir()
+	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base)
+	d := demotest.Start(t, demo.Options{Empty: true, Data: data, Config: config})
+	app, err := demotest.Backend(t.Context(), d.Info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Close()
+	for n := range 3 {
+		path, body := addressed(n, 7)
+		if !pushed(t, app, path, body) {
+			t.Fatal("it is not taken")
+		}
+	}
+	poll := func(what string) {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for !strings.Contains(expect(t, 0, "", "", "outbox", "--data", data), what) {
+			<-tick.C
+		}
+	}
+	poll("  ehr  Communication  refused after 1 attempts  the receiver answered with status 422\n")
+	if out := expect(t, 0, "", "", "outbox", "list", "--data", data); strings.Contains(out, "N7") || strings.Contains(out, "p7") || strings.Contains(out, "w0") {
+		t.Errorf("the list tells %s", out)
+	}
+	ehr.mu.Lock()
+	ehr.refuse = false
+	ehr.mu.Unlock()
+	expect(t, 2, "", "--reason", "outbox", "retry", "--data", data, "1")
+	expect(t, 1, "", "was", "outbox", "drop", "--reason", "none", "--data", data, "1", "99")
+	expect(t, 0, "", "", "outbox", "drop", "--reason", "she called", "--data", data, "2")
+	expect(t, 0, "", "", "outbox", "retry", "--reason", "the EHR knows her now", "--data", data, "1")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for expect(t, 0, "", "", "outbox", "--data", data) != "" {
+		<-tick.C
+	}
+	ehr.mu.Lock()
+	defer ehr.mu.Unlock()
+	if got := fmt.Sprint(ehr.said); got != "map[Patient/N7:[w0 w2]]" {
+		t.Errorf("the EHR has %s", got)
+	}
+	log, err := os.ReadFile(filepath.Join(data, "audit", firstFile(t, filepath.Join(data, "audit"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range []string{"drop letters [2]: she called", "retry letters [1]: the EHR knows her now"} {
+		if !bytes.Contains(log, []byte(entry)) {
+			t.Errorf("the audit log has no %q", entry)
+		}
+	}
+}
+
+func firstFile(t testing.TB, dir string) string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("no log in %s: %v", dir, err)
+	}
+	return filepath.Base(all[0])
+}
