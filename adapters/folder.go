@@ -14,11 +14,12 @@ import (
 	"time"
 
 	"firebreak/adapters/hl7"
+	"firebreak/adapters/sheet"
 )
 
 // Folder takes HL7 v2 messages from files that are put into a folder, for
 // sources that have no MLLP: single messages, several, batches (FHS, BHS), with
-// or without MLLP framing, any ends of lines.
+// or without MLLP framing, any ends of lines; or of files of rows (CSV).
 //
 // A file is taken when it has not changed for a while and is not named as one
 // that is being written. Its messages go into the inbox one after another; when
@@ -31,6 +32,7 @@ type Folder struct {
 	Dir    string
 	Settle time.Duration // without change, after which a file is whole
 	Every  time.Duration // between looks
+	CSV    *sheet.Plan   // files hold rows, each to become a message; nil: messages
 
 	done, failed atomic.Int64
 	seen         map[string]look // files that wait
@@ -139,14 +141,47 @@ func (f *Folder) take(ctx context.Context, root *os.Root, name string) error {
 		return fmt.Errorf("adapters: folder: %w", err)
 	}
 	defer in.Close()
-	var r report
+	r, err := f.read(ctx, in, name)
+	if err != nil {
+		return err
+	}
+	return f.move(root, name, r)
+}
+
+// read puts what a file holds into the inbox. Its error is not the file's.
+func (f *Folder) read(ctx context.Context, in *os.File, name string) (r report, err error) {
+	if f.CSV != nil {
+		err = f.rows(ctx, &r, in, name)
+	} else {
+		err = f.messages(ctx, &r, in, name)
+	}
+	return r, err
+}
+
+func (f *Folder) rows(ctx context.Context, r *report, in *os.File, name string) error {
+	info, err := in.Stat()
+	if err != nil {
+		return fmt.Errorf("adapters: folder: %w", err)
+	}
+	for row := range f.CSV.Rows(in, info.ModTime()) {
+		r.messages++
+		if row.Fault != nil {
+			r.say(row.Line, row.Fault.Error())
+		} else if err := f.message(ctx, r, fmt.Sprintf("file %s line %d", name, row.Line), row.Line, row.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Folder) messages(ctx context.Context, r *report, in *os.File, name string) error {
 	s := hl7.NewScanner(in, 0)
 	for s.Scan() {
 		p := s.Part()
 		switch p.Kind {
 		case hl7.MessagePart:
 			r.messages++
-			if err := f.message(ctx, &r, fmt.Sprintf("file %s #%d", name, r.messages), p); err != nil {
+			if err := f.message(ctx, r, fmt.Sprintf("file %s #%d", name, r.messages), p.Line, p.Message()); err != nil {
 				return err
 			}
 		case hl7.JunkPart:
@@ -167,24 +202,24 @@ func (f *Folder) take(ctx context.Context, root *os.Root, name string) error {
 	case r.messages == 0:
 		r.say(0, "there is no message")
 	}
-	return f.move(root, name, r)
+	return nil
 }
 
 // message puts one message into the inbox. Its error is the inbox's.
-func (f *Folder) message(ctx context.Context, r *report, peer string, p hl7.Part) error {
-	m, problem := hl7.Parse(p.Message())
+func (f *Folder) message(ctx context.Context, r *report, peer string, line int, body []byte) error {
+	m, problem := hl7.Parse(body)
 	if problem != nil {
 		m = nil
 	}
-	err := f.keep(ctx, p.Message(), m, problem, peer)
+	err := f.keep(ctx, body, m, problem, peer)
 	refused, ok := errors.AsType[*hl7.Rejection](err)
 	switch {
 	case ok:
-		r.say(p.Line, refused.Error())
+		r.say(line, refused.Error())
 	case err != nil:
 		return err
 	case problem != nil:
-		r.say(p.Line, "is held: "+problem.Error())
+		r.say(line, "is held: "+problem.Error())
 	default:
 		r.taken++
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"firebreak/adapters/sheet"
 	"firebreak/inbox"
 )
 
@@ -194,6 +195,33 @@ func TestAFileThatCannotBeMovedStopsNoOther(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if files := d.files(); !slices.Contains(files, "done/z") || !slices.Contains(files, long) {
+		t.Errorf("there are %q", files)
+	}
+}
+
+func TestRowsOfAFolder(t *testing.T) {
+	d := newDrop(t)
+	var err error
+	d.CSV, err = sheet.Map{Message: "ADT^A31", Columns: map[string]sheet.Column{"MRN": {To: "PID-3.1"}, "Born": {To: "PID-7", As: "YYYY-MM-DD"}}, Constants: map[string]string{"MSH-4": "MERCY"}}.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("good.csv", "MRN,Born\n1,1970-01-31\n2,1971-01-31\n")
+	d.write("half.csv", "MRN,Born\n3,1972-01-31\n4,yesterday\n")
+	d.write("other.csv", "Number\n5\n")
+	if err := d.look(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(d.sink.kept); n != 3 {
+		t.Errorf("%d messages are kept", n)
+	}
+	if got := d.report("failed/half.csv.report.txt"); got != "2 messages, 1 taken\nline 3: Born: the cell is no such time\n" {
+		t.Errorf("the report says %q", got)
+	}
+	if got := d.report("failed/other.csv.report.txt"); got != "1 messages, 0 taken\nline 1: there is no column \"Born\"\n" {
+		t.Errorf("the report says %q", got)
+	}
+	if files := d.files(); !slices.Contains(files, "done/good.csv") || !slices.Contains(files, "failed/half.csv") {
 		t.Errorf("there are %q", files)
 	}
 }

@@ -127,6 +127,9 @@ func (s *story) now() time.Time { return time.Unix(0, s.clock.Load()).UTC() }
 // same ids.
 func (s *story) configure(text string) {
 	dir := s.t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "in"), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
 	s.config = filepath.Join(dir, "config.json")
 	text = `{"key": {"file": "key"},` + strings.TrimPrefix(strings.TrimSpace(text), "{")
 	text = strings.Replace(text, ",}", "}", 1)
@@ -207,6 +210,8 @@ func (s *story) do(text string) {
 		if s.secrets {
 			s.send(strings.Fields(strings.TrimPrefix(rest, "sends ")))
 		}
+	case who == "clinic" && verb == "drops":
+		s.drop(rest)
 	case who == "gateway" && verb == "restarts":
 		s.demo.Stop()
 		if name, ok := strings.CutPrefix(rest, "with "); ok {
@@ -290,6 +295,36 @@ func (s *story) send(names []string) {
 		s.fatal("%v", err)
 	}
 	s.last = reply{ask: "hospital sends", status: 200, body: []byte(strings.Join(codes, " "))}
+}
+
+// drop puts a file into the folder "in" beside the configuration and waits until
+// it has been taken. The answer is the report.
+func (s *story) drop(name string) {
+	in := filepath.Join(filepath.Dir(s.config), "in")
+	path := filepath.Join(in, name)
+	if err := cmp.Or(os.WriteFile(path, []byte(s.file(name)), 0o600), os.Chtimes(path, s.now(), s.now())); err != nil {
+		s.fatal("%v", err)
+	}
+	for {
+		for _, folder := range []string{"done", "failed"} {
+			if report, err := os.ReadFile(filepath.Join(in, folder, name+".report.txt")); err == nil {
+				if _, err := os.Stat(path); err == nil {
+					continue // it moves next
+				}
+				if err := s.demo.Gateway.Idle(s.t.Context()); err != nil {
+					s.fatal("%v", err)
+				}
+				s.last = reply{ask: "clinic drops " + name, status: 200, body: append([]byte(folder+": "), report...)}
+				return
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond): // the folder is looked into by the machine's clock, and judged by the story's
+			s.clock.Add(int64(time.Second))
+		case <-s.t.Context().Done():
+			s.fatal("%s is not taken", name)
+		}
+	}
 }
 
 // expect holds the last answer to an indented line.

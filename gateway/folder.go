@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"firebreak/adapters"
+	"firebreak/adapters/sheet"
 )
 
 // Folder is where a source puts files of HL7 v2 messages.
@@ -19,6 +20,8 @@ type Folder struct {
 	Settle Duration `json:"settle,omitzero"`
 	// Every is the time between looks. Default 5s.
 	Every Duration `json:"every,omitzero"`
+	// CSV says what becomes of the rows of files, which then are CSV.
+	CSV *sheet.Map `json:"csv,omitzero"`
 }
 
 func (f *Folder) finish(folder string) {
@@ -33,6 +36,11 @@ func (f *Folder) check(bad func(key, why string)) {
 	}
 	if f.Settle < 0 || f.Every <= 0 {
 		bad("settle, every", "must be longer than nothing")
+	}
+	if f.CSV != nil {
+		if _, err := f.CSV.Plan(); err != nil {
+			bad("csv", err.Error())
+		}
 	}
 }
 
@@ -60,6 +68,12 @@ func (g *Gateway) openFolder(f Feed) error {
 	a := &adapters.Folder{
 		HL7: adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log},
 		Dir: f.Folder.Path, Settle: time.Duration(f.Folder.Settle), Every: time.Duration(f.Folder.Every),
+	}
+	if f.Folder.CSV != nil {
+		var err error
+		if a.CSV, err = f.Folder.CSV.Plan(); err != nil {
+			return err
+		}
 	}
 	g.asks = append(g.asks, a.Run)
 	g.Feeds = append(g.Feeds, filepath.Clean(f.Folder.Path))

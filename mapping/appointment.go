@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
@@ -35,7 +34,7 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 		}
 	}
 	l.reasons(&app, sch)
-	l.times(&app, sch, g)
+	untold := l.times(&app, sch, g)
 	for _, f := range [...]int{12, 16, 20} {
 		for _, ref := range l.practitioners(sch.Field(f)) {
 			if !slices.ContainsFunc(app.SupportingInformation, func(r r4.Reference) bool { return same(r.Reference, ref.Reference) }) {
@@ -51,7 +50,7 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 			app.ReasonReference = append(app.ReasonReference, *ref)
 		}
 	}
-	also := l.appointmentStatus(sch)
+	also := append(untold, l.appointmentStatus(sch)...)
 	app.Participant = []r4.AppointmentParticipant{{Actor: ptr(l.subject())}}
 	also = append(also, unsaid("participant[0]._status", "", ""))
 
@@ -139,28 +138,34 @@ func capital(s string) string {
 }
 
 // times are TQ1-7 and 8, else those of SCH-11, which TQ1 replaced in version
-// 2.5, else the first service's. FHIR asks for instants: a day alone is none.
-func (l *lab) times(app *r4.Appointment, sch hl7.Segment, g hl7.Group) {
+// 2.5, else the first service's. FHIR asks for instants: a day alone is none. It gives
+// what to set where an end is not told, which a start asks for.
+func (l *lab) times(app *r4.Appointment, sch hl7.Segment, g hl7.Group) (also []fhir.Set) {
 	tq1, ais := g.Segment("TQ1"), g.Segment("AIS")
 	tq := first(sch.Field(11))
+	var from moment
 	if start, ok := l.moment(tq1, 7); ok && start.instant() {
-		app.Start = &start.text
+		from, app.Start = start, &start.text
 		if end, ok := l.moment(tq1, 8); ok && end.instant() {
 			app.End = &end.text
 		}
-		return
-	}
-	if start, ok := l.feed.moment(tq.at(4)); ok && start.instant() {
-		app.Start = &start.text
+	} else if start, ok := l.feed.moment(tq.at(4)); ok && start.instant() {
+		from, app.Start = start, &start.text
 		if end, ok := l.feed.moment(tq.at(5)); ok && end.instant() {
 			app.End = &end.text
 		}
-		return
-	}
-	if start, ok := l.moment(ais, 4); ok && start.instant() {
+	} else if start, ok := l.moment(ais, 4); ok && start.instant() {
 		span := l.span(ais, 4, 7)
-		app.Start, app.End = span.Start, span.End
+		from, app.Start, app.End = start, span.Start, span.End
 	}
+	switch { // R4 app-2: start and end, or neither
+	case app.Start == nil || app.End != nil:
+	case app.MinutesDuration != nil:
+		app.End = ptr(from.after(*app.MinutesDuration))
+	default:
+		also = append(also, fhir.Set{Path: "_end", Value: absent("unknown")})
+	}
+	return also
 }
 
 // span is when a resource is needed: its start and, where duration and unit
@@ -172,7 +177,7 @@ func (l *lab) span(s hl7.Segment, start, duration int) *r4.Period {
 	}
 	span := &r4.Period{Start: &from.text}
 	if n := minutes(value(s.Field(duration)), first(s.Field(duration+1))); n != nil && from.instant() {
-		span.End = ptr(from.time.Add(time.Duration(*n) * time.Minute).Format("2006-01-02T15:04:05-07:00"))
+		span.End = ptr(from.after(*n))
 	}
 	return span
 }

@@ -16,6 +16,11 @@ type moment struct {
 // date is the moment as a FHIR date, the day as its own clock had it.
 func (m moment) date() string { return m.sent.Date() }
 
+// after is the moment some minutes later, by its own clock.
+func (m moment) after(minutes int) string {
+	return m.time.Add(time.Duration(minutes) * time.Minute).Format("2006-01-02T15:04:05-07:00")
+}
+
 // clocked tells whether a time of day was sent, to the minute at least.
 func (m moment) clocked() bool { return m.sent.Precision >= hl7.Minute }
 
