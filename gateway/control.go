@@ -143,9 +143,11 @@ func isNotFound(err error) bool {
 }
 
 // replay answers {"ids": [...]}, or none for all that are held, with a Replayed.
+// With "same" somebody says that they are of the patients whose numbers they name.
 func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 	var ask struct {
-		IDs []inbox.ID `json:"ids"`
+		IDs  []inbox.ID `json:"ids"`
+		Same bool       `json:"same"`
 	}
 	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
 		return err
@@ -157,8 +159,16 @@ func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 	if len(ask.IDs) > 0 {
 		detail = fmt.Sprintf("replay of messages %d", ask.IDs)
 	}
+	if ask.Same {
+		detail += ", the same person"
+	}
 	if err := g.operated(r, detail); err != nil {
 		return err
+	}
+	if ask.Same {
+		if err := g.record.Queue().Vouch(r.Context(), r.Header.Get(operatorHeader), ask.IDs...); err != nil {
+			return err
+		}
 	}
 	ids, err := ask.IDs, error(nil)
 	if len(ids) == 0 {

@@ -132,6 +132,12 @@ func (o *Operator) Replay(ctx context.Context, ids ...inbox.ID) (Replayed, error
 	return answer[Replayed](ctx, o, http.MethodPost, "/replay", map[string]any{"ids": ids})
 }
 
+// Vouch says that messages held for doubt are of the patients whose numbers they
+// name, and replays them.
+func (o *Operator) Vouch(ctx context.Context, ids ...inbox.ID) (Replayed, error) {
+	return answer[Replayed](ctx, o, http.MethodPost, "/replay", map[string]any{"ids": ids, "same": true})
+}
+
 // Held gives each message that could not be applied, in order of arrival.
 func (o *Operator) Held(ctx context.Context, each func(record.Held)) error {
 	return answers(ctx, o, "/held", each)

@@ -43,6 +43,10 @@ func (b *build) adt() error {
 // story states everything the message holds.
 func (b *build) story() error {
 	all := b.msg.Segments()
+	switch b.trigger() {
+	case "A08", "A28", "A31":
+		b.out.Corrects = true
+	}
 	b.statePatient()
 	b.relatedPersons(all)
 	visit, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2"))

@@ -337,6 +337,7 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
 	}
 	message := resourcesOf(result)
+	change.Corrects, change.Freed = result.Corrects, p.sweepSoon
 	change.Resources = make([]record.Entry, 0, len(message))
 	for i, l := range p.rules.Label(s.Source, message) {
 		r := result.Resources[i]

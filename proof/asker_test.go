@@ -79,6 +79,7 @@ var routes = []route{
 	{"/ops/messages", 1, true, plainly("/ops/messages")},
 	{"/ops/messages/{id:[0-9]{1,18}}", 0, true, plainly("/ops/messages/1")},
 	{"/ops/messages/{id:[0-9]{1,18}}/replay", 0, true, posted("/ops/messages/1/replay", url.Values{"x": {"1"}})},
+	{"/ops/messages/{id:[0-9]{1,18}}/same", 0, true, posted("/ops/messages/1/same", url.Values{"x": {"1"}})},
 	{"/ops/messages/{id:[0-9]{1,18}}/copy", 0, true, posted("/ops/messages/1/copy", url.Values{"text": {"MSH"}})},
 	chartPage("", 50),
 	chartPage("/results", 50, "flagged=1", "period=3m", "period=5y", "text=", "kind=", "source=lab", "source=", "older=1", "page=1"),

@@ -19,7 +19,10 @@ import (
 type committing struct {
 	id       inbox.ID
 	source   string
+	kind     inbox.Kind
 	received int64
+	corrects bool
+	freed    bool // messages held for doubt became pending
 	entries  []*entry
 	links    []Link
 }
@@ -35,6 +38,7 @@ type entry struct {
 	reasons string // of reasonsOf
 	body    int64  // where the content lies
 	fresh   bool   // the content is new
+	bare    bool   // a patient of whom nothing but numbers is said
 	rules   string // that judged it; empty: it must be judged again
 	code    string // key of the local code that says what it is about, if there is one
 }
@@ -51,7 +55,7 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, received: micros(s.Received), links: c.Links, entries: make([]*entry, 0, len(c.Resources))}
+	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), corrects: c.Corrects, links: c.Links, entries: make([]*entry, 0, len(c.Resources))}
 	all := make([]entry, len(c.Resources))
 	for i, e := range c.Resources {
 		res := e.Resource()
@@ -66,6 +70,7 @@ func (r *Record) prepare(s Stored, c Change) *committing {
 			labels:  joinLabels(e.Labels()),
 			reasons: reasonsOf(e.Reasons()),
 			rules:   e.RulesVersion(),
+			bare:    res.Type() == "Patient" && bare(res),
 		}
 		x.entries = append(x.entries, y)
 	}
@@ -142,11 +147,12 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 		return nil
 	}
 	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
+	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.doubt, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
+	b.retry()
 	for _, x := range b.commits {
 		b.add(doneMessage, int64(x.commit.id))
 	}

@@ -204,6 +204,7 @@ type Seen struct {
 	Clear    bool       //
 	Became   []fhir.Ref // what it is mapped to today; none when it is held
 	Original inbox.ID   // the message that it is a corrected copy of; 0: none
+	Doubtful bool       // it is held until somebody says whose it is
 }
 
 // Message is one stored message, masked unless why is one of Whys. Nobody's is
@@ -233,6 +234,9 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 	var original int64
 	err = o.r.db.QueryRow(ctx, originalOf, int64(id)).Scan(&original)
 	seen.Original = inbox.ID(original)
+	if err == nil && l.State == OnHold {
+		seen.Doubtful, err = o.r.doubtful(ctx, id)
+	}
 	return seen, failed("read a message", err)
 }
 
@@ -274,6 +278,34 @@ func (o *Operations) Replay(ctx context.Context, s Shift, id inbox.ID) error {
 		return err
 	}
 	o.wait(ctx, id)
+	return nil
+}
+
+// Vouch says that a message held for doubt is of the patient whose number it
+// names: it is applied, and what was held in that chart for doubt is tried again.
+// What is not held for that is fhir.NotFound.
+func (o *Operations) Vouch(ctx context.Context, s Shift, id inbox.ID) error {
+	doubtful, err := o.r.doubtful(ctx, id)
+	if err == nil && !doubtful {
+		err = fhir.NotFound()
+	}
+	if err := errors.Join(err, o.audit(ctx, s, fmt.Sprintf("ops message %d, the same person", id), err != nil)); err != nil {
+		return err
+	}
+	others, err := o.r.beside(ctx, id, true)
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // what is decided is carried through
+	if err := o.r.Queue().Vouch(ctx, s.Operator.Caller().Name(), id); err != nil {
+		return err
+	}
+	for _, ids := range [][]inbox.ID{{id}, others} {
+		if err := o.in.Replay(ctx, ids...); err != nil {
+			return err
+		}
+		o.wait(ctx, ids...)
+	}
 	return nil
 }
 
@@ -348,6 +380,10 @@ func (o *Operations) Mend(ctx context.Context, s Shift, id inbox.ID, body []byte
 	if err != nil {
 		return 0, failed("let go a mended message", err)
 	}
+	waited, err := o.r.beside(ctx, id, false)
+	if err == nil {
+		err = o.in.Replay(ctx, waited...)
+	}
 	o.wait(ctx, receipt.ID)
-	return receipt.ID, nil
+	return receipt.ID, err
 }

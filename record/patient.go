@@ -9,20 +9,23 @@ import (
 	"firebreak/search"
 )
 
-// person is what a patient is found by.
+// person is what a patient is found and told apart by.
 type person struct {
 	identifiers []identifier
 	families    []string // folded, whole and by their parts
+	given       []string // the first of each name, folded
 	birth       string
+	sex         string   // male, female; empty when it is neither or not said
+	contacts    []string // telephone numbers and postal codes, folded
 }
 
-type identifier struct{ system, value string }
+type identifier struct{ system, value, kind string }
 
 func readPatient(r fhir.Resource) person {
 	p := person{birth: r.Get("birthDate").Text()}
 	for i := range r.All("identifier") {
 		if v := i.Get("value").Text(); v != "" {
-			p.identifiers = append(p.identifiers, identifier{i.Get("system").Text(), v})
+			p.identifiers = append(p.identifiers, identifier{i.Get("system").Text(), v, i.At("type.coding.code").Text()})
 		}
 	}
 	for n := range r.All("name") {
@@ -30,6 +33,22 @@ func readPatient(r fhir.Resource) person {
 			if !slices.Contains(p.families, f) {
 				p.families = append(p.families, f)
 			}
+		}
+		if first := foldName(n.At("given").Text()); first != "" && !slices.Contains(p.given, first) {
+			p.given = append(p.given, first)
+		}
+	}
+	if sex := r.Get("gender").Text(); sex == "male" || sex == "female" {
+		p.sex = sex
+	}
+	for t := range r.All("telecom") {
+		if digits := onlyDigits(t.Get("value").Text()); len(digits) >= 7 {
+			p.contacts = append(p.contacts, "tel "+digits[len(digits)-7:])
+		}
+	}
+	for a := range r.All("address") {
+		if post := foldName(a.Get("postalCode").Text()); post != "" {
+			p.contacts = append(p.contacts, "post "+post)
 		}
 	}
 	return p
@@ -59,6 +78,15 @@ func foldName(s string) string {
 		}
 		return -1
 	}, search.Fold(s))
+}
+
+func onlyDigits(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		return c
+	}, s)
 }
 
 // bareNumber is a number without the spaces and dashes people put into it.

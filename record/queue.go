@@ -53,7 +53,12 @@ const (
 // *inbox.HeldError says that the change contradicts the record (an id that
 // belongs to another source or patient); then nothing of it was stored.
 func (q *Queue) Commit(ctx context.Context, s Stored, c Change) error {
-	return q.r.writer.do(ctx, &write{commit: q.r.prepare(s, c)})
+	x := q.r.prepare(s, c)
+	err := q.r.writer.do(ctx, &write{commit: x})
+	if err == nil && x.freed && c.Freed != nil {
+		c.Freed()
+	}
+	return err
 }
 
 // Hold sets message id aside with a reason that names the place and holds no

@@ -106,6 +106,8 @@ type Entry struct {
 type Change struct {
 	Resources []Entry
 	Links     []Link
+	Corrects  bool   // it may correct the patient's birth date: name and other numbers must agree then
+	Freed     func() // called when messages held for doubt became pending by it; nil: nobody waits for them
 }
 
 // Link says at At that the chart From was merged into Into, or that this is undone.

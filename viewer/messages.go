@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,6 +162,16 @@ func (v *Viewer) replay(w http.ResponseWriter, r *http.Request, _ *frame, s reco
 	return nil
 }
 
+// vouch says that a message is of the patient whose number it names.
+func (v *Viewer) vouch(w http.ResponseWriter, r *http.Request, _ *frame, s record.Shift) error {
+	id := messageID(r)
+	if err := v.Ops.Vouch(r.Context(), s, id); err != nil {
+		return err
+	}
+	http.Redirect(w, r, messagesAt+"/"+strconv.FormatInt(int64(id), 10), http.StatusSeeOther)
+	return nil
+}
+
 func (v *Viewer) replayAlike(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
 	source := r.PostFormValue("feed")
 	if _, err := v.Ops.ReplayAlike(r.Context(), s, source, r.PostFormValue("reason")); err != nil {
@@ -189,13 +200,19 @@ func segments(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == '\r' || c == '\n' })
 }
 
-// named is the place in a reason: "PID-3.1 in segment 3".
-var named = regexp.MustCompile(`\b([A-Z][A-Z0-9]{2})(?:-([0-9]{1,3}))?[0-9.]* in segment ([0-9]{1,6})\b`)
+// named is the place in a reason: "PID-3.1 in segment 3"; of a doubtful
+// identity, which the record finds, in the first segment of that name.
+var named = regexp.MustCompile(`\b([A-Z][A-Z0-9]{2})(?:-([0-9]{1,3}))?[0-9.]* in segment ([0-9]{1,6})\b|doubtful identity: ([A-Z][A-Z0-9]{2})-([0-9]{1,3}): `)
 
 // marked cuts a message's text into what the reason for holding it names, and
 // the rest. Lines are as in the text, each ended by a line feed.
 func marked(text, reason string) []part {
 	place := named.FindStringSubmatch(reason)
+	if place != nil && place[4] != "" {
+		place[1], place[2] = place[4], place[5]
+		n := slices.IndexFunc(segments(text), func(line string) bool { return strings.HasPrefix(line, place[1]) })
+		place[3] = strconv.Itoa(n + 1)
+	}
 	var all []part
 	add := func(text string, mark bool) {
 		if n := len(all); n > 0 && all[n-1].Marked == mark {

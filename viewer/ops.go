@@ -24,6 +24,7 @@ type Operations interface {
 	Alike(ctx context.Context, s record.Shift) ([]record.Alike, error)
 	Message(ctx context.Context, s record.Shift, id inbox.ID, why record.Why) (record.Seen, error)
 	Replay(ctx context.Context, s record.Shift, id inbox.ID) error
+	Vouch(ctx context.Context, s record.Shift, id inbox.ID) error
 	ReplayAlike(ctx context.Context, s record.Shift, source, reason string) (int, error)
 	Mend(ctx context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error)
 }

@@ -60,6 +60,11 @@ func (o *fakeOps) Replay(_ context.Context, s record.Shift, id inbox.ID) error {
 	return nil
 }
 
+func (o *fakeOps) Vouch(_ context.Context, s record.Shift, id inbox.ID) error {
+	o.did = append(o.did, fmt.Sprint("same ", id))
+	return nil
+}
+
 func (o *fakeOps) ReplayAlike(_ context.Context, s record.Shift, source, reason string) (int, error) {
 	o.did = append(o.did, "replay "+source+": "+reason)
 	return 14, nil
@@ -157,6 +162,9 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 		t.Errorf("asked %+v", q)
 	}
 	page := h.get(link(t, list, "11"))
+	if strings.Contains(page, "/same") {
+		t.Error("a message without a place is taken for a doubtful one")
+	}
 	says(page, "PID|9||<mark>^^^x</mark>||xxxx^x~x", "MSH|^~\\&amp;|LAB|A|GW|B|20260301||ADT^A08|c7|P|2.5.1", `action="/ops/messages/11/replay"`)
 	if strings.Contains(page, "Ayan") || strings.Contains(page, "<textarea") {
 		t.Error("the masked page holds more than a mask")
@@ -178,6 +186,11 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(h.ops.did), `[replay 11 replay lab-a: R mend 11 "MSH|x\rPID|1||9000^^^X\r"]`; got != want {
 		t.Errorf("did %s, want %s", got, want)
+	}
+	h.ops.message.Doubtful = true
+	says(h.get("/ops/messages/11"), `action="/ops/messages/11/same"`, "It is the same person")
+	if w := h.post("/ops/messages/11/same", nil); w.Header().Get("Location") != "/ops/messages/11" || h.ops.did[3] != "same 11" {
+		t.Errorf("the same person: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	if w := h.do(httptest.NewRequest(http.MethodGet, "/ops/messages/13", nil)); w.Code != http.StatusNotFound {
 		t.Errorf("nobody's message: %d", w.Code)
@@ -217,6 +230,7 @@ func TestPlaceIsMarked(t *testing.T) {
 		{"mapping: PID-30 in segment 2: odd", "PID|1||^^^X||Ayan^Q~R"},
 		{"mapping: PV1-3 in segment 2: of another segment", ""},
 		{"mapping: PID-3: missing", ""},
+		{"doubtful identity: PID-5: another name", "Ayan^Q~R"},
 		{"", ""},
 	} {
 		var all, mark string

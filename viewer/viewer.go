@@ -181,6 +181,7 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get(messagesAt+"/{id:[0-9]{1,18}}", v.ops("message", v.opsMessage))
 	post(messagesAt+"/{id:[0-9]{1,18}}", v.ops("message", v.opsMessage))
 	post(messagesAt+"/{id:[0-9]{1,18}}/replay", v.ops("message", v.replay))
+	post(messagesAt+"/{id:[0-9]{1,18}}/same", v.ops("message", v.vouch))
 	post(messagesAt+"/{id:[0-9]{1,18}}/copy", v.ops("message", v.mend))
 
 	get("/p/{h}", p.Page(v.chartPage("summary", audit.Page, v.summary)))

@@ -79,13 +79,13 @@ func (t target) open(ctx context.Context, e *env, none absent) (*gateway.Operato
 // runReplay is firebreak replay.
 func runReplay(ctx context.Context, e *env, args []string) error {
 	f := flags("replay")
-	held := f.Bool("held", false, "")
+	held, same := f.Bool("held", false, ""), f.Bool("same", false, "")
 	t, err := parseTarget(e, f, args)
 	if err != nil {
 		return err
 	}
-	if *held == (f.NArg() > 0) {
-		fmt.Fprintln(e.stderr, "name messages by number, or --held for all that are held")
+	if *held == (f.NArg() > 0) || *held && *same {
+		fmt.Fprintln(e.stderr, "name messages by number, with --same to say that they are of the patients they name; or --held for all that are held")
 		return errUsage
 	}
 	ids := make([]inbox.ID, f.NArg())
@@ -95,7 +95,11 @@ func runReplay(ctx context.Context, e *env, args []string) error {
 		}
 	}
 	return t.ask(ctx, e, applies, func(o *gateway.Operator) error {
-		result, err := o.Replay(ctx, ids...)
+		replay := o.Replay
+		if *same {
+			replay = o.Vouch
+		}
+		result, err := replay(ctx, ids...)
 		if err != nil {
 			return err
 		}
