@@ -57,7 +57,7 @@ func (b *build) guarantor(gt1 hl7.Segment) *r4.Reference {
 		return ptr(refer("RelatedPerson", id))
 	}
 	person := r4.RelatedPerson{
-		Id: &id, Patient: b.subject(), Identifier: b.identifiers(gt1.Field(2)), Name: append(b.names(gt1.Field(3)), b.names(gt1.Field(4))...),
+		Id: &id, Patient: b.subject(), Identifier: b.identifiers(gt1.Field(2), gt1.Field(19)), Name: append(b.names(gt1.Field(3)), b.names(gt1.Field(4))...),
 		Relationship: b.concepts(gt1.Field(11), "Relationship"), Address: b.addresses(gt1.Field(5)), BirthDate: b.date(gt1, 8), Gender: b.gender(gt1, 9),
 		Telecom: append(b.telecoms(gt1.Field(6), "home"), b.telecoms(gt1.Field(7), "work")...), Period: period(b.dateTime(gt1, 13), b.dateTime(gt1, 14)),
 	}

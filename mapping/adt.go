@@ -52,13 +52,16 @@ func (b *build) story() error {
 	visit, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
 	b.asked = true
 	b.conditions(all, visit)
+	account := b.account(all, b.coverages(all), "active")
 	if visit != nil {
+		if account != nil {
+			visit.Account = []r4.Reference{*account}
+		}
 		ref := b.add(*visit, also...)
 		b.visit = ptr(refer(ref.Type, ref.ID))
 	}
 	b.procedures(all, b.visit)
 	b.allergies(all)
-	b.account(all, b.coverages(all), "active")
 	b.measurements(all, visit)
 	b.livingWill(b.msg.Segment("PD1"))
 	b.unread(all)
@@ -118,7 +121,7 @@ func (b *build) livingWill(pd1 hl7.Segment) {
 func (b *build) unread(all hl7.Group) {
 	for _, s := range all {
 		switch s.Name() {
-		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "IN2", "GT1", "ARV", "ZBE", "OBX", "NTE", "SFT":
+		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "IN2", "GT1", "ARV", "ZBE", "OBX", "NTE", "SFT", "DB1":
 		default:
 			if s.Occurrence() == 1 {
 				b.note(s, 0, "segments of this kind are not mapped")

@@ -30,8 +30,8 @@ func (b *build) allergies(group hl7.Group) {
 // message are told apart by their order among themselves.
 //
 // The clinical status is the guide's: a line that says nothing of it is in force.
-// AL1-4 is a severity: of the reaction where one is named, else, as the guide
-// has it, the criticality. What was sent stands beside each code.
+// AL1-4 is the criticality, and the severity of the reaction where one is named,
+// as the guide has it. What was sent stands beside each code.
 //
 // Source: v2-to-FHIR, AL1[AllergyIntolerance], IAM[AllergyIntolerance].
 func (b *build) allergy(s hl7.Segment, onset *string, identifier *r4.Identifier, key []string) {
@@ -100,7 +100,8 @@ func (b *build) allergy(s hl7.Segment, onset *string, identifier *r4.Identifier,
 			reaction.Severity = &how
 		}
 		a.Reaction = []r4.AllergyIntoleranceReaction{reaction}
-	} else if sent := b.concept(severity, "AllergySeverity[AllergyIntolerance.criticality-original]"); sent != nil {
+	}
+	if sent := b.concept(severity, "AllergySeverity[AllergyIntolerance.criticality-original]"); sent != nil {
 		if c, ok := lookup("AllergySeverity[AllergyIntolerance.criticality]", severity.at(1)); ok {
 			also = append(also, fhir.Set{Path: "criticality", Value: c.code})
 		}

@@ -89,12 +89,22 @@ func scheduleNotes(g hl7.Group) []hl7.Segment {
 	return all
 }
 
+// appointmentReasons are the codes of HL7 table 0276, which is SCH-7's where the field
+// names no other. The guide maps them to SNOMED CT, whose content may not be shipped.
+var appointmentReasons = []string{"ROUTINE", "WALKIN", "CHECKUP", "FOLLOWUP", "EMERGENCY"}
+
 // reasons are SCH-7 and SCH-8: reason and type, or what the table they name says.
 func (l *lab) reasons(app *r4.Appointment, sch hl7.Segment) {
 	for _, cwe := range each(sch.Field(7)) {
-		if cwe.at(3) == "HL70277" {
+		c := l.concept(cwe, "")
+		switch code := cwe.at(1); {
+		case cwe.at(3) == "HL70277":
 			app.AppointmentType = l.concept(cwe, "AppointmentTypeCodes")
-		} else if c := l.concept(cwe, "AppointmentReasonCodes"); c != nil {
+			continue
+		case slices.Contains(appointmentReasons, code) && cwe.at(3) == "":
+			c.Coding[0].System = p(v2System + "0276")
+		}
+		if c != nil {
 			app.ReasonCode = append(app.ReasonCode, *c)
 		}
 	}
@@ -182,7 +192,8 @@ func (l *lab) span(s hl7.Segment, start, duration int) *r4.Period {
 	return span
 }
 
-// minutes reads a duration whose unit says minutes; nil for any other.
+// minutes reads a duration as whole minutes; nil for any that is none or whose
+// unit cannot be told.
 func minutes(n string, unit data) *int {
 	v, _, ok := number32(n)
 	if !ok || v == 0 {
@@ -195,6 +206,14 @@ func minutes(n string, unit data) *int {
 		case "m":
 			if part == 1 && (unit.at(2) == "" || strings.HasPrefix(strings.ToLower(unit.at(2)), "min")) {
 				return &v
+			}
+		case "s", "sec", "second", "seconds":
+			if v%60 == 0 {
+				return ptr(v / 60)
+			}
+		case "h", "hr", "hour", "hours":
+			if v <= 24*366 {
+				return ptr(v * 60)
 			}
 		}
 	}

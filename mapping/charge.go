@@ -20,6 +20,9 @@ func (b *build) dft() error {
 		return &Error{Segment: "FT1", Reason: "no charge: the message has no FT1"}
 	}
 	visit := b.encounter()
+	b.repeat = true
+	b.relatedPersons(all)
+	b.repeat = false
 	b.conditions(all, visitOf(visit))
 	account := b.account(all, b.coverages(all), "active")
 	l := b.lab()
@@ -156,6 +159,9 @@ func visitOf(ref *r4.Reference) *r4.Encounter {
 func (b *build) bar() error {
 	all := b.msg.Segments()
 	visit := b.encounter()
+	b.repeat = true
+	b.relatedPersons(all)
+	b.repeat = false
 	b.conditions(all, visitOf(visit))
 	b.procedures(all, visit)
 	b.allergies(all)

@@ -28,8 +28,8 @@ func (b *build) identifier(cx data) *r4.Identifier {
 		Type:   b.identifierType(cx.at(5)),
 		Period: period(b.when(cx.at(7)), b.when(cx.at(8))),
 	}
-	if name := cx.in(4).at(1); name != "" && cx.in(4).at(2) != "" {
-		id.Assigner = &r4.Reference{Display: &name}
+	if authority := cx.in(4); authority.at(2) != "" { // else its name is all there is, and that is the system
+		id.Assigner = b.facility(authority)
 	}
 	id.Extension = append(id.Extension, stringExtension("identifier-checkDigit", cx.at(2))...)
 	id.Extension = append(id.Extension, stringExtension("namingsystem-checkDigit", cx.at(3))...)
@@ -288,18 +288,19 @@ func (b *build) telecom(xtn data, fieldUse string) *r4.ContactPoint {
 	return t
 }
 
-// phone is the number to dial: as one string where it was sent so, else put
-// together from country, area, number and extension as the table says.
+// phone is the number to dial: put together from country, area, number and extension
+// where area and number were sent, else as one string where it was sent so, else the
+// number without its area.
 func phone(xtn data) string {
-	if s := xtn.at(12); s != "" && xtn.at(7) == "" {
-		return s
+	local, area := xtn.at(7), xtn.at(6)
+	if whole := xtn.at(12); whole != "" && (local == "" || area == "") {
+		return whole
 	}
-	local := xtn.at(7)
 	if local == "" {
 		return xtn.at(1)
 	}
 	s := local
-	if area := xtn.at(6); area != "" {
+	if area != "" {
 		s = area + " " + s
 	}
 	if country := xtn.at(5); country != "" {

@@ -100,9 +100,10 @@ func visitStatus(trigger, class string, ended bool) (status string, ok bool) {
 // name for it, no class or no status.
 //
 // A13 takes a discharge back: its time is left out. A12 takes a transfer back:
-// where the patient came from is left out.
+// where the patient came from is left out. The account is PID-18's, by its number:
+// only a message that states the account makes it.
 //
-// Source: v2-to-FHIR, PV1[Encounter], PV2[Encounter].
+// Source: v2-to-FHIR, PV1[Encounter], PV2[Encounter]; R4 Encounter.account.
 func (b *build) encounterOf(pv1, pv2 hl7.Segment) (*r4.Encounter, []fhir.Set) {
 	class := value(pv1.Field(2))
 	key := b.visitKey(pv1, pv2)
@@ -152,6 +153,9 @@ func (b *build) encounterOf(pv1, pv2 hl7.Segment) (*r4.Encounter, []fhir.Set) {
 	}
 	if h := b.hospitalization(pv1); h != nil {
 		e.Hospitalization = h
+	}
+	if account := byIdentifier("Account", b.identifier(first(b.pid.Field(18)))); account != nil {
+		e.Account = []r4.Reference{*account}
 	}
 	return e, []fhir.Set{{Path: "status", Value: status}}
 }
@@ -264,7 +268,8 @@ func (b *build) participants(pv1, pv2 hl7.Segment) []r4.EncounterParticipant {
 // The guide's location status is "active" whatever the visit's; here a finished
 // visit's place is "completed", and one of a visit that never was has none.
 //
-// Source: v2-to-FHIR, PV1[Encounter], PV2[Encounter]; IHE ITI TF-2 3.31.5.6, ZBE.
+// Source: v2-to-FHIR, PV1[Encounter], PV2[Encounter]; HL7 v2.9 3.4.9.43, PV1-43; IHE
+// ITI TF-2 3.31.5.6, ZBE.
 func (b *build) places(pv1, pv2 hl7.Segment, trigger, status string) []r4.EncounterLocation {
 	present := "active"
 	switch status {
@@ -304,8 +309,9 @@ func (b *build) places(pv1, pv2 hl7.Segment, trigger, status string) []r4.Encoun
 	}
 	temporary := len(all)
 	place(pv1.Field(11), present, nil)
-	if len(all) > temporary {
-		all[temporary].Extension = []r4.Extension{{
+	place(pv1.Field(43), "completed", nil)
+	for i := temporary; i < len(all); i++ {
+		all[i].Extension = []r4.Extension{{
 			Url:                  coreExt + "subject-locationClassification",
 			ValueCodeableConcept: one(fixed("http://hl7.org/fhir/ValueSet/subject-location", "temporary", "")),
 		}}

@@ -82,7 +82,7 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 
 // memberNumbers are the numbers by which IN2 says the payers know the insured.
 //
-// Source: HL7 v2.9 6.5.7, IN2-6, IN2-8, IN2-61; R4 identifier-registry.html for
+// Source: HL7 v2.9 6.5.7, IN2-6, IN2-8, IN2-10, IN2-61; R4 identifier-registry.html for
 // Medicare's.
 func (b *build) memberNumbers(in2 hl7.Segment) []r4.Identifier {
 	var all []r4.Identifier
@@ -91,6 +91,9 @@ func (b *build) memberNumbers(in2 hl7.Segment) []r4.Identifier {
 	}
 	if n := value(in2.Field(8)); n != "" {
 		all = append(all, r4.Identifier{Value: &n, Type: b.identifierType("MA")})
+	}
+	if n := value(in2.Field(10)); n != "" {
+		all = append(all, r4.Identifier{Value: &n, Type: b.identifierType("MI")})
 	}
 	return append(all, b.identifiers(in2.Field(61))...)
 }
@@ -125,7 +128,11 @@ func (b *build) payor(in1 hl7.Segment) *r4.Reference {
 	return nil
 }
 
-// subscriber makes the RelatedPerson that IN1-16 names, nil when it names none.
+// subscriber makes the RelatedPerson that IN1-16 names, nil when it names none, with
+// what IN1 and the IN2 behind it say of the insured.
+//
+// Source: v2-to-FHIR, IN1[Coverage], row IN1-16; HL7 v2.9 6.5.6, IN1-16 to IN1-19,
+// IN1-43, IN1-49, and 6.5.7, IN2-1, IN2-2, IN2-34, IN2-63.
 func (b *build) subscriber(in1, in2 hl7.Segment) *r4.Reference {
 	name := first(in1.Field(16))
 	if !name.present() {
@@ -133,12 +140,17 @@ func (b *build) subscriber(in1, in2 hl7.Segment) *r4.Reference {
 	}
 	id := b.id("RelatedPerson", "name", name.in(1).at(1), name.at(2), name.at(3), value(in1.Field(17)))
 	if !b.has("RelatedPerson", id) {
-		b.add(r4.RelatedPerson{
+		person := r4.RelatedPerson{
 			Id: &id, Patient: b.subject(), Name: b.names(in1.Field(16)),
 			Relationship: b.concepts(in1.Field(17), "Relationship"),
-			Identifier:   b.socialSecurity(value(in2.Field(2))),
+			Identifier:   append(b.identifiers(in1.Field(49), in2.Field(1)), b.socialSecurity(value(in2.Field(2)))...),
 			BirthDate:    b.date(in1, 18), Address: b.addresses(in1.Field(19)), Gender: b.gender(in1, 43),
-		})
+			Telecom: b.telecoms(in2.Field(63), "home"),
+		}
+		for _, language := range b.languages(in2.Field(34)) {
+			person.Communication = append(person.Communication, r4.RelatedPersonCommunication{Language: language})
+		}
+		b.add(person)
 	}
 	return ptr(refer("RelatedPerson", id))
 }

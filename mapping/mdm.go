@@ -110,6 +110,32 @@ func (l *lab) transcription(txa hl7.Segment, o *order, related []r4.Reference) e
 	return nil
 }
 
+// orderDocument maps the document that stands with an order in ORU and OUL from
+// version 2.8 on, a TXA with its one OBX before it, and gives the rest of the group.
+//
+// Source: HL7 v2.9 7.3.1 and 7.3.9, group ORDER_DOCUMENT.
+func (l *lab) orderDocument(g hl7.Group) (hl7.Group, error) {
+	end := slices.IndexFunc(g, func(s hl7.Segment) bool { return s.Name() == "TXA" })
+	if end < 0 {
+		return g, nil
+	}
+	start := end
+	for start > 0 && slices.Contains([]string{"PRT", "NTE"}, g[start-1].Name()) {
+		start--
+	}
+	if start > 0 && g[start-1].Name() == "OBX" {
+		start--
+	} else {
+		start = end
+	}
+	rest := slices.Concat(g[:start], g[end+1:])
+	var related []r4.Reference
+	if o := group(rest); hasContent(o.orc) {
+		related = []r4.Reference{refer("ServiceRequest", l.id("ServiceRequest", l.requestKey(o)...))}
+	}
+	return rest, l.transcription(g[end], group(g[start:end]), related)
+}
+
 // documentKey is what a document is called by: its number, or its message
 // where it has none.
 func (l *lab) documentKey(number data) []string {

@@ -118,6 +118,7 @@ func (b *build) contact(nk1 hl7.Segment) *r4.PatientContact {
 	}
 	c.Telecom = append(c.Telecom, b.telecoms(nk1.Field(6), "work")...)
 	c.Telecom = append(c.Telecom, b.telecoms(nk1.Field(40), "")...)
+	c.Telecom = append(c.Telecom, b.telecoms(nk1.Field(41), "")...)
 	if names := b.names(nk1.Field(2)); names != nil {
 		c.Name = &names[0]
 	}

@@ -18,6 +18,10 @@ func (b *build) oru() error {
 		return err
 	}
 	for _, g := range groups {
+		g, err := l.orderDocument(g)
+		if err != nil {
+			return err
+		}
 		o := group(g)
 		if !o.obr.Exists() {
 			if err := l.loose(o); err != nil {

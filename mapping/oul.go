@@ -32,6 +32,10 @@ func (b *build) oul() error {
 		return nil
 	}
 	for _, g := range b.msg.Groups(heads(first)) {
+		g, err := l.orderDocument(g)
+		if err != nil {
+			return err
+		}
 		if o := group(g); o.obr.Exists() {
 			if err := of(o); err != nil {
 				return err
@@ -61,6 +65,10 @@ func (l *lab) underSpecimen(g hl7.Group, of func(*order) error) error {
 		}
 	}
 	for _, run := range behind(g, "SPM").Groups(heads(g.Before("OBR"))) {
+		run, err := l.orderDocument(run)
+		if err != nil {
+			return err
+		}
 		o := group(run)
 		if !o.obr.Exists() {
 			continue

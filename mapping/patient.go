@@ -16,7 +16,7 @@ func (b *build) mentionPatient() {
 	if b.has("Patient", b.chart) {
 		return
 	}
-	b.once(b.on("mentioned patient", append(b.segments("PID", "PD1", "NK1", "ROL"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
+	b.once(b.on("mentioned patient", append(b.segments("PID", "PD1", "NK1", "ROL", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(reminder(b.at), model, also...)
 		return nil
@@ -25,18 +25,19 @@ func (b *build) mentionPatient() {
 
 // statePatient adds the patient of a message that is about the patient.
 func (b *build) statePatient() {
-	b.once(b.on("stated patient", append(b.segments("PID", "PD1", "NK1", "ROL"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
+	b.once(b.on("stated patient", append(b.segments("PID", "PD1", "NK1", "ROL", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(b.at, model, also...)
 		return nil
 	})
 }
 
-// patient maps PID and PD1, PV1-16, NK1 as contacts and a ROL that names the
-// general practitioner, with what samply's struct cannot hold.
+// patient maps PID and PD1, PV1-16, NK1 as contacts, a ROL that names the
+// general practitioner and the patient's number of DB1, with what samply's struct
+// cannot hold.
 //
 // Source: v2-to-FHIR, PID[Patient], PD1[Patient], NK1[Patient],
-// ROL[Patient-GeneralPractitioner].
+// ROL[Patient-GeneralPractitioner]; HL7 v2.9 3.4.12, DB1-2 and DB1-3.
 func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 	pid, pd1 := group.Segment("PID"), group.Segment("PD1")
 	id := b.chart
@@ -50,6 +51,11 @@ func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 	}
 	pat.Identifier = append(pat.Identifier, b.socialSecurity(value(pid.Field(19)))...)
 	pat.Identifier = append(pat.Identifier, b.driversLicence(first(pid.Field(20)))...)
+	for db1 := range group.All("DB1") {
+		if value(db1.Field(2)) == "PT" { // the patient, table 0334
+			pat.Identifier = append(pat.Identifier, b.identifiers(db1.Field(3))...)
+		}
+	}
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(13), "home")...)
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(14), "work")...)
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(40), "")...)
@@ -191,6 +197,18 @@ func (b *build) patientExtensions(pid, pd1 hl7.Segment) []r4.Extension {
 	if handicap := b.concept(first(pd1.Field(6)), ""); handicap != nil {
 		all = append(all, r4.Extension{Url: coreExt + "patient-disability", ValueCodeableConcept: handicap})
 	}
+	var kind []r4.Extension
+	for _, of := range [...]struct {
+		field int
+		name  string
+	}{{35, "species"}, {36, "breed"}} {
+		if c := b.concept(first(pid.Field(of.field)), ""); c != nil {
+			kind = append(kind, r4.Extension{Url: of.name, ValueCodeableConcept: c})
+		}
+	}
+	if kind != nil {
+		all = append(all, r4.Extension{Url: coreExt + "patient-animal", Extension: kind})
+	}
 	for _, xon := range each(pd1.Field(14)) {
 		all = append(all, stringExtension("patient-congregation", xon.at(1))...)
 	}
@@ -258,15 +276,36 @@ func isRaceCode(s string) bool {
 func (b *build) languages(f hl7.Field) []r4.CodeableConcept {
 	all := b.concepts(f, "")
 	for i := range all {
+		var tags []r4.Coding
 		for _, c := range all[i].Coding {
-			if c.Code == nil || len(*c.Code) < 2 || len(*c.Code) > 3 {
-				continue
-			}
-			if base, err := language.ParseBase(strings.ToLower(*c.Code)); err == nil {
-				all[i].Coding = append([]r4.Coding{{System: p("urn:ietf:bcp:47"), Code: p(base.String())}}, all[i].Coding...)
-				break
+			if tag := languageTag(c.Code); tag != nil && !hasCoding(tags, *tag) {
+				tag.Version = c.Version
+				tags = append(tags, *tag)
 			}
 		}
+		all[i].Coding = append(tags, all[i].Coding...)
 	}
 	return all
+}
+
+// languageTag is a code of ISO 639 as BCP 47 writes it, nil for any other.
+func languageTag(code *string) *r4.Coding {
+	if code == nil || len(*code) < 2 || len(*code) > 3 {
+		return nil
+	}
+	sent := strings.ToLower(*code)
+	base, err := language.ParseBase(or(bibliographic[sent], sent))
+	if err != nil {
+		return nil
+	}
+	return &r4.Coding{System: p("urn:ietf:bcp:47"), Code: p(base.String())}
+}
+
+// bibliographic are the codes of ISO 639-2/B that are others in 639-2/T, by which BCP
+// 47 goes.
+//
+// Source: ISO 639-2, the twenty languages with two codes.
+var bibliographic = map[string]string{
+	"alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "chi": "zho", "cze": "ces", "dut": "nld", "fre": "fra", "geo": "kat", "ger": "deu",
+	"gre": "ell", "ice": "isl", "mac": "mkd", "mao": "mri", "may": "msa", "per": "fas", "rum": "ron", "slo": "slk", "tib": "bod", "wel": "cym",
 }

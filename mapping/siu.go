@@ -10,6 +10,7 @@ func (b *build) siu() error {
 		return fault(err)
 	}
 	b.encounter()
+	b.bystanders()
 	l := b.lab()
 	g := behind(b.msg.Segments(), "SCH")
 	if err := l.loose(group(g)); err != nil {

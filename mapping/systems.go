@@ -46,6 +46,7 @@ var codingSystems = map[string]string{
 	"NUCC":      "http://nucc.org/provider-taxonomy",
 	"NUCCPT":    "http://nucc.org/provider-taxonomy",
 	"CDCREC":    cdcRace,
+	"ICDO":      "http://terminology.hl7.org/CodeSystem/icd-o",
 	"DCM":       "http://dicom.nema.org/resources/ontology/DCM",
 	"NCIT":      "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl",
 	"HGNC-SYMB": "http://www.genenames.org",

@@ -130,7 +130,7 @@ func TestIsCommunication(t *testing.T) {
 }
 
 func TestMinutes(t *testing.T) {
-	for unit, want := range map[string]int{"min": 30, "Minutes": 30, "MIN": 30, "m": 30, "s": 0, "h": 0, "": 0, "mo": 0} {
+	for unit, want := range map[string]int{"min": 30, "Minutes": 30, "MIN": 30, "m": 30, "s": 0, "h": 30 * 60, "": 0, "mo": 0} {
 		_, f := field(t, nil, unit)
 		if n := minutes("30", first(f)); (n == nil) != (want == 0) || n != nil && *n != want {
 			t.Errorf("30 %q: %v", unit, n)
@@ -139,5 +139,9 @@ func TestMinutes(t *testing.T) {
 	_, f := field(t, nil, "min")
 	if minutes("0", first(f)) != nil || minutes("x", first(f)) != nil {
 		t.Error("no number of minutes")
+	}
+	_, f = field(t, nil, "s")
+	if n := minutes("120", first(f)); n == nil || *n != 2 {
+		t.Errorf("120 s: %v", n)
 	}
 }

@@ -3,9 +3,10 @@
 //
 // A fact is a triple: type of the resource, path inside it without indexes,
 // value. What says nothing of the patient, or that each mapping makes up for
-// itself, is no fact: ids, meta, display, narrative, references and the addresses of
-// entries. Times are compared as instants, numbers by value, words by their letters
-// without blanks around them. A fact that is said twice counts twice.
+// itself, is no fact: ids, meta, display, narrative and the addresses of entries. Of
+// a reference the fact is what type of thing it leads to. Times are compared as instants, numbers by value, words by their letters
+// without blanks around them. A fact that is said twice counts twice; the order of
+// a list is no fact.
 //
 // It is for tests only.
 package score
@@ -31,14 +32,14 @@ func (t Triple) String() string { return t.Type + "." + t.Path + " = " + t.Value
 // Difference says where we differ from the other on purpose, and why. Type, Path and
 // Value are regular expressions over the whole, "" matches all. With Instead a fact
 // counts as found when ours says that ("Type.path = value", $1 as in the expressions,
-// their groups counted through); without, or when ours does not, as set aside or
-// missing.
+// their groups counted through), and is missing when ours does not; without, it is
+// set aside.
 type Difference struct{ Type, Path, Value, Instead, Why string }
 
 // rule is a Difference ready for use.
 type rule struct {
-	match   *regexp.Regexp
-	instead string
+	Difference
+	match *regexp.Regexp
 }
 
 func (d Difference) rule() rule {
@@ -48,7 +49,7 @@ func (d Difference) rule() rule {
 		}
 		return "(?:" + s + ")"
 	}
-	return rule{regexp.MustCompile(`(?s)^` + part(d.Type, `[^.]+`) + `\.` + part(d.Path, `[^ ]+`) + ` = ` + part(d.Value, `.*`) + `$`), d.Instead}
+	return rule{d, regexp.MustCompile(`(?s)^` + part(d.Type, `[^.]+`) + `\.` + part(d.Path, `[^ ]+`) + ` = ` + part(d.Value, `.*`) + `$`)}
 }
 
 // apply tells what a rule does with a fact: nothing, or set it aside, or look for
@@ -56,10 +57,10 @@ func (d Difference) rule() rule {
 func (r rule) apply(t Triple) (matches bool, instead Triple) {
 	s := t.String()
 	at := r.match.FindStringSubmatchIndex(s)
-	if at == nil || r.instead == "" {
+	if at == nil || r.Instead == "" {
 		return at != nil, Triple{}
 	}
-	said := string(r.match.ExpandString(nil, r.instead, s, at))
+	said := string(r.match.ExpandString(nil, r.Instead, s, at))
 	place, value, _ := strings.Cut(said, " = ")
 	typ, path, _ := strings.Cut(place, ".")
 	return true, Triple{typ, path, value}
@@ -77,6 +78,7 @@ type Row struct {
 type Table struct {
 	Rows    []Row
 	Missing []Triple
+	Used    map[Difference]int // facts that each set aside or found elsewhere
 }
 
 // Compare scores got against want.
@@ -98,32 +100,49 @@ func Compare(got, want []fhir.Resource, differ ...Difference) Table {
 		}
 		return false
 	}
-	var out Table
+	out := Table{Used: map[Difference]int{}}
+	var rest []Triple
 	for _, r := range want {
 		for _, t := range Triples(r) {
-			row := Row{Type: t.Type, Want: 1}
-			found, aside := take(t), false
-			for _, x := range rules {
-				if matches, instead := x.apply(t); !found && matches {
-					if x.instead == "" {
-						aside = true
-					} else {
-						found = take(instead)
-					}
-				}
+			if take(t) {
+				out.add(Row{Type: t.Type, Want: 1, Found: 1})
+			} else {
+				rest = append(rest, t)
 			}
-			switch {
-			case found:
-				row.Found = 1
-			case aside:
-				row.Want, row.Aside = 0, 1
-			default:
-				out.Missing = append(out.Missing, t)
-			}
-			out.add(row)
+		}
+	}
+	for _, t := range rest { // last, so that what is ours in another's place is nobody's own
+		found, by := elsewhere(rules, t, take)
+		if by != nil {
+			out.Used[*by]++
+		}
+		switch {
+		case found:
+			out.add(Row{Type: t.Type, Want: 1, Found: 1})
+		case by != nil:
+			out.add(Row{Type: t.Type, Aside: 1})
+		default:
+			out.add(Row{Type: t.Type, Want: 1})
+			out.Missing = append(out.Missing, t)
 		}
 	}
 	return out
+}
+
+// elsewhere asks the rules about a fact that ours has not: whether one finds it in
+// another place, and which one that is or, when none does, sets it aside.
+func elsewhere(rules []rule, t Triple, take func(Triple) bool) (found bool, by *Difference) {
+	for i := range rules {
+		matches, instead := rules[i].apply(t)
+		switch {
+		case !matches:
+		case rules[i].Instead != "" && take(instead):
+			return true, &rules[i].Difference
+		case rules[i].Instead == "" && by == nil:
+			by = &rules[i].Difference
+		}
+	}
+	return false, by
 }
 
 // Add joins another score to t.
@@ -132,6 +151,12 @@ func (t *Table) Add(other Table) {
 		t.add(r)
 	}
 	t.Missing = append(t.Missing, other.Missing...)
+	if t.Used == nil {
+		t.Used = map[Difference]int{}
+	}
+	for d, n := range other.Used {
+		t.Used[d] += n
+	}
 }
 
 func (t *Table) add(r Row) {
@@ -237,6 +262,9 @@ type walk struct {
 var unsaid = map[string]bool{"resourceType": true, "id": true, "meta": true, "display": true, "reference": true, "fullUrl": true, "div": true, "implicitRules": true}
 
 func (w *walk) object(n fhir.Node) {
+	if typ, _, ok := strings.Cut(n.Get("reference").Text(), "/"); ok && n.Get("type").IsZero() && fhir.IsType(typ) {
+		w.out = append(w.out, Triple{w.typ, strings.Join(append(w.path, "type"), "."), typ})
+	}
 	for name, v := range n.Members() {
 		if unsaid[name] || name == "text" && v.Kind() == '{' {
 			continue

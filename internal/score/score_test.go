@@ -1,6 +1,8 @@
 package score
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,7 +27,7 @@ func TestTriplesAreFactsWithoutWhatEachMappingMakesUp(t *testing.T) {
 		"effectiveDateTime":"2024-01-01T10:00:00.000-05:00","issued":"2024-01-01","valueQuantity":{"value":1.50}}`)
 	want := []Triple{
 		{"Device", "version.value", "1.0"}, {"Observation", "status", "final"}, {"Observation", "code.text", "Na"},
-		{"Observation", "code.coding.code", "a"}, {"Observation", "code.coding.code", "b"},
+		{"Observation", "code.coding.code", "a"}, {"Observation", "code.coding.code", "b"}, {"Observation", "subject.type", "Patient"},
 		{"Observation", "effectiveDateTime", "2024-01-01T15:00:00Z"}, {"Observation", "issued", "2024-01-01"}, {"Observation", "valueQuantity.value", "3/2"},
 	}
 	if diff := cmp.Diff(want, Triples(r)); diff != "" {
@@ -50,6 +52,9 @@ func TestCompareCountsAFactAsOftenAsItIsSaid(t *testing.T) {
 		Difference{Type: "(G)oal", Path: "note.text", Value: "(.*)", Instead: "Task.description = $2", Why: "to see one found elsewhere and one not"})
 	if diff := cmp.Diff([]Row{{"Condition", 4, 2, 0}, {"Goal", 3, 1, 1}}, got.Rows); diff != "" {
 		t.Error(diff)
+	}
+	if used := slices.Sorted(maps.Values(got.Used)); !slices.Equal(used, []int{1, 1}) {
+		t.Errorf("the rows of differences were used %v times, each is once", used)
 	}
 	if got.Recall("Condition") != 0.5 || got.Recall() != 3.0/7 || got.Recall("Patient") != 1 || len(got.Missing) != 4 {
 		t.Errorf("%v %v", got.Recall(), got.Missing)
