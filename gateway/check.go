@@ -80,6 +80,9 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 		if len(f.Facilities) > 0 {
 			from = strings.Join(f.Facilities, ", ")
 		}
+		if f.dialect != nil {
+			from += ", in the dialect " + f.dialect.Name + " version " + f.dialect.Version
+		}
 		if f.Folder != nil {
 			say("feed "+f.Name, fmt.Sprintf("takes files from %s, of %s, times in %s", f.Folder.Path, from, f.Zone), f.Folder.usable())
 			continue

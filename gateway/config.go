@@ -17,6 +17,7 @@ import (
 
 	"firebreak/inbox"
 	"firebreak/label"
+	"firebreak/mapping"
 )
 
 // Config is the one file that firebreak serve reads. Keys it does not know are
@@ -156,6 +157,11 @@ type Feed struct {
 	// Systems gives the URI of an assigning authority or local code system by
 	// the name the source uses: "BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id".
 	Systems map[string]string `json:"systems,omitzero"`
+	// Dialect is the file that says how its HL7 v2 messages differ from the
+	// standard: see docs/feeds.md. Default: they do not.
+	Dialect string `json:"dialect,omitzero"`
+
+	dialect *mapping.Dialect // what the file says
 }
 
 // onlySends tells whether nothing comes from the feed.
@@ -307,6 +313,7 @@ func (cfg *Config) Finish() error {
 	for i := range cfg.Feeds {
 		setDefault(&cfg.Feeds[i].Display, cfg.Feeds[i].Name)
 		setDefault(&cfg.Feeds[i].Zone, "UTC")
+		cfg.Feeds[i].Dialect = within(cfg.folder, cfg.Feeds[i].Dialect)
 		if p := cfg.Feeds[i].Pull; p != nil {
 			p.finish(cfg.folder)
 		}
@@ -424,6 +431,11 @@ func (cfg *Config) check() error {
 		if _, err := time.LoadLocation(f.Zone); err != nil {
 			bad("%s.zone %q is not a time zone", where, f.Zone)
 		}
+		if f.Dialect != "" {
+			if cfg.Feeds[i].dialect, err = ReadDialect(f.Dialect); err != nil {
+				bad("%s.dialect: %w", where, err)
+			}
+		}
 		if f.Send != nil {
 			f.Send.check(func(key, why string) { bad("%s.send.%s: %s", where, key, why) })
 			if f.onlySends() {
@@ -448,8 +460,8 @@ func (cfg *Config) check() error {
 			continue
 		}
 		if f.Pull != nil {
-			if f.Listen != "" || f.TLS != nil || len(f.Facilities) > 0 || f.Authority != "" {
-				bad("%s has pull, so no listen, tls, facilities or authority", where)
+			if f.Listen != "" || f.TLS != nil || len(f.Facilities) > 0 || f.Authority != "" || f.Dialect != "" {
+				bad("%s has pull, so no listen, tls, facilities, authority or dialect", where)
 			}
 			f.Pull.check(func(key, why string) { bad("%s.pull.%s: %s", where, key, why) })
 			continue

@@ -66,6 +66,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"an open listener without TLS", "127.0.0.1:8080", "0.0.0.0:8080", "needs tls"},
 		{"an open feed without TLS", "127.0.0.1:2575", ":2575", "needs tls"},
 		{"metrics for everyone", `"data": "data",`, `"data": "data", "metrics": "0.0.0.0:9464",`, "metrics must be"},
+		{"a dialect that is not there", `"zone"`, `"dialect": "absent.txt", "zone"`, "feeds[0].dialect: open"},
+		{"a dialect that is none", `"zone"`, `"dialect": "secret.txt", "zone"`, "feeds[0].dialect: secret.txt line 1: a dialect begins with"},
 		{"a zone that is none", "America/Vancouver", "Vancouver", "not a time zone"},
 		{"a missing secret file", "secret.txt", "absent.txt", "signIn.clientSecret"},
 		{"no issuer", `"issuer": "https://login.example.org", `, "", "signIn.issuer is missing"},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -91,6 +92,7 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("POST /outbox", g.told(g.decide))
 	mux.HandleFunc("GET /codes", g.told(g.codes))
 	mux.HandleFunc("POST /codes", g.told(g.classify))
+	mux.HandleFunc("POST /dialect/try", g.told(g.tryDialect))
 	mux.HandleFunc("POST /policy/load", g.told(g.loadPolicy))
 	mux.HandleFunc("POST /policy/try", g.told(g.tryPolicy))
 	mux.HandleFunc("GET /policy/unread", g.told(g.unread))
@@ -142,12 +144,15 @@ func isNotFound(err error) bool {
 	return ok && known.Status == http.StatusNotFound
 }
 
-// replay answers {"ids": [...]}, or none for all that are held, with a Replayed.
-// With "same" somebody says that they are of the patients whose numbers they name.
+// replay answers {"ids": [...]}, {"feed": ..., "stored": N} for the latest of a
+// feed, or neither for all that are held, with a Replayed. With "same" somebody
+// says that those of ids are of the patients whose numbers they name.
 func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 	var ask struct {
-		IDs  []inbox.ID `json:"ids"`
-		Same bool       `json:"same"`
+		IDs    []inbox.ID `json:"ids"`
+		Same   bool       `json:"same"`
+		Feed   string     `json:"feed"`
+		Stored int        `json:"stored"`
 	}
 	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
 		return err
@@ -156,7 +161,13 @@ func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 		return errOtherFeeds
 	}
 	detail := "replay of all held messages"
-	if len(ask.IDs) > 0 {
+	switch {
+	case ask.Feed != "":
+		if _, err := g.Config.MappingFeed(ask.Feed); err != nil {
+			return refusal(err.Error())
+		}
+		detail = fmt.Sprintf("replay of the latest %d messages of feed %s", ask.Stored, ask.Feed)
+	case len(ask.IDs) > 0:
 		detail = fmt.Sprintf("replay of messages %d", ask.IDs)
 	}
 	if ask.Same {
@@ -171,9 +182,15 @@ func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	ids, err := ask.IDs, error(nil)
-	if len(ids) == 0 {
+	if ask.Feed != "" {
+		ids, err = g.record.Latest(r.Context(), ask.Feed, ask.Stored)
+		slices.Reverse(ids)
+	}
+	switch {
+	case err != nil:
+	case ask.Feed == "" && len(ids) == 0:
 		ids, err = g.pipeline.ReplayHeld(r.Context())
-	} else {
+	default:
 		err = g.pipeline.Replay(r.Context(), ids...)
 	}
 	if err != nil {

@@ -9,27 +9,34 @@ import (
 	"testing"
 )
 
-// The example works, once the secret it names is there.
+// The examples work, once the secret they name is there.
 func TestDocumentedExample(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"firebreak.json", "registry.json"} {
-		b, err := os.ReadFile(filepath.Join("../docs/example", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.CopyFS(dir, os.DirFS("../docs/example")); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "client-secret"), []byte("open sesame"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := ReadConfig(filepath.Join(dir, "firebreak.json"))
-	if err != nil {
-		t.Fatal(err)
+	dialects := 0
+	for _, name := range []string{"firebreak.json", "feeds.json"} {
+		cfg, err := ReadConfig(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readSeed(cfg.Registry); err != nil {
+			t.Error(err)
+		}
+		for _, f := range cfg.Feeds {
+			if m, err := cfg.MappingFeed(f.Name); err != nil || (m.Dialect != nil) != (f.Dialect != "") {
+				t.Errorf("feed %s: %v", f.Name, err)
+			} else if m.Dialect != nil {
+				dialects++
+			}
+		}
 	}
-	if _, err := readSeed(cfg.Registry); err != nil {
-		t.Error(err)
+	if files, _ := filepath.Glob("../docs/example/dialects/*.txt"); dialects != len(files) {
+		t.Errorf("%d feeds have a dialect, and there are %d", dialects, len(files))
 	}
 }
 

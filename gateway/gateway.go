@@ -96,7 +96,7 @@ func New(ctx context.Context, cfg *Config, o Options) (g *Gateway, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context, Options) error{
-		g.openStores, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.openSends, g.listen,
+		g.openStores, g.noteDialects, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.openSends, g.listen,
 	} {
 		if err := step(ctx, o); err != nil {
 			return g, err
@@ -413,7 +413,7 @@ func (cfg *Config) mappingFeeds() ([]mapping.Feed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gateway: feed %s: %w", f.Name, err)
 		}
-		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems, Send: f.Send.mapping()}
+		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems, Send: f.Send.mapping(), Dialect: f.dialect}
 		if f.Authority != "" {
 			m.PatientAuthorities = []string{f.Authority}
 		}

@@ -138,6 +138,11 @@ func (o *Operator) Vouch(ctx context.Context, ids ...inbox.ID) (Replayed, error)
 	return answer[Replayed](ctx, o, http.MethodPost, "/replay", map[string]any{"ids": ids, "same": true})
 }
 
+// ReplayFeed applies again the latest messages of a feed, so many, and waits.
+func (o *Operator) ReplayFeed(ctx context.Context, feed string, stored int) (Replayed, error) {
+	return answer[Replayed](ctx, o, http.MethodPost, "/replay", map[string]any{"feed": feed, "stored": stored})
+}
+
 // Held gives each message that could not be applied, in order of arrival.
 func (o *Operator) Held(ctx context.Context, each func(record.Held)) error {
 	return answers(ctx, o, "/held", each)
@@ -207,7 +212,12 @@ func answer[A any](ctx context.Context, o *Operator, method, path string, words 
 
 // answers asks for values, one after another as they come.
 func answers[A any](ctx context.Context, o *Operator, path string, each func(A)) error {
-	body, err := o.ask(ctx, http.MethodGet, path, nil)
+	return told(ctx, o, http.MethodGet, path, nil, each)
+}
+
+// told is answers to words.
+func told[A any](ctx context.Context, o *Operator, method, path string, words any, each func(A)) error {
+	body, err := o.ask(ctx, method, path, words)
 	if err != nil {
 		return err
 	}
@@ -269,13 +279,13 @@ func operatorName() string {
 // feedsDigest changes with everything that changes what is made of a message.
 func (cfg *Config) feedsDigest() string {
 	type feed struct {
-		Name, Zone, Authority string
-		Systems               map[string]string
-		Send                  *mapping.Send
+		Name, Zone, Authority, Dialect string
+		Systems                        map[string]string
+		Send                           *mapping.Send
 	}
 	feeds := make([]feed, len(cfg.Feeds))
 	for i, f := range cfg.Feeds {
-		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.Systems, f.Send.mapping()}
+		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.dialect.ID(), f.Systems, f.Send.mapping()}
 	}
 	b, err := json.Marshal([]any{feeds, cfg.Declared}, json.Deterministic(true))
 	if err != nil {

@@ -20,7 +20,7 @@ func (m Message) Masked() string {
 	text := strings.ToValidUTF8(string(m.Body), "x")
 	field, ok := separator(text)
 	if m.Kind != HL7v2 || !ok {
-		return masked(text)
+		return Mask(text)
 	}
 	var b strings.Builder
 	head := true // only the first line is MSH
@@ -32,7 +32,7 @@ func (m Message) Masked() string {
 		case segmentName(line, field):
 			keep = 3
 		}
-		b.WriteString(line[:keep] + masked(line[keep:]))
+		b.WriteString(line[:keep] + Mask(line[keep:]))
 	}
 	return b.String()
 }
@@ -92,7 +92,8 @@ func fields(line string, field byte, n int) int {
 	return len(line)
 }
 
-func masked(s string) string {
+// Mask is a text with every letter as "x" and every digit as "9".
+func Mask(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsDigit(r):

@@ -123,7 +123,7 @@ func (b *build) unread(all hl7.Group) {
 		switch s.Name() {
 		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "IN2", "GT1", "ARV", "ZBE", "OBX", "NTE", "SFT", "DB1":
 		default:
-			if s.Occurrence() == 1 {
+			if s.Occurrence() == 1 && !b.feed.Dialect.reads(s.Name()) {
 				b.note(s, 0, "segments of this kind are not mapped")
 			}
 		}

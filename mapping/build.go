@@ -37,7 +37,11 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &build{keys: k, feed: k.feed(m.Source), in: m, msg: msg, seen: make(map[fhir.Ref]int, 16)}
+	feed := k.feed(m.Source)
+	if msg, err = feed.Dialect.apply(msg); err != nil {
+		return nil, err
+	}
+	b := &build{keys: k, feed: feed, in: m, msg: msg, seen: make(map[fhir.Ref]int, 16)}
 	msh9 := first(msg.Segment("MSH").Field(9))
 	b.typ = hl7.Type{Code: msh9.at(1), Trigger: msh9.at(2), Structure: msh9.at(3)}
 	if b.typ.Code != "ADT" && b.handler() == nil {
@@ -132,6 +136,7 @@ func (b *build) note(seg hl7.Segment, field int, reason string) {
 
 // result ends the build.
 func (b *build) result() (Result, error) {
+	b.elements()
 	b.provenance()
 	if b.fault != nil {
 		return Result{}, b.refused()

@@ -50,6 +50,15 @@
 // patient whose message names them, and stay there. A number without a name is
 // kept as a reference by identifier, so that it never lies over the name.
 //
+// # Dialects
+//
+// What a site writes about a source's own ways ([Feed].Dialect) is applied to the
+// message before anything reads it, so all of this package sees the standard's
+// fields; a trace ([Explain]) takes fields out of the message as it came, and so
+// names those. A Dialect's version stands in the Provenance. Another version is
+// another mapping: it applies to what comes from then on, and to what came when
+// that is replayed. A resource that only the earlier one made is not taken back.
+//
 // # Systems
 //
 // HL7 tables become http://terminology.hl7.org/CodeSystem/v2-NNNN, the systems

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -62,6 +64,100 @@ func Explain(k *Keys, m inbox.Message) ([]Field, error) {
 		}
 	}
 	return all, nil
+}
+
+// numbered are the segments whose first field counts them: type SI.
+const numbered = "PID PV1 NK1 AL1 IAM DG1 PR1 IN1 GT1 OBR OBX NTE SPM TXA FT1 TQ1 RGS AIS AIG AIL AIP PRB GOL PTH"
+
+// Unread are the fields, "PV1-44", that the message fills and nobody reads, without
+// the numbers of segments and repetitions; a field that one segment of the name
+// has in vain and another not is not among them, nor is what is about the message
+// itself: MSH, and the numbers that segments have in it.
+func Unread(all []Field) (fields []string) {
+	read := map[string]bool{}
+	plain := func(place string) string {
+		segment, field, _ := strings.Cut(place, "-")
+		segment, _, _ = strings.Cut(segment, "[")
+		field, _, _ = strings.Cut(field, "[")
+		return segment + "-" + field
+	}
+	for _, f := range all {
+		name := plain(f.Place)
+		read[name] = read[name] || len(f.Elements) > 0 || f.Needed != ""
+	}
+	for _, f := range all {
+		segment, field, _ := strings.Cut(plain(f.Place), "-")
+		if segment == "MSH" || field == "1" && strings.Contains(numbered, segment) {
+			continue
+		}
+		if name := plain(f.Place); !read[name] && !slices.Contains(fields, name) {
+			fields = append(fields, name)
+		}
+	}
+	return fields
+}
+
+// Change is an element that two mappings of one message say otherwise.
+type Change struct {
+	Resource fhir.Ref
+	Element  string   // "Encounter.period.start"
+	Was, Is  []string // its values that only the one or the other has, as JSON
+}
+
+// Compare tells what is says otherwise than was, resource by resource. References
+// are left out, for they follow the ids; so is which dialect it was.
+func Compare(was, is Result) (all []Change) {
+	before, after := factsByResource(was), factsByResource(is)
+	compare := func(r Resource) {
+		ref := r.Ref()
+		a, b := before[ref], after[ref]
+		seen := map[string]int{}
+		add := func(x, y map[fact]int, into func(*Change, string)) {
+			for _, f := range sortedFacts(x) {
+				for range x[f] - y[f] {
+					at, ok := seen[f.element]
+					if !ok {
+						at = len(all)
+						seen[f.element], all = at, append(all, Change{Resource: ref, Element: f.element})
+					}
+					into(&all[at], f.value)
+				}
+			}
+		}
+		add(a, b, func(c *Change, v string) { c.Was = append(c.Was, v) })
+		add(b, a, func(c *Change, v string) { c.Is = append(c.Is, v) })
+		delete(before, ref)
+		delete(after, ref)
+	}
+	for _, r := range is.Resources {
+		compare(r)
+	}
+	for _, r := range was.Resources {
+		if before[r.Ref()] != nil {
+			compare(r)
+		}
+	}
+	return all
+}
+
+func factsByResource(r Result) map[fhir.Ref]map[fact]int {
+	all := make(map[fhir.Ref]map[fact]int, len(r.Resources))
+	for _, res := range r.Resources {
+		facts := map[fact]int{}
+		walk(res.Root(), res.Type(), func(element, value string) {
+			if element != "Provenance.policy" {
+				facts[fact{element, value}]++
+			}
+		})
+		all[res.Ref()] = facts
+	}
+	return all
+}
+
+func sortedFacts(m map[fact]int) []fact {
+	return slices.SortedFunc(maps.Keys(m), func(a, b fact) int {
+		return cmp.Or(strings.Compare(a.element, b.element), strings.Compare(a.value, b.value))
+	})
 }
 
 func placeOf(seg hl7.Segment, field, rep int) string {

@@ -33,6 +33,9 @@ type Feed struct {
 
 	// Send is what may be addressed to the source's system; nil: nothing.
 	Send *Send
+
+	// Dialect is how the source's messages differ from the standard; nil: not at all.
+	Dialect *Dialect
 }
 
 func (f *Feed) zone() *time.Location {

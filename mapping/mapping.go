@@ -191,6 +191,11 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 		return "", err
 	}
 	f := k.feed(m.Source)
+	if f.Dialect != nil && f.Dialect.names {
+		if msg, err = f.Dialect.apply(msg); err != nil {
+			return "", err
+		}
+	}
 	id, err := f.patient(msg.Segment("PID"))
 	if err != nil {
 		return "", err

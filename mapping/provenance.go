@@ -15,7 +15,8 @@ import (
 // else: so the Provenance of a message whose every statement is withheld leads
 // to nothing that is shown.
 //
-// Its id and content depend on MSH and EVN alone, besides the targets.
+// Its id and content depend on MSH and EVN alone, besides the targets, and the
+// dialect that the message was read by: its policy.
 //
 // Source: v2-to-FHIR, MSH[Provenance-Source], EVN[Provenance].
 func (b *build) provenance() {
@@ -49,6 +50,7 @@ func (b *build) provenance() {
 	for _, ref := range b.target {
 		prov.Target = append(prov.Target, refer(ref.Type, ref.ID))
 	}
+	prov.Policy = some(b.feed.Dialect.ID())
 	prov.OccurredDateTime = b.dateTime(evn, 6)
 	if reason := b.concept(first(evn.Field(4)), "EventReason"); reason != nil && value(evn.Field(4)) != "U" {
 		prov.Reason = []r4.CodeableConcept{*reason}

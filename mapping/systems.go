@@ -73,6 +73,9 @@ func (f *Feed) coding(name, oid string) string {
 	if uri := f.Systems[name]; uri != "" {
 		return uri
 	}
+	if f.Dialect != nil && f.Dialect.systems[name] {
+		return name
+	}
 	upper := strings.ToUpper(name)
 	if uri := codingSystems[upper]; uri != "" {
 		return uri

@@ -46,6 +46,7 @@ const (
 	holdMessage    = `INSERT INTO todo (id, held, reason) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET held = 1, reason = excluded.reason`
 	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM mended WHERE id = $1) ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
 	doneMessage    = `DELETE FROM todo WHERE id = $1`
+	latestOf       = `SELECT id FROM inbox WHERE source = $1 ORDER BY id DESC LIMIT $2`
 )
 
 // Commit stores what message s changes and marks it done, in one transaction.
@@ -139,6 +140,18 @@ func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) (all []Hel
 		return err
 	}, heldAfter, int64(after), int64(limit))
 	return all, failed("list held messages", err)
+}
+
+// Latest are the numbers of the latest messages of a source, at most n, the last
+// first.
+func (r *Record) Latest(ctx context.Context, source string, n int) (ids []inbox.ID, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
+		var id int64
+		err := scan(&id)
+		ids = append(ids, inbox.ID(id))
+		return err
+	}, latestOf, source, int64(max(n, 0)))
+	return ids, failed("list messages", err)
 }
 
 // Stats is the state of the inbox, for the operator.

@@ -39,3 +39,16 @@ func set(name string, v any) (sqldb.Stmt, error) {
 	}
 	return sqldb.Stmt{SQL: setSetting, Args: []any{name, value}}, nil
 }
+
+// Keep keeps a text under a name and gives what it was before, "" where nothing
+// was kept.
+func (r *Record) Keep(ctx context.Context, name, text string) (before string, err error) {
+	if err := r.setting(ctx, name, &before); err != nil || before == text {
+		return before, err
+	}
+	keep, err := set(name, text)
+	if err != nil {
+		return before, err
+	}
+	return before, failed("keep the setting "+name, r.writer.exec(ctx, keep.SQL, keep.Args...))
+}

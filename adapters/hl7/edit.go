@@ -40,6 +40,9 @@ func (m *Message) with(path, value string) (*Message, Path, error) {
 		return nil, p, err
 	}
 	fail := func(why string) (*Message, Path, error) { return nil, p, fmt.Errorf("hl7: %s: %s", path, why) }
+	if m.draft {
+		return fail("a draft has no bytes of its own")
+	}
 	if isHeader(p.Segment) && p.Field <= 2 {
 		return fail("declares the delimiters and cannot be changed")
 	}
@@ -141,7 +144,7 @@ func (m *Message) encode(text string) (string, error) {
 	return string(b), nil
 }
 
-// splice puts value at p into a segment's line.
+// splice puts value at p into a segment's line; repetition 0 is the whole field.
 func splice(line string, d Delimiters, p Path, value string) (string, error) {
 	field := p.Field
 	if isHeader(p.Segment) {
@@ -151,7 +154,10 @@ func splice(line string, d Delimiters, p Path, value string) (string, error) {
 		sep byte
 		n   int
 	}
-	levels := []level{{d.Field, field}, {d.Repetition, p.Repetition - 1}}
+	levels := []level{{d.Field, field}}
+	if p.Repetition > 0 {
+		levels = append(levels, level{d.Repetition, p.Repetition - 1})
+	}
 	if p.Component > 0 {
 		levels = append(levels, level{d.Component, p.Component - 1})
 	}

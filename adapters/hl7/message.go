@@ -32,6 +32,7 @@ type Message struct {
 	delims  Delimiters
 	charset Charset
 	segs    []segment
+	draft   bool // its segments read otherwise than raw: see Draft
 }
 
 // segment is one line of a message.

@@ -1,119 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"firebreak/adapters/hl7"
-	"firebreak/inbox"
-	"firebreak/mapping"
 )
-
-// runMap is firebreak map: each message or C-CDA document one Bundle, one line. Ids are made
-// with a fixed key, so that two runs can be compared. With --explain it tells of
-// each field of a message what comes of it, and never a value.
-func runMap(ctx context.Context, e *env, args []string) error {
-	f := flags("map")
-	source := f.String("source", "map", "")
-	zone := f.String("zone", "UTC", "")
-	explain := f.Bool("explain", false, "")
-	if err := parse(e, f, args); err != nil {
-		return err
-	}
-	if f.NArg() == 0 {
-		return errUsage
-	}
-	keys, err := lookKeys(*source, *zone)
-	if err != nil {
-		return err
-	}
-	debug.SetGCPercent(800) // nothing outlives its message
-	out := bufio.NewWriterSize(e.stdout, 1<<20)
-	defer out.Flush()
-	failed := false
-	give := func(where string, kind inbox.Kind, body []byte) {
-		m := inbox.Message{Source: *source, Kind: kind, Received: received, Body: body}
-		r, err := mapping.Map(keys, m)
-		var fields []mapping.Field
-		if *explain && err == nil && kind == inbox.HL7v2 {
-			fields, err = mapping.Explain(keys, m)
-		}
-		if err != nil {
-			failed = true
-			fmt.Fprintf(e.stderr, "%s%v\n", where, err)
-			return
-		}
-		if fields != nil {
-			for _, x := range fields {
-				fmt.Fprintf(out, "%s%s\t%s\n", where, x.Place, became(x))
-			}
-			return
-		}
-		for _, n := range r.Notes {
-			fmt.Fprintf(e.stderr, "%sleft out: %s\n", where, n)
-		}
-		out.Write(mapping.Bundle(r))
-		out.WriteByte('\n')
-	}
-	for _, path := range f.Args() {
-		r, done, err := e.open(path)
-		if err != nil {
-			failed = true
-			fmt.Fprintln(e.stderr, err)
-			continue
-		}
-		b, isXML, err := document(r)
-		if isXML && err == nil {
-			give(path+": ", inbox.CCDA, b)
-		}
-		parts := e.messages(path)
-		if path == "-" { // its beginning has been read
-			parts = (&env{stdin: r}).messages(path)
-		}
-		for part, err := range parts {
-			if isXML {
-				break
-			}
-			if ctx.Err() != nil {
-				done()
-				return ctx.Err()
-			}
-			if err != nil {
-				failed = true
-				fmt.Fprintf(e.stderr, "%s%v\n", place(part), err)
-				continue
-			}
-			give(place(part), inbox.HL7v2, part.Message())
-		}
-		done()
-		if err != nil {
-			failed = true
-			fmt.Fprintf(e.stderr, "%s: %v\n", path, err)
-		}
-	}
-	if failed {
-		return errSaid
-	}
-	return nil
-}
-
-// became says in words what comes of a field.
-func became(f mapping.Field) string {
-	switch {
-	case f.Needed != "":
-		return "held without it: " + f.Needed
-	case len(f.Elements) == 0:
-		return "not read"
-	}
-	return strings.Join(f.Elements, ", ")
-}
 
 // clientTLS trusts the CA of a PEM file, or the machine's, and shows a
 // certificate where one is given.
@@ -165,15 +62,6 @@ func (e *env) progress() (clear func(), show func(hl7.Counts)) {
 			fmt.Fprintf(e.stderr, "%ssent %d of %d read%s", begin, c.Done(), c.Read, end)
 		}
 	}
-}
-
-// lookKeys makes ids that are the same in each run, for looking at.
-func lookKeys(source, zone string) (*mapping.Keys, error) {
-	where, err := time.LoadLocation(zone)
-	if err != nil {
-		return nil, fmt.Errorf("--zone: %q is not a time zone", zone)
-	}
-	return mapping.NewKeys([]byte("firebreak map: ids for looking at"), mapping.Feed{Source: source, Zone: where}), nil
 }
 
 // received stands for the time of receipt where nothing was received.

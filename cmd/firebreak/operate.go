@@ -80,12 +80,19 @@ func (t target) open(ctx context.Context, e *env, none absent) (*gateway.Operato
 func runReplay(ctx context.Context, e *env, args []string) error {
 	f := flags("replay")
 	held, same := f.Bool("held", false, ""), f.Bool("same", false, "")
+	feed, stored := f.String("feed", "", ""), f.Int("stored", 0, "")
 	t, err := parseTarget(e, f, args)
 	if err != nil {
 		return err
 	}
-	if *held == (f.NArg() > 0) || *held && *same {
-		fmt.Fprintln(e.stderr, "name messages by number, with --same to say that they are of the patients they name; or --held for all that are held")
+	ways := 0
+	for _, way := range []bool{*held, *feed != "", f.NArg() > 0} {
+		if way {
+			ways++
+		}
+	}
+	if ways != 1 || (*feed != "") != (*stored > 0) || *same && f.NArg() == 0 {
+		fmt.Fprintln(e.stderr, "name messages by number, with --same to say that they are of the patients they name; --held for all that are held; or --feed NAME --stored N for the latest of a feed")
 		return errUsage
 	}
 	ids := make([]inbox.ID, f.NArg())
@@ -96,8 +103,13 @@ func runReplay(ctx context.Context, e *env, args []string) error {
 	}
 	return t.ask(ctx, e, applies, func(o *gateway.Operator) error {
 		replay := o.Replay
-		if *same {
+		switch {
+		case *same:
 			replay = o.Vouch
+		case *feed != "":
+			replay = func(ctx context.Context, _ ...inbox.ID) (gateway.Replayed, error) {
+				return o.ReplayFeed(ctx, *feed, *stored)
+			}
 		}
 		result, err := replay(ctx, ids...)
 		if err != nil {
