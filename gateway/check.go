@@ -67,7 +67,7 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 	}
 	for _, f := range cfg.Feeds {
 		if f.Send != nil {
-			say("feed "+f.Name, fmt.Sprintf("is sent %s by FHIR at %s, from %s", strings.Join(f.Send.Types, ", "), f.Send.FHIR.Base, strings.Join(f.Send.From, ", ")), f.Send.try(ctx))
+			say("feed "+f.Name, fmt.Sprintf("is sent %s %s, from %s", strings.Join(f.Send.Types, ", "), f.Send.at(), strings.Join(f.Send.From, ", ")), f.Send.try(ctx))
 		}
 		if f.Pull != nil {
 			say("feed "+f.Name, fmt.Sprintf("asks %s for %s", f.Pull.Base, strings.Join(f.Pull.Types, ", ")), f.Pull.try(ctx))

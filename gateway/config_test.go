@@ -90,6 +90,15 @@ func TestConfigRefuses(t *testing.T) {
 		{"a server asked for files", `"feeds": [`, `"feeds": [{"name": "ehr", "pull": {"base": "https://ehr.example.org/fhir", "types": ["Binary"]}}, `, "Binary cannot be asked for"},
 		{"a server that sends too", `"feeds": [`, `"feeds": [{"name": "ehr", "listen": "127.0.0.1:2576", "pull": {"base": "https://ehr.example.org/fhir", "types": ["Patient"]}}, `, "so no listen"},
 		{"a server's key in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "pull": {"base": "https://ehr.example.org/fhir", "types": ["Patient"], "auth": {"clientId": "me", "key": "hush"}}}, `, "feeds[0].pull.auth.key may not stand here"},
+		{"a receiver of nobody", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"fhir": {"base": "https://ehr.example.org/fhir"}}}, `, "feeds[0].send.from: is missing"},
+		{"a receiver that is nowhere", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"]}}, `, "feeds[0].send.fhir, mllp: one of them"},
+		{"a receiver in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "fhir": {"base": "http://ehr.example.org/fhir"}}}, `, "feeds[0].send.fhir.base: must be https"},
+		{"a receiver's key in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "fhir": {"base": "https://ehr.example.org/fhir", "auth": {"clientId": "me", "key": "hush"}}}}, `, "feeds[0].send.fhir.auth.key may not stand here"},
+		{"patients sent by FHIR", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "types": ["Patient"], "fhir": {"base": "https://ehr.example.org/fhir"}}}, `, "Patient cannot be sent"},
+		{"orders sent by HL7 v2", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "types": ["ServiceRequest"], "mllp": {"address": "127.0.0.1:2577"}}}, `, "ServiceRequest cannot be sent"},
+		{"HL7 v2 sent in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "mllp": {"address": "ehr.example.org:2577"}}}, `, "is not loopback, so it needs tls"},
+		{"appointments as something else", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "mllp": {"address": "127.0.0.1:2577", "appointments": "ORM"}}}, `, "must be SRM or SIU"},
+		{"a certificate without a key", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "mllp": {"address": "ehr.example.org:2577", "tls": {"certificate": "a.pem"}}}}, `, "both certificate and key"},
 		{"a secret from an empty environment", `{"file": "secret.txt"}`, `{"env": "FIREBREAK_NOT_SET"}`, "FIREBREAK_NOT_SET"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

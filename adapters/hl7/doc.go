@@ -16,8 +16,8 @@
 // be chained without checks; the HL7 null is told apart by Null. Groups cuts a
 // message into orders and results. With gives an edited copy.
 //
-// A Server gives what arrives to a Handler and tells the sender what it
-// returned; a Client sends and waits for the answer to that very message; Bulk
+// A Writer writes a message. A Server gives what arrives to a Handler and tells
+// the sender what it returned; a Client sends and waits for the answer to that very message; Bulk
 // sends files over many connections. Split and Scanner take files apart.
 //
 // # What is implemented

@@ -19,13 +19,14 @@ const (
 	UnsupportedEvent Code = 201 // MSH-9.2
 	UnsupportedVer   Code = 203 // MSH-12
 	UnknownKey       Code = 204 // what the message refers to does not exist
+	Locked           Code = 206 // what the message changes is in use
 	Internal         Code = 207 // fault of the receiver
 )
 
 var codeText = map[Code]string{
 	SegmentSequence: "Segment sequence error", RequiredMissing: "Required field missing", DataType: "Data type error",
 	TableValue: "Table value not found", UnsupportedType: "Unsupported message type", UnsupportedEvent: "Unsupported event code",
-	UnsupportedVer: "Unsupported version id", UnknownKey: "Unknown key identifier", Internal: "Application internal error",
+	UnsupportedVer: "Unsupported version id", UnknownKey: "Unknown key identifier", Locked: "Application record locked", Internal: "Application internal error",
 }
 
 func (c Code) String() string { return codeText[c] }

@@ -302,15 +302,40 @@ func (r *bulkRun) mark(l *letter, count func(*Result), code AckCode, err error) 
 	}
 }
 
-// told gives what a negative answer names: the place and the kind of its first
-// ERR. The receiver's own words stay out, because they may quote the message.
-func told(ack *Message) error {
+// Err is what a negative answer names: the place and the kind of its first ERR.
+// The receiver's own words stay out, because they may quote the message. A
+// positive one's is nil.
+func (a Answer) Err() error {
+	if a.Code == "" || a.Code.Positive() {
+		return nil
+	}
+	return told(a.Message)
+}
+
+// Busy tells whether a negative answer says that the fault is the receiver's own
+// or that what it needs is locked, so that the same message may be sent again.
+func (a Answer) Busy() bool {
+	if a.Err() == nil {
+		return false
+	}
+	_, code := faulty(a.Message)
+	n, _ := counted(code)
+	return Code(n) == Locked || Code(n) == Internal
+}
+
+// faulty gives where the first ERR says that the fault is, and its code.
+func faulty(ack *Message) (place Repetition, code string) {
 	e := ack.Segment("ERR")
-	place, code := e.Field(2).Rep(0), e.Field(3).Component(1).String()
+	place, code = e.Field(2).Rep(0), e.Field(3).Component(1).String()
 	if !place.Present() && code == "" { // before v2.5
 		place = e.Field(1).Rep(0)
 		code = place.Component(4).Sub(1).String()
 	}
+	return place, code
+}
+
+func told(ack *Message) error {
+	place, code := faulty(ack)
 	fe := &FieldError{Segment: place.Component(1).String(), Reason: "refused by the receiver"}
 	if !isName(fe.Segment) {
 		return errors.New(fe.Reason)

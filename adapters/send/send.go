@@ -11,6 +11,7 @@ package send
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -27,9 +28,12 @@ type Store interface {
 	Settle(ctx context.Context, turn int64, l inbox.Letter, o inbox.Outcome) error
 }
 
-// Receiver takes letters, one at a time. It gives what it calls what it took.
-// The error is a *Refusal when it will not take the letter as it is; any other
-// is in passing, and concerns all letters if it is a *Down.
+// Receiver takes letters, one at a time. One that keeps a connection is an
+// io.Closer: it is closed when the turn is over.
+//
+// Deliver gives what the receiver calls what it took. The error is a *Refusal
+// when it will not take the letter as it is; any other is in passing, and
+// concerns all letters if it is a *Down.
 type Receiver interface {
 	Deliver(ctx context.Context, l inbox.Letter) (answer string, err error)
 }
@@ -98,6 +102,9 @@ func (f *Feed) log() *slog.Logger {
 
 // work delivers until ctx ends or the turn is lost.
 func (f *Feed) work(ctx context.Context, turn int64) {
+	if c, ok := f.Receiver.(io.Closer); ok {
+		defer c.Close()
+	}
 	pause := minPause
 	for ctx.Err() == nil {
 		letters, err := f.Store.Ready(ctx, f.To, f.Now(), page)

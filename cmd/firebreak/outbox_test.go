@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -82,11 +83,14 @@ func (c *clinic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// outConfig is a demo that sends to base what its backend addresses.
-func outConfig(t testing.TB, dir, base string) string {
+// outConfig is a demo that sends what its backend addresses to a server and to a
+// listener.
+func outConfig(t testing.TB, dir, base, mllp string) string {
+	from := []string{"demo-backend"}
 	b, err := json.Marshal(map[string]any{"feeds": []any{
 		map[string]any{"name": "lab", "listen": "127.0.0.1:0"},
-		map[string]any{"name": "ehr", "send": map[string]any{"from": []string{"demo-backend"}, "fhir": map[string]any{"base": base, "rate": 500}}},
+		map[string]any{"name": "ehr", "send": map[string]any{"from": from, "fhir": map[string]any{"base": base, "rate": 500}}},
+		map[string]any{"name": "other-gateway", "send": map[string]any{"from": from, "mllp": map[string]any{"address": mllp}}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -94,14 +98,20 @@ func outConfig(t testing.TB, dir, base string) string {
 	return write(t, filepath.Join(dir, "demo.json"), string(b))
 }
 
-func addressed(n, patient int) (path, body string) {
+// addressed is message n of a patient, to feeds.
+func addressed(n, patient int, feeds ...string) (path, body string) {
 	path = fmt.Sprintf("Communication/m%d", n)
-	return path, fmt.Sprintf(`{"resourceType":"Communication","id":"m%d","meta":{"tag":[{"system":"urn:firebreak:send","code":"ehr"}]},"status":"completed",`+
-		`"subject":{"reference":"Patient/p%d","identifier":{"system":"urn:mrn","value":"N%d"}},"payload":[{"contentString":"w%d"}]}`, n, patient, patient, n)
+	var tags []string
+	for _, feed := range feeds {
+		tags = append(tags, fmt.Sprintf(`{"system":"urn:firebreak:send","code":%q}`, feed))
+	}
+	return path, fmt.Sprintf(`{"resourceType":"Communication","id":"m%d","meta":{"tag":[%s]},"status":"completed",`+
+		`"subject":{"reference":"Patient/p%d","identifier":{"system":"urn:mrn","value":"N%d"}},"payload":[{"contentString":"w%d"}]}`, n, strings.Join(tags, ","), patient, patient, n)
 }
 
-// A gateway is killed again and again while it sends. In the end the EHR has
-// whatever was answered with success, once, in the order of each patient.
+// A gateway is killed again and again while it sends. In the end the EHR, and
+// another gateway that takes HL7 v2, have whatever was answered with success,
+// once; the EHR in the order of each patient.
 func TestSendsThroughKills(t *testing.T) {
 	const kills, patients = 3, 3
 	binary(t)
@@ -110,8 +120,9 @@ func TestSendsThroughKills(t *testing.T) {
 	ehr, base := newClinic(t, seed)
 	ehr.faults = true
 	r := rand.New(rand.NewPCG(seed, 0))
+	other := demotest.Start(t, demo.Options{Empty: true})
 	dir := t.TempDir()
-	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base)
+	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base, other.Info.MLLP)
 	start := func() (*demotest.Process, demo.Info, *demotest.App) {
 		os.Remove(filepath.Join(data, "demo.json"))
 		p := launch(t, "demo", "--empty", "--config", config, "--listen", "127.0.0.1:0", "--mllp", "127.0.0.1:0", "--data", data)
@@ -132,7 +143,7 @@ func TestSendsThroughKills(t *testing.T) {
 		p, _, app := start()
 		end := time.AfterFunc(time.Duration(r.Int64N(int64(600*time.Millisecond))), p.Kill)
 		for range 8 {
-			path, body := addressed(n, n%patients)
+			path, body := addressed(n, n%patients, "ehr", "other-gateway")
 			if !pushed(t, app, path, body) {
 				break // it is pushed again, under the same id
 			}
@@ -144,7 +155,7 @@ func TestSendsThroughKills(t *testing.T) {
 		end.Stop()
 	}
 	p, info, app := start()
-	path, body := addressed(n, n%patients)
+	path, body := addressed(n, n%patients, "ehr", "other-gateway")
 	if !pushed(t, app, path, body) {
 		t.Fatal("the last one is not taken")
 	}
@@ -153,11 +164,37 @@ func TestSendsThroughKills(t *testing.T) {
 	ehr.mu.Lock()
 	ehr.faults = false
 	ehr.mu.Unlock()
-	p.Poll(t, "the outbox to be empty", func() bool { return demotest.Scrape(t, info.Metrics)[`firebreak_outbox_waiting{feed="ehr"}`] == 0 })
+	p.Poll(t, "the outbox to be empty", func() bool {
+		m := demotest.Scrape(t, info.Metrics)
+		return m[`firebreak_outbox_waiting{feed="ehr"}`]+m[`firebreak_outbox_waiting{feed="other-gateway"}`] == 0
+	})
 	ehr.mu.Lock()
 	defer ehr.mu.Unlock()
 	if got := fmt.Sprint(ehr.said); got != fmt.Sprint(want) {
 		t.Errorf("the EHR has %s, want %s", got, fmt.Sprint(want))
+	}
+	if err := other.Gateway.Idle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	there, err := demotest.Backend(t.Context(), other.Info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	patientsThere, _, err := there.Search(t.Context(), "/Patient?_count=100&_revinclude=Communication:subject")
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := map[string]int{}
+	for _, x := range patientsThere {
+		if m := regexp.MustCompile(`"contentString":\s*"(w\d+)"`).FindSubmatch(x.JSON); m != nil {
+			times[string(m[1])]++
+		}
+	}
+	for i := range n + 1 {
+		if times[fmt.Sprintf("w%d", i)] != 1 {
+			t.Errorf("the other gateway has w%d %d times", i, times[fmt.Sprintf("w%d", i)])
+		}
 	}
 }
 
@@ -186,7 +223,7 @@ func TestOperatorsDecideOnLetters(t *testing.T) {
 	ehr, base := newClinic(t, 1)
 	ehr.refuse = true
 	dir := t.TempDir()
-	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base)
+	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base, "127.0.0.1:1")
 	d := demotest.Start(t, demo.Options{Empty: true, Data: data, Config: config})
 	app, err := demotest.Backend(t.Context(), d.Info)
 	if err != nil {
@@ -194,7 +231,7 @@ func TestOperatorsDecideOnLetters(t *testing.T) {
 	}
 	defer app.Close()
 	for n := range 3 {
-		path, body := addressed(n, 7)
+		path, body := addressed(n, 7, "ehr")
 		if !pushed(t, app, path, body) {
 			t.Fatal("it is not taken")
 		}
