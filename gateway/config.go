@@ -73,6 +73,9 @@ type Config struct {
 	// Feeds are the sources of data.
 	Feeds []Feed `json:"feeds"`
 
+	// Alerts says who is told when something needs a person.
+	Alerts *Alerts `json:"alerts,omitzero"`
+
 	// Declared gives labels to everything from a source, a feed or a client that
 	// pushes: {"detox-clinic": ["part2"]} for a programme under 42 CFR Part 2.
 	Declared map[string][]label.Label `json:"declared,omitzero"`
@@ -147,6 +150,8 @@ type Feed struct {
 	// Send is how what is addressed to the source's system is brought there. A feed
 	// may have this alone.
 	Send *Send `json:"send,omitzero"`
+	// Silent is how long nothing may come before the operators are told. Default: never.
+	Silent Duration `json:"silent,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
 	Facilities []string `json:"facilities,omitzero"`
 	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
@@ -324,6 +329,9 @@ func (cfg *Config) Finish() error {
 			s.finish(cfg.folder)
 		}
 	}
+	if cfg.Alerts != nil {
+		cfg.Alerts.finish(cfg.folder)
+	}
 	return cfg.check()
 }
 
@@ -337,6 +345,16 @@ func (cfg *Config) secrets() []namedSecret {
 	all := []namedSecret{
 		{"database", &cfg.Database, true}, {"accounts", &cfg.Accounts, true},
 		{"key", &cfg.Key, false}, {"signIn.clientSecret", &cfg.SignIn.ClientSecret, false},
+	}
+	if a := cfg.Alerts; a != nil {
+		if a.Mail != nil {
+			all = append(all, namedSecret{"alerts.mail.password", &a.Mail.Password, false})
+		}
+		for name, r := range map[string]*Receivers{"operators": a.Operators, "officers": a.Officers} {
+			if r != nil && r.Webhook != nil {
+				all = append(all, namedSecret{"alerts." + name + ".webhook.secret", &r.Webhook.Secret, false})
+			}
+		}
 	}
 	for i, f := range cfg.Feeds {
 		if f.Pull != nil && f.Pull.Auth != nil {
@@ -416,8 +434,14 @@ func (cfg *Config) check() error {
 		}
 	}
 	names, addresses, folders := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	if cfg.Alerts != nil {
+		cfg.Alerts.check(func(key, why string) { bad("alerts.%s: %s", key, why) })
+	}
 	for i, f := range cfg.Feeds {
 		where := fmt.Sprintf("feeds[%d]", i)
+		if f.Silent < 0 {
+			bad("%s.silent must not be less than nothing", where)
+		}
 		if f.Name == "" || strings.ContainsAny(f.Name, " |/\\\"") {
 			bad("%s.name must be a word without blanks, bars, slashes or quotes", where)
 		}

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"firebreak/adapters"
+	"firebreak/adapters/pull"
 	"firebreak/inbox"
 	"firebreak/registry"
 )
@@ -18,6 +19,7 @@ import (
 // openFeeds makes an MLLP server for each feed that is sent to, and listens;
 // and what goes and looks for each that is asked or has a folder.
 func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
+	g.pulls = map[string]*pull.Feed{}
 	for _, f := range g.Config.Feeds {
 		if f.Pull != nil {
 			if err := g.openPull(f); err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"firebreak/adapters"
 	"firebreak/adapters/hl7"
+	"firebreak/adapters/pull"
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhirapi"
@@ -74,6 +75,7 @@ type Gateway struct {
 	posts           map[string]*hl7.Server // feeds that come over HTTPS
 	mllp            []*hl7.Server
 	mllpListeners   []net.Listener
+	pulls           map[string]*pull.Feed
 	asks            []func(context.Context) // of feeds that go and look, each until its context ends
 	closers         []func() error          // run last to first
 }
@@ -96,7 +98,7 @@ func New(ctx context.Context, cfg *Config, o Options) (g *Gateway, err error) {
 		}
 	}()
 	for _, step := range []func(context.Context, Options) error{
-		g.openStores, g.noteDialects, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.openSends, g.listen,
+		g.openStores, g.noteDialects, g.openControl, g.openAccounts, g.openDoors, g.openFeeds, g.openSends, g.openAlerts, g.listen,
 	} {
 		if err := step(ctx, o); err != nil {
 			return g, err

@@ -163,6 +163,7 @@ func (g *Gateway) openPull(f Feed) error {
 		Page: f.Pull.Page, Sink: g.pipeline, Store: g.record.Asked(), Logger: g.log,
 	}
 	g.asks = append(g.asks, p.Run)
+	g.pulls[f.Name] = p
 	g.Feeds = append(g.Feeds, f.Pull.Base)
 	g.metrics.pull(p)
 	return nil

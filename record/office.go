@@ -88,14 +88,14 @@ func (o *Office) Alerts(ctx context.Context, w Watch) (open, closed []Alert, err
 	if err := o.audit(ctx, w, "", fhir.Ref{}); err != nil {
 		return nil, nil, err
 	}
-	if open, err = o.alerts(ctx, openAlerts); err == nil {
-		closed, err = o.alerts(ctx, pastAlerts, int64(maxAlerts))
+	if open, err = o.r.alerts(ctx, openAlerts); err == nil {
+		closed, err = o.r.alerts(ctx, pastAlerts, int64(maxAlerts))
 	}
 	return open, closed, err
 }
 
-func (o *Office) alerts(ctx context.Context, text string, args ...any) ([]Alert, error) {
-	rows, err := o.r.db.Query(ctx, text, args...)
+func (r *Record) alerts(ctx context.Context, text string, args ...any) ([]Alert, error) {
+	rows, err := r.db.Query(ctx, text, args...)
 	if err != nil {
 		return nil, failed("read the alerts", err)
 	}

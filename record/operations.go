@@ -84,7 +84,11 @@ func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (al
 	if err := o.audit(ctx, s, "ops feeds", false); err != nil {
 		return nil, false, err
 	}
-	known, err := o.reader.Freshness(ctx)
+	return o.r.feedStates(ctx, midnight)
+}
+
+func (r *Record) feedStates(ctx context.Context, midnight time.Time) (all []FeedState, most bool, err error) {
+	known, err := r.freshness(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -98,9 +102,9 @@ func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (al
 	for _, f := range known {
 		of(f.Source).Last = f.Last
 	}
-	now := slotOf(o.r.c.Now())
+	now := slotOf(r.c.Now())
 	first, today := now-int64(Hours*time.Hour/slot)+1, slotOf(midnight)
-	err = o.r.db.Each(ctx, func(scan func(...any) error) error {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var source string
 		var at, n int64
 		if err := scan(&source, &at, &n); err != nil {
@@ -119,7 +123,7 @@ func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (al
 		return nil, false, failed("count messages", err)
 	}
 	sum := 0
-	err = o.r.db.Each(ctx, func(scan func(...any) error) error {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var source string
 		var held, n, oldest int64
 		if err := scan(&source, &held, &n, &oldest); err != nil {
@@ -136,7 +140,7 @@ func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (al
 	if err != nil {
 		return nil, false, failed("count messages", err)
 	}
-	letters, err := o.r.Outbox().Undone(ctx)
+	letters, err := r.Outbox().Undone(ctx)
 	if err != nil {
 		return nil, false, err
 	}

@@ -296,8 +296,10 @@ const feeds = `SELECT source, received FROM feed ORDER BY source`
 
 // Freshness is when data last came from each source, by name. It is the same
 // for every chart.
-func (r *Reader) Freshness(ctx context.Context) (all []Feed, err error) {
-	err = r.r.db.Each(ctx, func(scan func(...any) error) error {
+func (r *Reader) Freshness(ctx context.Context) ([]Feed, error) { return r.r.freshness(ctx) }
+
+func (r *Record) freshness(ctx context.Context) (all []Feed, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var f Feed
 		var at int64
 		err := scan(&f.Source, &at)
