@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -104,7 +105,7 @@ func (c *mapper) files(ctx context.Context, e *env, keys *mapping.Keys, paths []
 	debug.SetGCPercent(800) // nothing outlives its message
 	out := bufio.NewWriterSize(e.stdout, 1<<20)
 	defer out.Flush()
-	failed, unread := false, tally{}
+	failed, unread, left := false, tally{}, notes{}
 	give := func(where string, kind inbox.Kind, body []byte) {
 		m := inbox.Message{Source: c.source, Kind: kind, Received: received, Body: body}
 		r, err := mapping.Map(keys, m)
@@ -124,7 +125,7 @@ func (c *mapper) files(ctx context.Context, e *env, keys *mapping.Keys, paths []
 			}
 		default:
 			for _, n := range r.Notes {
-				fmt.Fprintf(e.stderr, "%sleft out: %s\n", where, n)
+				left.say(e.stderr, where, n)
 			}
 			out.Write(mapping.Bundle(r))
 			out.WriteByte('\n')
@@ -139,6 +140,7 @@ func (c *mapper) files(ctx context.Context, e *env, keys *mapping.Keys, paths []
 			return err
 		}
 	}
+	left.rest(e.stderr)
 	if c.unmapped {
 		unread.write(out)
 	}
@@ -146,6 +148,31 @@ func (c *mapper) files(ctx context.Context, e *env, keys *mapping.Keys, paths []
 		return errSaid
 	}
 	return nil
+}
+
+// notes counts what is left out for one reason.
+type notes map[string]int
+
+// saidNotes is how many of a kind are said one by one; more are a number.
+const saidNotes = 3
+
+var inSegment = regexp.MustCompile(` in segment \d+`)
+
+func (n notes) say(w io.Writer, where, note string) {
+	kind := inSegment.ReplaceAllString(note, "")
+	if n[kind]++; n[kind] <= saidNotes {
+		fmt.Fprintf(w, "%sleft out: %s\n", where, note)
+	}
+}
+
+// rest says how often more each was left out, the most frequent first.
+func (n notes) rest(w io.Writer) {
+	kinds := slices.SortedFunc(maps.Keys(n), func(a, b string) int { return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a, b)) })
+	for _, kind := range kinds {
+		if more := n[kind] - saidNotes; more > 0 {
+			fmt.Fprintf(w, "left out %d times more: %s\n", more, kind)
+		}
+	}
 }
 
 // contents gives each message and document of a file; what cannot be read is
