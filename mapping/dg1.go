@@ -12,7 +12,8 @@ import (
 // The id is made from DG1-20, else from the visit, the code and the type, so
 // that an admitting and a final diagnosis of one code stay two.
 //
-// Source: v2-to-FHIR, DG1[Condition], DG1[Encounter].
+// Source: v2-to-FHIR, DG1[Condition], DG1[Encounter]; US Core 6.1.0, Encounter
+// Diagnosis, for the category.
 func (b *build) conditions(group hl7.Group, visit *r4.Encounter) {
 	for dg1 := range group.All("DG1") {
 		b.condition(dg1, visit)
@@ -72,6 +73,7 @@ func (b *build) condition(dg1 hl7.Segment, visit *r4.Encounter) *r4.Reference {
 	if visit != nil {
 		ref := refer("Encounter", encounter)
 		c.Encounter = &ref
+		c.Category = []r4.CodeableConcept{*one(conditionCategory("encounter-diagnosis"))}
 		d := r4.EncounterDiagnosis{
 			Condition: self,
 			Use:       b.concept(first(dg1.Field(6)), "DiagnosisType"),
