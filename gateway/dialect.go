@@ -180,9 +180,7 @@ func try(was, is *mapping.Keys, m inbox.Message, unread bool) DialectTried {
 		t.Changes = mapping.Compare(a, b)
 	}
 	if unread && t.Is == "" && m.Kind == inbox.HL7v2 {
-		if fields, err := mapping.Explain(is, m); err == nil {
-			t.Unread = mapping.Unread(fields)
-		}
+		t.Unread, _ = unreadOf(is, m)
 	}
 	return t
 }

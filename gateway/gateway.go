@@ -68,6 +68,8 @@ type Gateway struct {
 	reader   *record.Reader
 	loading  sync.Mutex // one policy after another
 	metrics  *metrics
+	keys     *mapping.Keys
+	traces   traces
 
 	control         *net.UnixListener
 	listener        net.Listener
@@ -144,16 +146,16 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	keys := mapping.NewKeys(g.key, feeds...)
+	g.keys = mapping.NewKeys(g.key, feeds...)
 	g.record, err = record.Open(ctx, record.Config{
-		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log, Remake: pipeline.Remake(keys),
+		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log, Remake: pipeline.Remake(g.keys),
 	})
 	if err != nil {
 		return err
 	}
 	g.onClose(g.record.Close)
-	g.pipeline = pipeline.New(g.record, keys, g.rules, pipeline.Config{Logger: g.log})
-	g.metrics = newMetrics(g.record, g.pipeline)
+	g.pipeline = pipeline.New(g.record, g.keys, g.rules, pipeline.Config{Logger: g.log})
+	g.metrics = newMetrics(g.record, g.pipeline, &g.traces)
 	return nil
 }
 
@@ -289,6 +291,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })
+	group.Go(func() error { g.traces.run(ctx, g); return nil })
 	group.Go(func() error { persist(ctx, g.relabel); return nil })
 	group.Go(func() error { g.reader.Office().Run(ctx); return nil })
 	group.Go(func() error { return watch(ctx, g.record.Err) })

@@ -23,13 +23,14 @@ type metrics struct {
 	registry *prometheus.Registry
 	record   *record.Record
 	pipeline *pipeline.Pipeline
+	traces   *traces
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 }
 
-func newMetrics(r *record.Record, p *pipeline.Pipeline) *metrics {
+func newMetrics(r *record.Record, p *pipeline.Pipeline, t *traces) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(), record: r, pipeline: p,
+		registry: prometheus.NewRegistry(), record: r, pipeline: p, traces: t,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firebreak_http_requests_total", Help: "Requests answered, by route template and class of status.",
 		}, []string{"route", "method", "status"}),
@@ -69,16 +70,24 @@ var (
 	descRefused  = prometheus.NewDesc("firebreak_outbox_refused", "Letters that their receiver refused, and that wait for a person.", []string{"feed"}, nil)
 	descOldest   = prometheus.NewDesc("firebreak_outbox_oldest_seconds", "When the oldest letter that is not sent was entered, in seconds since 1970.", []string{"feed"}, nil)
 	descWorking  = prometheus.NewDesc("firebreak_pipeline_working", "Messages in hand.", nil, nil)
+	descTraced   = prometheus.NewDesc("firebreak_feed_traced_total", "Messages of which each field was traced, one now and then.", []string{"feed"}, nil)
+	descUnread   = prometheus.NewDesc("firebreak_feed_unread_total", "Those of them in which a field is filled that nobody reads.", []string{"feed", "field"}, nil)
 )
 
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descMessages, descPending, descHeld, descApplied, descSetAside, descRetried, descWorking, descToSend, descRefused, descOldest} {
+	for _, d := range []*prometheus.Desc{descMessages, descPending, descHeld, descApplied, descSetAside, descRetried, descWorking, descToSend, descRefused, descOldest, descTraced, descUnread} {
 		ch <- d
 	}
 }
 
 // Collect asks the record; without an answer there is no figure, which is itself seen.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for feed, t := range m.traces.counts() {
+		ch <- prometheus.MustNewConstMetric(descTraced, prometheus.CounterValue, float64(t.messages), feed)
+		for field, n := range t.fields {
+			ch <- prometheus.MustNewConstMetric(descUnread, prometheus.CounterValue, float64(n), feed, field)
+		}
+	}
 	c := m.pipeline.Counts()
 	ch <- prometheus.MustNewConstMetric(descApplied, prometheus.CounterValue, float64(c.Applied))
 	ch <- prometheus.MustNewConstMetric(descSetAside, prometheus.CounterValue, float64(c.Held))

@@ -46,6 +46,7 @@ const (
 	holdMessage    = `INSERT INTO todo (id, held, reason) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET held = 1, reason = excluded.reason`
 	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM mended WHERE id = $1) ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
 	doneMessage    = `DELETE FROM todo WHERE id = $1`
+	recentAfter    = `SELECT id, source, kind, length(body) FROM inbox WHERE id > $1 ORDER BY id DESC LIMIT $2`
 	latestOf       = `SELECT id FROM inbox WHERE source = $1 ORDER BY id DESC LIMIT $2`
 )
 
@@ -140,6 +141,29 @@ func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) (all []Hel
 		return err
 	}, heldAfter, int64(after), int64(limit))
 	return all, failed("list held messages", err)
+}
+
+// Arrival is a message that came.
+type Arrival struct {
+	ID     inbox.ID
+	Source string
+	Kind   inbox.Kind
+	Size   int // bytes
+}
+
+// Recent are the latest messages, at most n, that came after one of them, the
+// last first.
+func (r *Record) Recent(ctx context.Context, after inbox.ID, n int) (all []Arrival, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
+		var a Arrival
+		var id, size int64
+		var kind string
+		err := scan(&id, &a.Source, &kind, &size)
+		a.ID, a.Kind, a.Size = inbox.ID(id), inbox.Kind(kind), int(size)
+		all = append(all, a)
+		return err
+	}, recentAfter, int64(after), int64(n))
+	return all, failed("list messages", err)
 }
 
 // Latest are the numbers of the latest messages of a source, at most n, the last
