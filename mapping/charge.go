@@ -120,7 +120,7 @@ func (l *lab) charge(ft1 hl7.Segment, visit, account *r4.Reference, notes []hl7.
 	if n, _, ok := number(value(ft1.Field(10))); ok {
 		item.Quantity = &r4.Quantity{Value: &n}
 	}
-	item.PriceOverride = l.money(first(ft1.Field(11)))
+	item.PriceOverride = money(first(ft1.Field(11)))
 	for _, who := range l.practitioners(ft1.Field(20)) {
 		item.Performer = append(item.Performer, r4.ChargeItemPerformer{Actor: who})
 	}
@@ -128,7 +128,7 @@ func (l *lab) charge(ft1 hl7.Segment, visit, account *r4.Reference, notes []hl7.
 }
 
 // money reads a CP, or the MO it begins with; nil where the amount is none.
-func (l *lab) money(cp data) *r4.Money {
+func money(cp data) *r4.Money {
 	mo := cp.in(1)
 	n, _, ok := number(mo.at(1))
 	if !ok {

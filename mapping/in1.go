@@ -68,7 +68,7 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 	if group := value(in1.Field(8)); group != "" {
 		c.Class = append(c.Class, r4.CoverageClass{Type: *one(fixed(classes, "group", "Group")), Value: group, Name: p(value(in1.Field(9)))})
 	}
-	if number := plan.at(1); number != "" && plan.at(2) != "" {
+	if number := plan.at(1); number != "" {
 		c.Class = append(c.Class, r4.CoverageClass{Type: *one(fixed(classes, "plan", "Plan")), Value: number, Name: p(plan.at(2))})
 	}
 	if who := value(in1.Field(17)); who == "SEL" || who == "18" {
@@ -76,8 +76,25 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 	} else if who != "" {
 		c.Subscriber = b.subscriber(in1, in2)
 	}
-	b.add(c, fhir.Set{Path: "_status", Value: absent("unknown")})
+	b.add(c, append(b.deductible(first(in1.Field(37))), fhir.Set{Path: "_status", Value: absent("unknown")})...)
 	return ptr(refer("Coverage", id))
+}
+
+// deductible is what IN1-37 says that the insured pays, with the kind of the price
+// where it is told; none where the amount cannot be read.
+//
+// Source: HL7 v2.9 6.5.6.37; R4 Coverage.costToBeneficiary, whose struct cannot leave
+// out the amounts that are not sent.
+func (b *build) deductible(cp data) []fhir.Set {
+	amount := money(cp)
+	if amount == nil {
+		return nil
+	}
+	cost := fhir.Object{{Name: "valueMoney", Value: amount}}
+	if kind := cp.at(2); kind != "" {
+		cost = append(fhir.Object{{Name: "type", Value: tableCode(kind, "0205")}}, cost...)
+	}
+	return []fhir.Set{{Path: "costToBeneficiary", Value: []fhir.Object{cost}}}
 }
 
 // memberNumbers are the numbers by which IN2 says the payers know the insured.
