@@ -41,12 +41,12 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 		return nil, fail(obx, 11, "a new status without the result it belongs to")
 	}
 	rid := l.own("Observation", l.resultKey(a.order, obx)...)
-	subject := l.subject()
+	subject, specimen := l.subject(), l.specimenFor(a.order, r)
 	obs := r4.Observation{
 		Id:             &rid,
 		BasedOn:        a.basedOn,
 		PartOf:         a.partOf,
-		Category:       l.kindOfResult(obx),
+		Category:       append(l.kindOfResult(obx), l.category(a, obx, code, specimen)...),
 		Code:           *code,
 		Subject:        &subject,
 		Encounter:      l.encounter(),
@@ -56,7 +56,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 		Note:           l.annotations(r.notes),
 		BodySite:       l.concept(first(obx.Field(20)), ""),
 		Method:         l.concept(first(obx.Field(17)), ""),
-		Specimen:       l.specimenFor(a.order, r),
+		Specimen:       specimen,
 		Device:         l.device(obx),
 		DerivedFrom:    a.derived,
 		ReferenceRange: l.ranges(obx),
