@@ -1,9 +1,11 @@
 package mapping
 
 import (
+	"fmt"
 	"strings"
 
 	"firebreak/adapters/hl7"
+	"firebreak/fhir"
 
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
@@ -31,9 +33,13 @@ func (b *build) identifier(cx data) *r4.Identifier {
 	if authority := cx.in(4); authority.at(2) != "" { // else its name is all there is, and that is the system
 		id.Assigner = b.facility(authority)
 	}
-	id.Extension = append(id.Extension, stringExtension("identifier-checkDigit", cx.at(2))...)
-	id.Extension = append(id.Extension, stringExtension("namingsystem-checkDigit", cx.at(3))...)
+	id.Extension = checkDigit(cx.at(2), cx.at(3))
 	return id
+}
+
+// checkDigit is the check digit of a number and by which scheme it was made.
+func checkDigit(digit, scheme string) []r4.Extension {
+	return append(stringExtension("identifier-checkDigit", digit), stringExtension("namingsystem-checkDigit", scheme)...)
 }
 
 // identifierType is a code of table 0203, or a local one without a system.
@@ -145,10 +151,17 @@ func (b *build) name(xpn data) *r4.HumanName {
 	if n.Period == nil {
 		n.Period = b.rangeOf(xpn.in(10))
 	}
-	if order := xpn.at(11); order == "G" || order == "F" {
-		n.Extension = []r4.Extension{{Url: coreExt + "humanname-assembly-order", ValueCode: &order}}
-	}
+	n.Extension = assemblyOrder(xpn.at(11))
 	return n
+}
+
+// assemblyOrder says in which order the parts of a name are spoken, a code of
+// table 0444.
+func assemblyOrder(code string) []r4.Extension {
+	if code != "G" && code != "F" {
+		return nil
+	}
+	return []r4.Extension{{Url: coreExt + "humanname-assembly-order", ValueCode: &code}}
 }
 
 // rangeOf maps a DR.
@@ -212,7 +225,10 @@ func (b *build) address(xad data) *r4.Address {
 	if fhirCode("AddressType[Type]", kind, &typ) {
 		a.Type = &typ
 	}
-	a.Extension = stringExtension("iso21090-ADXP-censusTract", xad.at(10))
+	if kind == "HV" { // a vacation home, for which R4's use has no word
+		a.Extension = []r4.Extension{{Url: coreExt + "iso21090-AD-use", ValueCode: &kind}}
+	}
+	a.Extension = append(a.Extension, stringExtension("iso21090-ADXP-censusTract", xad.at(10))...)
 	return a
 }
 
@@ -243,8 +259,9 @@ func (b *build) telecoms(f hl7.Field, use string) []r4.ContactPoint {
 
 // telecom maps an XTN, nil when it has neither number nor address.
 //
-// The system is what XTN.3 says, e-mail where only XTN.4 is sent, and absent
-// otherwise: the table's data-absent-reason says no more than that.
+// The system is what XTN.3 says, e-mail where only XTN.4 is sent, and otherwise
+// unsaid: see unsaidSystems. Without a number or address there is a ContactPoint
+// only for the parts of a number that are sent.
 //
 // Source: v2-to-FHIR, XTN[ContactPoint].
 func (b *build) telecom(xtn data, fieldUse string) *r4.ContactPoint {
@@ -269,10 +286,10 @@ func (b *build) telecom(xtn data, fieldUse string) *r4.ContactPoint {
 		t.Extension = append(t.Extension, stringExtension("contactpoint-local", xtn.at(7))...)
 		t.Extension = append(t.Extension, stringExtension("contactpoint-extension", xtn.at(8))...)
 	}
-	if number == "" {
+	if number == "" && t.Extension == nil {
 		return nil
 	}
-	t.Value = &number
+	t.Value = p(number)
 	var use r4.ContactPointUse
 	switch code := xtn.at(2); {
 	case equipment == "CP":
@@ -286,6 +303,34 @@ func (b *build) telecom(xtn data, fieldUse string) *r4.ContactPoint {
 		t.Rank = &n
 	}
 	return t
+}
+
+// unsaidSystems says of each number in model that its kind is not known, where
+// the message did not tell it: a value needs a system (R4 cpt-2).
+//
+// Source: v2-to-FHIR, XTN[ContactPoint], row XTN.3.
+func unsaidSystems(model any) (all []fhir.Set) {
+	say := func(path string, telecoms []r4.ContactPoint) {
+		for i, t := range telecoms {
+			if t.System == nil {
+				all = append(all, fhir.Set{Path: fmt.Sprintf("%s[%d]._system", path, i), Value: absent("unknown")})
+			}
+		}
+	}
+	switch m := model.(type) {
+	case r4.Patient:
+		say("telecom", m.Telecom)
+		for i, c := range m.Contact {
+			say(fmt.Sprintf("contact[%d].telecom", i), c.Telecom)
+		}
+	case r4.RelatedPerson:
+		say("telecom", m.Telecom)
+	case r4.Practitioner:
+		say("telecom", m.Telecom)
+	case r4.Organization:
+		say("telecom", m.Telecom)
+	}
+	return all
 }
 
 // phone is the number to dial: put together from country, area, number and extension

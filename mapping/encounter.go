@@ -172,7 +172,7 @@ func (b *build) visitNumbers(pv1 hl7.Segment) []r4.Identifier {
 }
 
 func inDays(n json.Number) *r4.Duration {
-	return &r4.Duration{Value: &n, Unit: p("d"), System: p(ucum), Code: p("d")}
+	return &r4.Duration{Value: &n, Unit: p("days"), System: p(ucum), Code: p("d")}
 }
 
 // protected is what PV2-22 and the ARV behind PV1 say of who may see the visit:

@@ -122,7 +122,7 @@ func (b *build) contact(nk1 hl7.Segment) *r4.PatientContact {
 	if names := b.names(nk1.Field(2)); names != nil {
 		c.Name = &names[0]
 	}
-	if addresses := b.addresses(nk1.Field(4)); addresses != nil {
+	if addresses := append(b.addresses(nk1.Field(4)), b.addresses(nk1.Field(32))...); addresses != nil {
 		c.Address = &addresses[0]
 	}
 	if c.Name == nil && c.Telecom == nil && c.Address == nil && c.Organization == nil { // pat-1

@@ -178,24 +178,36 @@ func (l *lab) ranges(obx hl7.Segment) []r4.ObservationReferenceRange {
 }
 
 // performers are OBX-16, the producer of OBX-15, and the organization of OBX-23
-// with its director.
+// with its director, who directs it in a PractitionerRole.
 func (l *lab) performers(obx hl7.Segment) []r4.Reference {
 	all := l.practitioners(obx.Field(16))
-	if producer := first(obx.Field(15)); producer.present() {
-		if id := l.codeIdentifier(producer); id != nil {
-			ref := byIdentifier("Organization", id)
-			ref.Display = p(producer.at(2))
-			all = append(all, *ref)
-		}
+	if producer := l.producer(first(obx.Field(15))); producer != nil {
+		all = append(all, *producer)
 	}
 	org := l.organization(first(obx.Field(23)), func(o *r4.Organization) { o.Address = l.addresses(obx.Field(24)) })
 	if org != nil {
 		all = append(all, *org)
 	}
 	if director := l.practitioner(first(obx.Field(25))); director != nil {
-		all = append(all, *director)
+		directs := one(fixed(v2System+"0912", "MDIR", "Medical Director"))
+		all = append(all, *l.roleOf(director, org, *directs))
 	}
 	return all
+}
+
+// producer makes the Organization a CWE names and refers to it; by its number where
+// it has no name, nil without both.
+//
+// Source: v2-to-FHIR, CWE[Organization].
+func (l *lab) producer(cwe data) *r4.Reference {
+	id, name := l.codeIdentifier(cwe), cwe.at(2)
+	if id == nil || name == "" {
+		return byIdentifier("Organization", id)
+	}
+	rid := l.id("Organization", "code", *id.Value, cwe.at(3), name)
+	ref := refer("Organization", rid)
+	l.support(l.at, r4.Organization{Id: &rid, Identifier: []r4.Identifier{*id}, Name: &name})
+	return &ref
 }
 
 // codeIdentifier is the code of a CWE as an identifier.

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"strings"
 
 	"firebreak/adapters/hl7"
@@ -59,6 +60,7 @@ func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(13), "home")...)
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(14), "work")...)
 	pat.Telecom = append(pat.Telecom, b.telecoms(pid.Field(40), "")...)
+	pat.Telecom = slices.DeleteFunc(pat.Telecom, func(t r4.ContactPoint) bool { return t.Value == nil }) // US Core Patient: telecom.value 1..1
 	for _, language := range b.languages(pid.Field(15)) {
 		pat.Communication = append(pat.Communication, r4.PatientCommunication{Language: language})
 	}

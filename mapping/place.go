@@ -25,23 +25,30 @@ var levels = [...]level{
 }
 
 // location makes the Locations of a PL, each part of the next larger one, and
-// refers to the smallest; nil when it names no place.
-func (b *build) location(pl data) *r4.Reference { return b.locationWith(pl, r4.Address{}) }
+// refers to the smallest; nil when it names no place. PL.5 is the smallest one's
+// status where it is R4's word for one; its table (0306) is each site's own.
+func (b *build) location(pl data) *r4.Reference { return b.place(pl, 0, r4.Address{}) }
 
 // locationWith is location where the address of the smallest place is sent too.
 func (b *build) locationWith(pl data, address r4.Address) *r4.Reference {
+	return b.place(pl, 0, address)
+}
+
+// place is locationWith for a composite that has the parts of a PL after as many
+// others, as NDL has, whose status is each place's.
+func (b *build) place(pl data, before int, address r4.Address) *r4.Reference {
 	var (
 		whole   *r4.Reference // the next larger place
 		path    []string
 		deepest = -1
 	)
 	for i, l := range levels {
-		if pl.in(l.part).at(1) != "" {
+		if pl.in(before+l.part).at(1) != "" {
 			deepest = i
 		}
 	}
 	for i, l := range levels {
-		name := pl.in(l.part).at(1)
+		name := pl.in(before + l.part).at(1)
 		path = append(path, name)
 		if name == "" {
 			continue
@@ -49,18 +56,26 @@ func (b *build) locationWith(pl data, address r4.Address) *r4.Reference {
 		rid := b.id("Location", path...)
 		ref := refer("Location", rid)
 		if !b.has("Location", rid) {
-			mode := r4.LocationModeInstance
+			mode, named := r4.LocationModeInstance, b.identifierOf(name, pl.in(before+11), "")
 			place := r4.Location{
 				Id: &rid, Name: &name, Mode: &mode, PartOf: whole,
-				Identifier: []r4.Identifier{{Value: &name, System: p(b.feed.system(pl.in(11)))}},
+				Identifier: []r4.Identifier{*named},
+			}
+			if id := universalIdentifier(pl.in(before+l.part).at(2), pl.in(before+l.part).at(3)); id != nil {
+				place.Identifier = append(place.Identifier, *id)
 			}
 			if l.code != "" {
 				place.PhysicalType = one(fixed("http://terminology.hl7.org/CodeSystem/location-physical-type", l.code, l.display))
 			}
+			var state r4.LocationStatus
+			if (i == deepest || before > 0) && fhirCode("", pl.at(before+5), &state) {
+				place.Status = &state
+			}
 			if i == deepest {
 				place.Address = known(address)
-				place.Description = p(pl.at(9))
-				if id := b.identifierOf(pl.in(10).at(1), data{}, ""); id != nil {
+				place.Description = p(pl.at(before + 9))
+				if id := b.identifierOf(pl.in(before+10).at(1), data{}, ""); id != nil {
+					id.Assigner = named.Assigner
 					place.Identifier = append(place.Identifier, *id)
 				}
 			}

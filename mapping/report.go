@@ -22,7 +22,7 @@ func (l *lab) report(o *order) error {
 	}
 	o.key = l.reportKey(o)
 	a := l.aboutResults(o)
-	if hasContent(o.orc) {
+	if hasContent(o.orc) || tellsOrder(o.obr) {
 		o.requestID = l.id("ServiceRequest", l.requestKey(o)...)
 		a.basedOn = []r4.Reference{refer("ServiceRequest", o.requestID)}
 	}
@@ -32,7 +32,7 @@ func (l *lab) report(o *order) error {
 
 	rep := r4.DiagnosticReport{
 		Id:                 &rid,
-		Identifier:         l.numbers(o),
+		Identifier:         l.reportNumbers(o),
 		BasedOn:            a.basedOn,
 		Category:           l.concepts(o.obr.Field(24), "DiagnosticServiceSectionID"),
 		Subject:            ptr(l.subject()),
@@ -78,6 +78,30 @@ func (l *lab) report(o *order) error {
 	return nil
 }
 
+// reportNumbers are the identifiers of a report: the order's, and its group's.
+//
+// Source: v2-to-FHIR, ORC[DiagnosticReport], rows ORC-2 to ORC-4.
+func (l *lab) reportNumbers(o *order) []r4.Identifier {
+	all := l.numbers(o)
+	if id := l.numbered(groupNumber(o), "PGN"); id != nil {
+		all = append(all, *id)
+	}
+	return all
+}
+
+// tellsOrder tells whether an OBR says of the order what a report has no place for:
+// what it was asked with, by whom, where to call and why. The guide makes a
+// ServiceRequest of an OBR with an ORC only; laboratories that send none would
+// leave nobody who ordered.
+func tellsOrder(obr hl7.Segment) bool {
+	for _, field := range [...]int{13, 16, 17, 31} {
+		if obr.Field(field).Present() {
+			return true
+		}
+	}
+	return false
+}
+
 // aboutResults gathers what an OBR says of its OBX.
 //
 // A version's time is OBR-22, when the results became what they are; without a
@@ -116,7 +140,8 @@ func statusReason(of string, reason *r4.CodeableConcept) []r4.Extension {
 	return []r4.Extension{{Url: coreExt + of + "-statusReason", ValueCodeableConcept: reason}}
 }
 
-// named are the persons of an NDL field.
+// named are the persons of an NDL field, each in a PractitionerRole where the field
+// says where they worked on it.
 //
 // Source: v2-to-FHIR, NDL[PractitionerRole], CNN[Practitioner].
 func (l *lab) named(f hl7.Field) []r4.Reference {
@@ -126,11 +151,34 @@ func (l *lab) named(f hl7.Field) []r4.Reference {
 		if cnn.at(2) == "" && cnn.at(3) == "" && ndl.at(2) != "" && !isTime(ndl.at(2)) {
 			cnn = ndl // an XCN in its place
 		}
-		if ref := l.practitioner(cnn); ref != nil {
-			all = append(all, *ref)
+		ref := l.practitioner(cnn)
+		if ref == nil {
+			continue
 		}
+		if cnn.deep {
+			ref = l.presence(ref, ndl)
+		}
+		all = append(all, *ref)
 	}
 	return all
+}
+
+// presence makes the PractitionerRole of a person who worked at the place that an
+// NDL names, and when, and refers to it. Without a place it is the person: a role
+// for the hour of each report would say nothing of whom it is.
+func (l *lab) presence(person *r4.Reference, ndl data) *r4.Reference {
+	where := l.place(ndl, 3, r4.Address{})
+	if where == nil {
+		return person
+	}
+	parts := append(leadsTo(person), leadsTo(where)...)
+	role := r4.PractitionerRole{
+		Id:           p(l.id("PractitionerRole", append(parts, ndl.at(2), ndl.at(3))...)),
+		Practitioner: person, Location: []r4.Reference{*where},
+		Period: period(l.when(ndl.at(2)), l.when(ndl.at(3))),
+	}
+	l.support(l.at, role)
+	return ptr(refer("PractitionerRole", *role.Id))
 }
 
 func isTime(s string) bool {

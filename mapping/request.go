@@ -163,19 +163,25 @@ func (l *lab) authored(o *order) *string {
 	return l.dateTime(o.orc, 9)
 }
 
-// requester is ORC-12, else OBR-16, else the facility that ordered.
+// requester is ORC-12, else OBR-16, for the facility that ordered, or that alone.
+//
+// Source: v2-to-FHIR, ORC[ServiceRequest], rows ORC-12, ORC-21 to ORC-24.
 func (l *lab) requester(o *order) *r4.Reference {
-	for _, f := range [...]hl7.Field{o.orc.Field(12), o.obr.Field(16)} {
-		for _, xcn := range each(f) {
-			if ref := l.practitioner(xcn); ref != nil {
-				return ref
-			}
-		}
-	}
-	return l.organization(first(o.orc.Field(21)), func(org *r4.Organization) {
+	facility := l.organization(first(o.orc.Field(21)), func(org *r4.Organization) {
 		org.Address = l.addresses(o.orc.Field(22))
 		org.Telecom = l.telecoms(o.orc.Field(23), "work")
 	})
+	for _, xcn := range each(o.orc.Field(12)) {
+		if ref := l.practitionerAt(xcn, o.orc.Field(24)); ref != nil {
+			return l.roleOf(ref, facility)
+		}
+	}
+	for _, xcn := range each(o.obr.Field(16)) {
+		if ref := l.practitioner(xcn); ref != nil {
+			return l.roleOf(ref, facility)
+		}
+	}
+	return facility
 }
 
 // requestNotes are the NTE on an order, and OBR-13.

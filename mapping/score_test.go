@@ -125,15 +125,6 @@ func TestScore(t *testing.T) {
 			{"Patient", "", 0.97}, {"RelatedPerson", "", 0.97}, {"Encounter", "", 0.97}, {"AllergyIntolerance", "", 0.97},
 			{"Appointment", "", 0.97}, {"DocumentReference", "", 0.97}, {"Observation", "ORU", 0.97},
 		}},
-		{"reportstream", func(p string) string { return strings.TrimSuffix(p, ".hl7") + ".fhir" }, 0.14, nil},
-		{"trusted-intermediary", func(p string) string {
-			number, _, _ := strings.Cut(filepath.Base(p), "_") // of a chain of messages the first is what was translated
-			all, _ := filepath.Glob(filepath.Join(filepath.Dir(p), number+"_*_hl7_translation.fhir.json.gz"))
-			if len(all) != 1 || strings.Contains(p, "translation_final") {
-				return ""
-			}
-			return all[0]
-		}, 0.32, nil},
 	} {
 		t.Run(of.folder, func(t *testing.T) {
 			byType := map[string]score.Table{}

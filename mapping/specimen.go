@@ -7,15 +7,15 @@ import (
 )
 
 // takeSpecimens makes the Specimens of an order group: of its SPM, or of
-// OBR-15 where older feeds have none. OBR-7 to OBR-14 alone make none, for they
-// are sent for readings and images too.
+// OBR-15 or OBR-39 where older feeds have none. OBR-7 to OBR-14 alone make none, for
+// they are sent for readings and images too.
 func (l *lab) takeSpecimens(o *order) {
 	for _, s := range o.specimens {
 		ref := l.specimen(o, s)
 		o.specimenOf = append(o.specimenOf, ref)
 		o.specimenRefs = append(o.specimenRefs, *ref)
 	}
-	if len(o.specimens) == 0 && o.obr.Field(15).Present() {
+	if len(o.specimens) == 0 && (o.obr.Field(15).Present() || o.obr.Field(39).Present()) {
 		o.specimenRefs = append(o.specimenRefs, *l.specimenSource(o))
 	}
 }
@@ -47,14 +47,12 @@ func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 		Condition:           l.concepts(spm.Field(24), "SpecimenCondition"),
 		AccessionIdentifier: l.identifier(first(spm.Field(30))),
 	}
-	for _, number := range []*r4.Identifier{
-		l.numbered(placer, "PGN"), l.numbered(filler, "FGN"),
-		l.identifier(first(spm.Field(31))), l.numbered(first(spm.Field(32)), "SHIP"),
-	} {
+	for _, number := range []*r4.Identifier{l.numbered(placer, "PGN"), l.numbered(filler, "FGN"), l.numbered(first(spm.Field(32)), "SHIP")} {
 		if number != nil {
 			sp.Identifier = append(sp.Identifier, *number)
 		}
 	}
+	sp.Identifier = append(sp.Identifier, l.identifiers(spm.Field(31))...)
 	for _, parent := range each(spm.Field(3)) {
 		for _, number := range []*r4.Identifier{l.numbered(parent.in(1), "PGN"), l.numbered(parent.in(2), "FGN")} {
 			if number != nil {
@@ -126,8 +124,11 @@ func (l *lab) specimenSource(o *order) *r4.Reference {
 	if condition := l.concept(sps.in(6), "SpecimenCondition"); condition != nil {
 		sp.Condition = []r4.CodeableConcept{*condition}
 	}
-	for _, s := range []string{sps.at(3), textOf(first(o.obr.Field(39)))} {
-		if s != "" {
+	if s := sps.at(3); s != "" {
+		sp.Note = append(sp.Note, r4.Annotation{Text: s})
+	}
+	for _, cwe := range each(o.obr.Field(39)) {
+		if s := textOf(cwe); s != "" {
 			sp.Note = append(sp.Note, r4.Annotation{Text: s})
 		}
 	}
