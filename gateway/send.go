@@ -13,6 +13,7 @@ import (
 	"firebreak/adapters/peer"
 	"firebreak/adapters/send"
 	"firebreak/fhir"
+	"firebreak/inbox"
 	"firebreak/mapping"
 	"firebreak/mapping/out"
 	"firebreak/registry"
@@ -21,7 +22,8 @@ import (
 // Send is how a feed's system is sent what is addressed to it: what a client
 // pushes with the tag urn:firebreak:send and the feed's name. Nothing else is.
 type Send struct {
-	// From are the sources that may address it, as the registry's clients name them.
+	// From are the sources that may address it, as the registry's clients name them;
+	// "firebreak" is the gateway's own pages.
 	From []string `json:"from"`
 	// Types are the resource types that it takes. Default: Appointment,
 	// Communication, Task, and by FHIR ServiceRequest.
@@ -275,7 +277,7 @@ func (cfg *Config) knowsSenders(seed registry.Seed) error {
 			continue
 		}
 		for _, from := range f.Send.From {
-			if !slices.ContainsFunc(seed.Clients, func(c registry.SeedClient) bool { return c.Source == from }) {
+			if from != inbox.Own && !slices.ContainsFunc(seed.Clients, func(c registry.SeedClient) bool { return c.Source == from }) {
 				return errors.New("gateway: feed " + f.Name + ": send.from: no client of the registry has the source " + fmt.Sprintf("%q", from))
 			}
 		}

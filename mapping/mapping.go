@@ -102,6 +102,8 @@ func read(k *Keys, m inbox.Message) (Result, error) {
 		return push(k, m)
 	case inbox.Told:
 		return told(k, m)
+	case inbox.Requested:
+		return requested(k, m)
 	case inbox.Copy:
 		return copied(k, m)
 	case inbox.CCDA:
@@ -180,6 +182,9 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 		return pushKey(k, m)
 	case inbox.Told:
 		r, err := told(k, m)
+		return r.Patient.ID, err
+	case inbox.Requested:
+		r, err := requested(k, m)
 		return r.Patient.ID, err
 	case inbox.Copy:
 		return copyKey(k, m)

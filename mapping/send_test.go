@@ -77,3 +77,44 @@ func TestAnswersNameTheRequest(t *testing.T) {
 		}
 	}
 }
+
+// A request is of the patient of its chart, and goes where our own pages may send.
+func TestRequests(t *testing.T) {
+	const chart = "aaaaaaaaaaaaaaaa"
+	keys := mapping.NewKeys([]byte("a secret of the tests"), mapping.Feed{Source: "ehr", Send: &mapping.Send{From: []string{inbox.Own}, Types: []string{"Communication"}}},
+		mapping.Feed{Source: "west", Send: &mapping.Send{From: []string{"portal"}, Types: []string{"Communication"}}})
+	message := func(rest string) string { return `{"resourceType":"Communication","status":"completed",` + rest + `}` }
+	who := message(`"subject":{"reference":"Patient/` + chart + `","identifier":{"value":"N1"}}`)
+	for name, c := range map[string]struct {
+		source string
+		q      inbox.Request
+		err    string
+	}{
+		"as it should be":     {inbox.Own, inbox.Request{Name: "n", Chart: chart, To: "ehr", Resource: []byte(who)}, ""},
+		"by a feed":           {"ehr", inbox.Request{Name: "n", Chart: chart, To: "ehr", Resource: []byte(who)}, "mapping: Request: not written by this gateway"},
+		"without a name":      {inbox.Own, inbox.Request{Chart: chart, To: "ehr", Resource: []byte(who)}, "mapping: Request.chart: not a name and a chart"},
+		"to where it may not": {inbox.Own, inbox.Request{Name: "n", Chart: chart, To: "west", Resource: []byte(who)}, "mapping: Request.to: this source sends no such resource there"},
+		"of another patient":  {inbox.Own, inbox.Request{Name: "n", Chart: "bbbbbbbbbbbbbbbb", To: "ehr", Resource: []byte(who)}, "mapping: Request.resource: not of the patient of the chart, and of nobody else"},
+		"without a number":    {inbox.Own, inbox.Request{Name: "n", Chart: chart, To: "ehr", Resource: []byte(message(`"subject":{"reference":"Patient/` + chart + `"}`))}, "mapping: Request.to: no reference to the patient has an identifier that the receiver knows"},
+		"no resource":         {inbox.Own, inbox.Request{Name: "n", Chart: chart, To: "ehr", Resource: []byte(`7`)}, "mapping: Request.resource: not a valid resource"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := c.q.Message("r", "jane", time.Unix(0, 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Source = c.source
+			r, err := mapping.Map(keys, m)
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if said != c.err {
+				t.Fatalf("it says %q", said)
+			}
+			if err == nil && (r.Resources[0].ID() != keys.ID(chart, inbox.Own, "Communication", "n") || r.Resources[0].Chart != chart || r.Resources[0].To[0] != "ehr") {
+				t.Errorf("it becomes %+v", r.Resources[0])
+			}
+		})
+	}
+}

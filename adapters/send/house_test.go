@@ -36,6 +36,7 @@ type house struct {
 	dir    string
 	record *record.Record
 	pipe   *pipeline.Pipeline
+	keys   *mapping.Keys
 	close  func()
 	n      int // things entered
 	log    strings.Builder
@@ -72,8 +73,8 @@ func (h *house) open() {
 	h.must(err)
 	h.record, err = record.Open(context.Background(), record.Config{DSN: "sqlite:" + filepath.Join(h.dir, "record.db"), Log: log, Rules: rules, Secret: []byte("a secret of this test"), Logger: slog.New(slog.DiscardHandler)})
 	h.must(err)
-	keys := mapping.NewKeys([]byte("keys of this test"), mapping.Feed{Source: "ehr", Send: &mapping.Send{From: []string{"portal"}, Types: []string{"Communication", "Appointment"}}})
-	h.pipe = pipeline.New(h.record, keys, rules, pipeline.Config{})
+	h.keys = mapping.NewKeys([]byte("keys of this test"), mapping.Feed{Source: "ehr", Send: &mapping.Send{From: []string{"portal", inbox.Own}, Types: []string{"Communication", "Appointment"}}})
+	h.pipe = pipeline.New(h.record, h.keys, rules, pipeline.Config{})
 	ctx, stop := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() { _ = h.pipe.Run(ctx) })

@@ -12,7 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"firebreak/adapters/hl7"
 	"firebreak/inbox"
+	"firebreak/record"
 )
 
 // Whatever fails on the way, and whenever the program ends: in the end the EHR
@@ -186,6 +188,51 @@ func TestDoubtfulPatientsAreForAPerson(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{errUnknown.Reason, errTwice.Reason}, reasons); diff != "" || len(h.ehr.kept) > 0 {
 			t.Error(diff, h.ehr.kept)
+		}
+	})
+}
+
+// A patient asks at our own pages for something of the EHR whose record it is;
+// the EHR books it, and the answer is known by the request's number.
+func TestARequestAndItsAnswer(t *testing.T) {
+	within(t, func(h *house) {
+		ctx, w := context.Background(), newWard()
+		defer w.work.Wait()
+		hear := func(m inbox.Message) {
+			m.Received = time.Now()
+			receipt, err := h.pipe.Put(ctx, m)
+			h.must(err)
+			h.must(h.pipe.Applied(ctx, receipt.ID))
+		}
+		chart := h.keys.Patient("ehr", "", "N1")
+		hear(inbox.Message{Source: "ehr", Kind: inbox.HL7v2, Body: []byte("MSH|^~\\&|S|F|||20260301||ADT^A08|1|P|2.5.1\rEVN||20260301\rPID|1||N1^^^^MR||Roe\r")})
+		ask := func(status string) {
+			m, err := inbox.Request{Name: "wish 1", Chart: chart, To: "ehr", Resource: fmt.Appendf(nil, `{"resourceType":"Appointment","status":%q,"start":"2026-03-02T09:00:00Z","end":"2026-03-02T09:20:00Z","participant":[{"actor":{"reference":"Patient/%s","identifier":{"value":"N1"}},"status":"accepted"}]}`, status, chart)}.
+				Message("r-"+status, "jane", time.Now())
+			h.must(err)
+			hear(m)
+			h.run(h.feedTo(w), time.Minute, nil)
+		}
+		ask("proposed")
+		wish := ref("Appointment", h.keys.ID(chart, inbox.Own, "Appointment", "wish 1"))
+		sent := func() []record.Sending {
+			all, err := h.record.Outbox().Of(ctx, wish)
+			h.must(err)
+			return all
+		}
+		if all := sent(); len(all) != 1 || all[0].State != inbox.Sent {
+			t.Fatalf("it is %+v", all)
+		}
+		m, err := hl7.Parse([]byte(w.bytes[w.kept[0].number]))
+		h.must(err)
+		number := m.Segment("ARQ").Field(1).Component(1).String()
+		hear(inbox.Message{Source: "ehr", Kind: inbox.HL7v2, Body: []byte("MSH|^~\\&|S|F|||20260301||SIU^S12|2|P|2.5.1\rSCH|" + number + "^FIREBREAK|F7|||||||||||||||||||||||Booked\rPID|1||N1^^^^MR||Roe\r")})
+		if all := sent(); all[0].State != inbox.Answered || all[0].Became.Type != "Appointment" || all[0].Became == wish {
+			t.Errorf("after the answer it is %+v", all)
+		}
+		ask("cancelled")
+		if all := sent(); len(all) != 2 || all[1].State != inbox.Sent || !strings.Contains(w.bytes[w.kept[1].number], "|SRM^S04^") {
+			t.Errorf("taken back it is %+v", all)
 		}
 	})
 }
