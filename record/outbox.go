@@ -14,10 +14,15 @@ import (
 
 // Outbox holds what is addressed to the systems of sources until they have it.
 // A letter is on disk with the version that it brings, in one transaction.
-type Outbox struct{ r *Record }
+type Outbox struct {
+	r *Record
+	turnTimes
+}
 
 // Outbox is the deliverers' and the operator's way to the letters.
-func (r *Record) Outbox() Outbox { return Outbox{r} }
+func (r *Record) Outbox() Outbox {
+	return Outbox{r, turnTimes{3 * time.Second, 10 * time.Second, 18 * time.Second}}
+}
 
 const (
 	// The same version is not sent twice in a row, nor anything again when its
@@ -233,14 +238,13 @@ const (
 	takeTurn = `UPDATE outbox_turn SET token = token + 1, beat = 0 WHERE feed = $1 AND token = $2 AND beat = $3`
 	beatTurn = `UPDATE outbox_turn SET beat = beat + 1 WHERE feed = $1 AND token = $2`
 	endTurn  = `UPDATE outbox_turn SET beat = -1 WHERE feed = $1 AND token = $2`
-
-	// turnBeat is how often whoever has a turn shows that it lives. Whoever shows
-	// it no more for turnOver has lost the turn, by the clock of whoever waits: no
-	// two clocks are compared. Whoever cannot show it stops working before.
-	turnBeat = 3 * time.Second
-	turnStop = 10 * time.Second
-	turnOver = 18 * time.Second
 )
+
+// turnTimes are how long a turn to deliver holds. Whoever has it shows that it
+// lives each beat. Whoever shows it no more for over has lost the turn, by the
+// clock of whoever waits: no two clocks are compared. Whoever cannot show it stops
+// working after stop.
+type turnTimes struct{ beat, stop, over time.Duration }
 
 // Turn waits until nobody else delivers to a feed, on this node or another, and
 // runs work until it returns or the turn is lost: then work's context ends.
@@ -260,7 +264,7 @@ func (o Outbox) Turn(ctx context.Context, feed string, work func(context.Context
 		if nowToken != token || nowBeat != beat {
 			token, beat, since = nowToken, nowBeat, time.Now()
 		}
-		if beat == -1 || !o.r.Postgres() || time.Since(since) >= turnOver { // on SQLite nobody else can be alive
+		if beat == -1 || !o.r.Postgres() || time.Since(since) >= o.over { // on SQLite nobody else can be alive
 			err := o.change(ctx, takeTurn, feed, token, beat)
 			if err == nil {
 				break
@@ -271,7 +275,7 @@ func (o Outbox) Turn(ctx context.Context, feed string, work func(context.Context
 			continue
 		}
 		select {
-		case <-time.After(turnBeat):
+		case <-time.After(o.beat):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -294,18 +298,18 @@ func (o Outbox) Turn(ctx context.Context, feed string, work func(context.Context
 func (o Outbox) keepTurn(ctx context.Context, feed string, token int64) {
 	for shown := time.Now(); ; {
 		select {
-		case <-time.After(turnBeat):
+		case <-time.After(o.beat):
 		case <-ctx.Done():
 			return
 		}
-		try, cancel := context.WithDeadline(ctx, shown.Add(turnStop))
+		try, cancel := context.WithDeadline(ctx, shown.Add(o.stop))
 		before := time.Now()
 		err := o.change(try, beatTurn, feed, token)
 		cancel()
 		switch {
 		case err == nil:
 			shown = before
-		case errors.Is(err, ErrTurn), time.Since(shown) >= turnStop:
+		case errors.Is(err, ErrTurn), time.Since(shown) >= o.stop:
 			return
 		}
 	}

@@ -240,6 +240,45 @@ func TestOneDeliversAtATime(t *testing.T) {
 	})
 }
 
+// A node that dies in its turn, or cannot reach the database, stops before another
+// takes over; what it then knows, it cannot write down.
+func TestATurnIsTakenOver(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		if !w.Postgres() {
+			t.Log("a SQLite database has one node")
+			return
+		}
+		w.addresses(request(t, "anna", "m1", "one"), "ehr")
+		all, _ := w.ready("ehr", noon)
+		dead := w.beside()
+		first, stopped, ended := make(chan int64), make(chan bool), make(chan error, 1)
+		go func() {
+			ended <- dead.Hurried().Turn(ctx, "ehr", func(turn context.Context, n int64) {
+				first <- n
+				<-turn.Done()
+				close(stopped)
+			})
+		}()
+		lost := <-first
+		must(t, dead.Close())
+		must(t, w.Hurried().Turn(ctx, "ehr", func(_ context.Context, n int64) {
+			select {
+			case <-stopped:
+			default:
+				t.Error("both deliver")
+			}
+			if n == lost {
+				t.Error("both have the same turn")
+			}
+			if err := w.Outbox().Settle(ctx, lost, all[0], inbox.Outcome{State: inbox.Sent}); !errors.Is(err, record.ErrTurn) {
+				t.Errorf("who lost the turn wrote: %v", err)
+			}
+			must(t, w.Outbox().Settle(ctx, n, all[0], inbox.Outcome{State: inbox.Sent}))
+		}))
+		<-ended
+	})
+}
+
 // Of messages that two nodes commit at once for one patient, each has its letter.
 func TestLettersOfTwoNodes(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {

@@ -1,0 +1,8 @@
+package record
+
+import "time"
+
+// Hurried is an Outbox whose turns are over soon, so that a test need not wait.
+func (r *Record) Hurried() Outbox {
+	return Outbox{r, turnTimes{20 * time.Millisecond, 200 * time.Millisecond, time.Second}}
+}
