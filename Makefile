@@ -27,7 +27,8 @@ test: setup lint unit browser
 # without the race detector, which makes them many times slower, and so does the
 # no-leak proof; everything else runs with it.
 WHOLE := TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAnyRequest|TestPages|TestGuide|TestScore|TestClinicalRecall|$\
-	TestCorpus|TestWhatIsRememberedIsWhatIsMapped|TestClinicalDocuments|TestRealRecordsCanBeRead|TestEverythingIsTakenAndFollowed|TestFaultsLoseAndDoubleNothing
+	TestCorpus|TestWhatIsRememberedIsWhatIsMapped|TestClinicalDocuments|TestRealRecordsCanBeRead|TestEverythingIsTakenAndFollowed|TestFaultsLoseAndDoubleNothing|$\
+	TestEachLetterArrivesOnceAndInOrder|TestEachMessageArrivesOnceAndInOrder
 WHOLE_IN = $$(git grep -lE 'func ($(WHOLE))\(' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 # Worlds of the no-leak proof, and questions in each: of every run, and of make fuzz.

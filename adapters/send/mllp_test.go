@@ -146,7 +146,7 @@ func TestEachMessageArrivesOnceAndInOrder(t *testing.T) {
 				}
 				want := make([][]string, patients)
 				for range 4 {
-					h.run(h.feedTo(w), time.Duration(1+intn(600))*time.Second, func() {
+					h.run(h.feedTo(w), time.Duration(1+intn(300))*time.Second, func() {
 						for range 8 {
 							p, words := intn(patients), fmt.Sprint("w", h.n)
 							h.says(p, words)
@@ -162,7 +162,7 @@ func TestEachMessageArrivesOnceAndInOrder(t *testing.T) {
 				w.mu.Lock()
 				w.fault = func() wardFault { return well }
 				w.mu.Unlock()
-				h.run(h.feedTo(w), 20*time.Minute, nil)
+				h.run(h.feedTo(w), 5*time.Minute, nil)
 				if left := h.undone(); len(left) > 0 || w.other > 0 {
 					t.Errorf("%d letters are left, %d were other than before", len(left), w.other)
 				}

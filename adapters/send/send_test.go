@@ -35,7 +35,7 @@ func TestEachLetterArrivesOnceAndInOrder(t *testing.T) {
 				}
 				want := make([][]string, patients)
 				for range lives {
-					h.run(h.feed(), time.Duration(1+intn(600))*time.Second, func() {
+					h.run(h.feed(), time.Duration(1+intn(300))*time.Second, func() {
 						for range 8 {
 							p, words := intn(patients), fmt.Sprint("w", h.n)
 							h.says(p, words)
@@ -52,7 +52,7 @@ func TestEachLetterArrivesOnceAndInOrder(t *testing.T) {
 				h.ehr.fault = func() fault { return none }
 				h.ehr.mu.Unlock()
 				f := h.feed()
-				h.run(f, 20*time.Minute, nil)
+				h.run(f, 5*time.Minute, nil)
 				if left := h.undone(); len(left) > 0 {
 					t.Errorf("%d letters are left: %+v", len(left), left[0])
 				}
@@ -117,7 +117,7 @@ func TestARefusedLetterHoldsItsPatientOnly(t *testing.T) {
 		h.says(1, "bad")
 		h.says(1, "next")
 		h.says(2, "fine")
-		h.run(h.feed(), time.Hour, nil)
+		h.run(h.feed(), 5*time.Minute, nil)
 		if h.ehr.said(1) != "" || h.ehr.said(2) != "fine" {
 			t.Errorf("the EHR has %+v", h.ehr.kept)
 		}
@@ -145,9 +145,9 @@ func TestALetterThatFailsAloneWaitsAlone(t *testing.T) {
 		}
 		h.says(1, "poison")
 		h.says(2, "fine")
-		h.run(h.feed(), time.Hour, nil)
+		h.run(h.feed(), 10*time.Minute, nil)
 		left := h.undone()
-		if h.ehr.said(2) != "fine" || len(left) != 1 || left[0].State != inbox.Waiting || left[0].Attempts < 5 || left[0].Attempts > 15 {
+		if h.ehr.said(2) != "fine" || len(left) != 1 || left[0].State != inbox.Waiting || left[0].Attempts < 4 || left[0].Attempts > 9 {
 			t.Errorf("the EHR has %q, left are %+v", h.ehr.said(2), left)
 		}
 	})
