@@ -19,14 +19,20 @@ func (b *build) encounter() *r4.Reference {
 	}
 	b.asked = true
 	b.visit = b.once(b.on("mentioned visit", b.segments("PID", "PV1", "PV2", "ROL", "ARV")...), func(b *build) *r4.Reference {
-		model, also := b.encounterOf(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
-		if model == nil {
-			return nil
-		}
-		ref := b.support(reminder(b.at), *model, also...)
-		return ptr(refer(ref.Type, ref.ID))
+		return b.mentionVisit(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
 	})
 	return b.visit
+}
+
+// mentionVisit adds what a PV1 repeats of a visit and refers to it; nil where it names
+// none.
+func (b *build) mentionVisit(pv1, pv2 hl7.Segment) *r4.Reference {
+	model, also := b.encounterOf(pv1, pv2)
+	if model == nil {
+		return nil
+	}
+	ref := b.support(reminder(b.at), *model, also...)
+	return ptr(refer(ref.Type, ref.ID))
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -11,7 +11,10 @@ import (
 // ORM^O01 to cancel or hold, and ORR^O02, may send an ORC without its OBR. Where
 // that says no more than that the order stands, it adds nothing to the order.
 //
-// Source: v2-to-FHIR, ORM_O01, OML_O21.
+// What stands behind a further PV1 are earlier results (PRIOR_RESULT) of the visit
+// that it names, not of the one of the order.
+//
+// Source: v2-to-FHIR, ORM_O01, OML_O21; HL7 v2.9 4.4.6.
 func (b *build) orm() error {
 	groups := b.msg.Groups("ORC OBR RXO")
 	if len(groups) == 0 {
@@ -24,6 +27,9 @@ func (b *build) orm() error {
 	for _, g := range groups {
 		if err := l.ordered(group(g)); err != nil {
 			return err
+		}
+		if pv1 := g.Segment("PV1"); pv1.Exists() {
+			b.visit = b.mentionVisit(pv1, g.Segment("PV2"))
 		}
 	}
 	l.finish()
