@@ -120,7 +120,7 @@ func (f *Feed) work(ctx context.Context, turn int64) {
 				return // of an attempt that was broken off nothing is known
 			}
 			if err := f.Store.Settle(ctx, turn, l, o); err != nil {
-				f.log().Error("what became of a letter was not written down; it is sent again under its number", "letter", l.ID, "error", err)
+				f.log().Warn("what became of an attempt was not written down: a letter that is not done is sent again, under its number", "letter", l.ID, "error", err)
 				return
 			}
 			if down {

@@ -53,6 +53,12 @@ func TestCheck(t *testing.T) {
 		{"the feed's address is taken", "feed lab", "address already in use", func(m map[string]any) {
 			m["feeds"] = []any{map[string]any{"name": "lab", "listen": taken.Addr().String()}}
 		}},
+		{"the receiver's server is away", "feed lab", "127.0.0.1:1", func(m map[string]any) {
+			m["feeds"] = []any{map[string]any{"name": "lab", "send": map[string]any{"from": []string{"firebreak"}, "fhir": map[string]any{"base": "http://127.0.0.1:1/fhir"}}}}
+		}},
+		{"the receiver's listener is away", "feed lab", "refused", func(m map[string]any) {
+			m["feeds"] = []any{map[string]any{"name": "lab", "send": map[string]any{"from": []string{"firebreak"}, "mllp": map[string]any{"address": "127.0.0.1:1"}}}}
+		}},
 		{"the feed's CA is none", "feed lab", "no certificate in", func(m map[string]any) {
 			m["feeds"] = []any{map[string]any{"name": "lab", "listen": "127.0.0.1:0", "tls": map[string]any{"certificate": "server.pem", "key": "server.key", "clientCA": "registry.json"}}}
 		}},
