@@ -26,7 +26,7 @@ test: setup lint unit browser
 # The tests that take whole corpora or long worlds through one goroutine run
 # without the race detector, which makes them many times slower, and so does the
 # no-leak proof; everything else runs with it.
-WHOLE := TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAnyRequest|TestPages|TestGuide|TestScore|TestClinicalRecall|$\
+WHOLE := TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAnyRequest|TestPages|TestGuide|TestScore|TestCDC|TestMustSupport|TestClinicalRecall|$\
 	TestCorpus|TestWhatIsRememberedIsWhatIsMapped|TestClinicalDocuments|TestRealRecordsCanBeRead|TestEverythingIsTakenAndFollowed|TestFaultsLoseAndDoubleNothing|$\
 	TestEachLetterArrivesOnceAndInOrder|TestEachMessageArrivesOnceAndInOrder
 WHOLE_IN = $$(git grep -lE 'func ($(WHOLE))\(' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
