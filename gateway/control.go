@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -88,6 +89,8 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("GET /held", g.told(g.held))
 	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
 	mux.HandleFunc("GET /anchors", g.told(g.anchors))
+	mux.HandleFunc("GET /duplicates", g.told(g.duplicates))
+	mux.HandleFunc("POST /duplicates", g.told(g.judge))
 	mux.HandleFunc("GET /outbox", g.told(g.outbox))
 	mux.HandleFunc("POST /outbox", g.told(g.decide))
 	mux.HandleFunc("GET /codes", g.told(g.codes))
@@ -229,6 +232,52 @@ func (g *Gateway) held(w http.ResponseWriter, r *http.Request) error {
 			after = h.ID
 		}
 	}
+}
+
+// duplicates answers with the pairs that are probably of one person, one
+// record.Pair a line: those nobody decided, and those decided last.
+func (g *Gateway) duplicates(w http.ResponseWriter, r *http.Request) error {
+	if err := g.operated(r, "list of duplicates"); err != nil {
+		return err
+	}
+	open, past, err := g.record.Pairs(r.Context())
+	if err != nil {
+		return err
+	}
+	lines := jsontext.NewEncoder(w)
+	for _, p := range append(open, past...) {
+		if err := json.MarshalEncode(lines, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge takes {"a", "b", "decision"}.
+func (g *Gateway) judge(w http.ResponseWriter, r *http.Request) error {
+	var ask struct {
+		A        string           `json:"a"`
+		B        string           `json:"b"`
+		Decision record.Judgement `json:"decision"`
+	}
+	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
+		return err
+	}
+	e := operation(r, "duplicates, a decision")
+	for _, id := range []string{ask.A, ask.B} {
+		if fhir.ValidID(id) {
+			e.Entities = append(e.Entities, fhir.Ref{Type: "Patient", ID: id})
+		}
+	}
+	if err := g.audit.Append(r.Context(), e); err != nil {
+		return err
+	}
+	who := "operator " + r.Header.Get(operatorHeader)
+	err := g.record.Judge(r.Context(), g.pipeline, ask.A, ask.B, ask.Decision, rand.Text(), who, who)
+	if isNotFound(err) {
+		return refusal("there is no such pair, or that is decided already")
+	}
+	return err
 }
 
 // message answers with a message's bytes as they came.

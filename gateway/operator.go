@@ -143,6 +143,21 @@ func (o *Operator) ReplayFeed(ctx context.Context, feed string, stored int) (Rep
 	return answer[Replayed](ctx, o, http.MethodPost, "/replay", map[string]any{"feed": feed, "stored": stored})
 }
 
+// Duplicates gives each pair of charts that is probably of one person; what it
+// gives is patients' data.
+func (o *Operator) Duplicates(ctx context.Context, each func(record.Pair)) error {
+	return answers(ctx, o, "/duplicates", each)
+}
+
+// Judge decides on a pair; see record.Record.Judge.
+func (o *Operator) Judge(ctx context.Context, a, b string, j record.Judgement) error {
+	body, err := o.ask(ctx, http.MethodPost, "/duplicates", map[string]any{"a": a, "b": b, "decision": j})
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // Held gives each message that could not be applied, in order of arrival.
 func (o *Operator) Held(ctx context.Context, each func(record.Held)) error {
 	return answers(ctx, o, "/held", each)

@@ -104,6 +104,8 @@ func read(k *Keys, m inbox.Message) (Result, error) {
 		return told(k, m)
 	case inbox.Requested:
 		return requested(k, m)
+	case inbox.Joined:
+		return joined(m)
 	case inbox.Copy:
 		return copied(k, m)
 	case inbox.CCDA:
@@ -185,6 +187,9 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 		return r.Patient.ID, err
 	case inbox.Requested:
 		r, err := requested(k, m)
+		return r.Patient.ID, err
+	case inbox.Joined:
+		r, err := joined(m)
 		return r.Patient.ID, err
 	case inbox.Copy:
 		return copyKey(k, m)

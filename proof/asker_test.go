@@ -75,6 +75,8 @@ var routes = []route{
 	// The operators' door admits nobody who asks here: their pages are one refusal,
 	// which takes no question from the others; viewer asks them, TestOperatorsComeInAlone.
 	{"/ops", 1, true, plainly("/ops")},
+	{"/ops/duplicates", 1, true, plainly("/ops/duplicates")},
+	{"/ops/duplicates/decide", 1, true, posted("/ops/duplicates/decide", url.Values{"a": {"x"}, "b": {"y"}, "decision": {"same"}})},
 	{"/ops/replay", 1, true, posted("/ops/replay", url.Values{"feed": {"lab"}, "reason": {"none"}})},
 	{"/ops/messages", 1, true, plainly("/ops/messages")},
 	{"/ops/messages/{id:[0-9]{1,18}}", 0, true, plainly("/ops/messages/1")},

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"firebreak/access"
-	"firebreak/audit"
 	"firebreak/fhir"
 	"firebreak/inbox"
 )
@@ -43,10 +42,7 @@ type Shift struct {
 var errNoOperator = errors.New("record: nobody operates")
 
 func (o *Operations) audit(ctx context.Context, s Shift, detail string, refused bool) error {
-	if s.Operator.IsZero() {
-		return errNoOperator
-	}
-	return o.reader.audit(ctx, audit.Event{Action: audit.Operate, Caller: s.Operator.Caller(), Detail: detail, Refused: refused, Address: s.Address, Request: s.Request})
+	return o.auditOf(ctx, s, detail, refused)
 }
 
 const (

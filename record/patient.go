@@ -43,12 +43,12 @@ func readPatient(r fhir.Resource) person {
 	}
 	for t := range r.All("telecom") {
 		if digits := onlyDigits(t.Get("value").Text()); len(digits) >= 7 {
-			p.contacts = append(p.contacts, "tel "+digits[len(digits)-7:])
+			p.contacts = append(p.contacts, "telephone "+digits[len(digits)-7:])
 		}
 	}
 	for a := range r.All("address") {
 		if post := foldName(a.Get("postalCode").Text()); post != "" {
-			p.contacts = append(p.contacts, "post "+post)
+			p.contacts = append(p.contacts, "postal "+post)
 		}
 	}
 	return p

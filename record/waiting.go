@@ -289,6 +289,9 @@ func (o *Office) lookInto(ctx context.Context, charts []string) error {
 		if err := o.difference(ctx, &x, p.Waiting(l.chart)); err != nil {
 			return err
 		}
+		if err := o.alike(ctx, &x, l.chart); err != nil {
+			return err
+		}
 		all = append(all, x)
 	}
 	err := o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {

@@ -26,6 +26,8 @@ type Operations interface {
 	Replay(ctx context.Context, s record.Shift, id inbox.ID) error
 	Vouch(ctx context.Context, s record.Shift, id inbox.ID) error
 	ReplayAlike(ctx context.Context, s record.Shift, source, reason string) (int, error)
+	Pairs(ctx context.Context, s record.Shift, why record.Why) (open, past []record.Pair, err error)
+	Judge(ctx context.Context, s record.Shift, a, b string, j record.Judgement) error
 	Mend(ctx context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error)
 }
 

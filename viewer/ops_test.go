@@ -26,6 +26,7 @@ type fakeOps struct {
 	shifts  []record.Shift
 	sought  []record.Sought
 	did     []string
+	pairs   []record.Pair
 }
 
 func (o *fakeOps) Feeds(_ context.Context, s record.Shift, midnight time.Time) ([]record.FeedState, bool, error) {
@@ -57,6 +58,26 @@ func (o *fakeOps) Message(_ context.Context, s record.Shift, id inbox.ID, why re
 
 func (o *fakeOps) Replay(_ context.Context, s record.Shift, id inbox.ID) error {
 	o.did = append(o.did, fmt.Sprint("replay ", id))
+	return nil
+}
+
+func (o *fakeOps) Pairs(_ context.Context, s record.Shift, why record.Why) (open, past []record.Pair, err error) {
+	o.shifts = append(o.shifts, s)
+	for _, p := range o.pairs {
+		if why == "" {
+			p.Of[0].Name, p.Of[1].Name = "xxxx", "xxxx"
+		}
+		if p.Decided == "" {
+			open = append(open, p)
+		} else {
+			past = append(past, p)
+		}
+	}
+	return open, past, nil
+}
+
+func (o *fakeOps) Judge(_ context.Context, s record.Shift, a, b string, j record.Judgement) error {
+	o.did = append(o.did, fmt.Sprint(a, " ", b, " ", j))
 	return nil
 }
 
@@ -97,7 +118,7 @@ func TestOperatorsComeInAlone(t *testing.T) {
 			}
 		}
 	}
-	ops := []string{"/ops", "/ops/messages", "/ops/messages/11"}
+	ops := []string{"/ops", "/ops/messages", "/ops/messages/11", "/ops/duplicates"}
 	refused("a physician", ops...)
 	h.session.Identity = accesstest.SignedIn(t, "lee")
 	h.places = []registry.Place{place("oak", "Oak Street Clinic", access.PrivacyOfficer, "")}
@@ -194,6 +215,33 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 	}
 	if w := h.do(httptest.NewRequest(http.MethodGet, "/ops/messages/13", nil)); w.Code != http.StatusNotFound {
 		t.Errorf("nobody's message: %d", w.Code)
+	}
+}
+
+// Probable duplicates are masked until somebody says why, then decided, and that
+// can be taken back.
+func TestOperatorDecidesOnDuplicates(t *testing.T) {
+	h := newHouse(t)
+	h.operator()
+	ayan := record.Person{Name: "Ayan Demo", Birth: "1971-02-03", Sex: "female", Numbers: []string{"9000", "17"}, Source: "lab-a"}
+	h.ops.pairs = []record.Pair{
+		{A: "aa", B: "bb", Of: [2]record.Person{ayan, ayan}, Agrees: []string{"number", "postal"}, Since: noon},
+		{A: "cc", B: "dd", Of: [2]record.Person{ayan, ayan}, Agrees: []string{"telephone"}, Since: noon, Decided: record.Same, Who: "Kim", At: noon},
+	}
+	page := h.get("/ops/duplicates")
+	for _, want := range []string{"xxxx", "a number, the postal code.", "the telephone number. Linked by Kim, <", `value="undone"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q:\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "Ayan") || strings.Contains(page, `value="same"`) {
+		t.Error("the masked page tells of whom, or decides")
+	}
+	if page = h.post("/ops/duplicates", url.Values{"why": {"safety"}}).Body.String(); !strings.Contains(page, "Ayan Demo") || !strings.Contains(page, `value="different"`) {
+		t.Errorf("in clear:\n%s", page)
+	}
+	if w := h.post("/ops/duplicates/decide", url.Values{"a": {"aa"}, "b": {"bb"}, "decision": {"same"}}); w.Header().Get("Location") != "/ops/duplicates" || fmt.Sprint(h.ops.did) != "[aa bb same]" {
+		t.Errorf("decided %d: %v", w.Code, h.ops.did)
 	}
 }
 

@@ -39,6 +39,7 @@ var commands = []command{
 	{"send", "--to HOST:PORT [--connections N] [--tls] [--ca PEM] [--cert PEM --key PEM] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
 	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
 	{"replay", "--config FILE|--data DIR --held | --feed NAME --stored N | [--same] ID...", "apply stored messages again", runReplay},
+	{"duplicates", "[same|different|undone] --config FILE|--data DIR [A B]", "list the records that are probably of one person, or decide on a pair of them", runDuplicates},
 	{"outbox", "[list] --config FILE|--data DIR | retry|drop --reason TEXT --config FILE|--data DIR ID...", "list what is addressed to other systems and not sent, have it sent again, or decide that it is not sent", runOutbox},
 	{"policy", "check FILE | load --config FILE | try --as AUDIENCE --patient ID --config FILE [--role ROLE] [--worksite ID] [--person ID] [--app] [--source NAME] [--policy FILE] | unread --config FILE | overdue --config FILE", "check a policy file, have the running gateway load its own, try one on a patient's chart; list what is not understood in patients' directives, or the results that patients do not know of after 12 days", runPolicy},
 	{"codes", "--config FILE|--data DIR [--import FILE|-]", "list the local codes nobody has classified, and what was decided on others, as CSV; or take decisions from one", runCodes},
