@@ -23,7 +23,7 @@ func (b *build) adt() error {
 	switch b.trigger() {
 	case "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10",
 		"A11", "A12", "A13", "A14", "A15", "A16", "A21", "A22", "A23", "A25", "A26", "A27",
-		"A28", "A31", "A32", "A33", "A38", "A54", "A55", "A60", "A61", "A62":
+		"A28", "A31", "A32", "A33", "A38", "A52", "A53", "A54", "A55", "A60", "A61", "A62":
 		if err := b.onePatient(); err != nil {
 			return err
 		}
@@ -36,8 +36,31 @@ func (b *build) adt() error {
 		return b.links(b.trigger() == "A37")
 	}
 	e := fail(b.msg.Segment("MSH"), 9, "ADT messages with this trigger are not mapped")
+	if why := unmappedADT[b.trigger()]; why != "" {
+		e.Reason = why
+	}
 	e.Component = 2
 	return e
+}
+
+// unmappedADT says of triggers that are held what they ask for and what may be
+// sent instead.
+//
+// Source: HL7 v2.9 chapters 3.3 and 3.6.2.
+var unmappedADT = map[string]string{
+	"A17": "two patients exchange their beds: an A02 for each says the same",
+	"A20": "the state of a bed is nobody's chart",
+	"A29": "a person is deleted: an A23 deletes a visit, an A40 merges a person's record",
+	"A35": "an account is merged into another: an A40 merges the persons, a P05 updates an account",
+	"A41": "an account is merged into another: an A40 merges the persons, a P05 updates an account",
+	"A42": "a visit is merged into another: an A11 or A23 under the one number and an A08 under the other say the same",
+	"A43": "a person's number moves to another person: an A37 takes a link back, an A24 makes one",
+	"A44": "an account moves to another person: what belongs to it must be sent anew for that person",
+	"A45": "a visit moves to another person: an A23 for the one and an A01 for the other say the same, and its results must be sent anew",
+	"A48": "a person's alternate number changes: an A31 with all numbers says the same",
+	"A49": "an account's number changes: a P05 under the new number says the same",
+	"A50": "a visit's number changes: an A23 under the old number and an A08 under the new one say the same",
+	"A51": "a visit's alternate number changes: an A08 with both numbers says the same",
 }
 
 // story states everything the message holds.

@@ -178,6 +178,8 @@ func TestVisitStatus(t *testing.T) {
 		{"A21", "I", false, "onleave"},
 		{"A23", "I", true, "entered-in-error"},
 		{"A38", "P", false, "cancelled"},
+		{"A52", "I", false, "in-progress"},
+		{"A53", "I", false, "onleave"},
 		{"", "I", false, "in-progress"},
 		{"", "LOCAL", true, "finished"},
 		{"", "LOCAL", false, ""},

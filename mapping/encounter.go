@@ -76,7 +76,7 @@ func (b *build) visitKey(pv1, pv2 hl7.Segment) []string {
 //
 // Source: v2-to-FHIR, PV1[Encounter] (PV1-2, PV1-45), MSH[Encounter],
 // PatientClass[EncounterStatus], Event[EncounterStatus]; for A14, A21 to A23,
-// A27 and A38, which the maps do not have, HL7 v2.9 chapter 3.3.
+// A27, A38, A52 and A53, which the maps do not have, HL7 v2.9 chapter 3.3.
 func visitStatus(trigger, class string, ended bool) (status string, ok bool) {
 	switch trigger {
 	case "A11", "A27", "A38":
@@ -87,9 +87,9 @@ func visitStatus(trigger, class string, ended bool) (status string, ok bool) {
 		return "finished", true
 	case "A05", "A14":
 		return "planned", true
-	case "A21":
+	case "A21", "A53":
 		return "onleave", true
-	case "A13", "A22":
+	case "A13", "A22", "A52":
 		return "in-progress", true
 	}
 	if ended {
