@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -192,5 +193,45 @@ func BenchmarkStream(b *testing.B) {
 		if _, err := mapping.Map(k, stream[n%len(stream)]); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A message that is written again from what was read of it maps to the same bytes.
+func TestWrittenAgainMapsTheSame(t *testing.T) {
+	k := mapping.NewKeys(secret)
+	n, tried := 0, 0
+	messages(t, func(name string, body []byte) {
+		if n++; n%4 != 0 {
+			return
+		}
+		m := message(body)
+		msg, err := hl7.Parse(body)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for _, s := range msg.Segments() {
+			again = append(append(again, s.Text()...), '\r')
+		}
+		if bytes.ContainsFunc(again, func(c rune) bool { return c > 126 }) {
+			return // in a character set of its own
+		}
+		tried++
+		m2 := m
+		m2.Body = again
+		one, err1 := mapping.Map(k, m)
+		two, err2 := mapping.Map(k, m2)
+		if fmt.Sprint(err1) != fmt.Sprint(err2) || !slices.Equal(one.Notes, two.Notes) || len(one.Resources) != len(two.Resources) {
+			t.Errorf("%s: %v, %v", name, err1, err2)
+			return
+		}
+		for i, r := range one.Resources {
+			if !bytes.Equal(r.JSON(), two.Resources[i].JSON()) || !r.At.Equal(two.Resources[i].At) {
+				t.Errorf("%s: another %s", name, r.Type())
+			}
+		}
+	})
+	if tried < 500 {
+		t.Errorf("%d messages were tried", tried)
 	}
 }
