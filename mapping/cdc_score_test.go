@@ -445,7 +445,7 @@ func TestCDC(t *testing.T) {
 			all.Add(table)
 		})
 		print(t, all, out)
-		hold(t, all, 0.95, out, 13_575)
+		hold(t, all, 0.97, out, 13_575)
 		ran++
 	})
 	if ran == 2 {
