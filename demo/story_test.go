@@ -133,7 +133,13 @@ func (s *story) configure(text string) {
 	s.config = filepath.Join(dir, "config.json")
 	text = `{"key": {"file": "key"},` + strings.TrimPrefix(strings.TrimSpace(text), "{")
 	text = strings.Replace(text, ",}", "}", 1)
-	for name, body := range map[string]string{s.config: text, filepath.Join(dir, "key"): testKey} {
+	files := map[string]string{s.config: text, filepath.Join(dir, "key"): testKey}
+	for name, body := range s.files {
+		if strings.HasSuffix(name, ".dialect") {
+			files[filepath.Join(dir, name)] = body
+		}
+	}
+	for name, body := range files {
 		if err := os.WriteFile(name, []byte(body), 0o600); err != nil {
 			s.t.Fatal(err)
 		}
