@@ -258,6 +258,9 @@ func (s *story) operate(f func(context.Context, *gateway.Operator) (string, erro
 		s.fatal("%v", err)
 	}
 	defer o.Close()
+	if err := s.demo.Gateway.Idle(s.t.Context()); err != nil { // what was posted is applied after its answer
+		s.fatal("%v", err)
+	}
 	text, err := f(s.t.Context(), o)
 	if err != nil {
 		s.fatal("%v", err)
