@@ -155,7 +155,7 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 	}
 	g.onClose(g.record.Close)
 	g.pipeline = pipeline.New(g.record, g.keys, g.rules, pipeline.Config{Logger: g.log})
-	g.metrics = newMetrics(g.record, g.pipeline, &g.traces)
+	g.metrics = newMetrics(g.record, g.pipeline, &g.traces, g.Config.Feeds)
 	return nil
 }
 

@@ -24,13 +24,14 @@ type metrics struct {
 	record   *record.Record
 	pipeline *pipeline.Pipeline
 	traces   *traces
+	feeds    []Feed
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 }
 
-func newMetrics(r *record.Record, p *pipeline.Pipeline, t *traces) *metrics {
+func newMetrics(r *record.Record, p *pipeline.Pipeline, t *traces, feeds []Feed) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(), record: r, pipeline: p, traces: t,
+		registry: prometheus.NewRegistry(), record: r, pipeline: p, traces: t, feeds: feeds,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firebreak_http_requests_total", Help: "Requests answered, by route template and class of status.",
 		}, []string{"route", "method", "status"}),
@@ -71,7 +72,7 @@ var (
 	descOldest   = prometheus.NewDesc("firebreak_outbox_oldest_seconds", "When the oldest letter that is not sent was entered, in seconds since 1970.", []string{"feed"}, nil)
 	descWorking  = prometheus.NewDesc("firebreak_pipeline_working", "Messages in hand.", nil, nil)
 	descTraced   = prometheus.NewDesc("firebreak_feed_traced_total", "Messages of which each field was traced, one now and then.", []string{"feed"}, nil)
-	descUnread   = prometheus.NewDesc("firebreak_feed_unread_total", "Those of them in which a field is filled that nobody reads.", []string{"feed", "field"}, nil)
+	descUnread   = prometheus.NewDesc("firebreak_feed_unread_fields", "Fields that are filled in some of them and that nobody reads.", []string{"feed"}, nil)
 )
 
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
@@ -82,11 +83,10 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect asks the record; without an answer there is no figure, which is itself seen.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	for feed, t := range m.traces.counts() {
-		ch <- prometheus.MustNewConstMetric(descTraced, prometheus.CounterValue, float64(t.messages), feed)
-		for field, n := range t.fields {
-			ch <- prometheus.MustNewConstMetric(descUnread, prometheus.CounterValue, float64(n), feed, field)
-		}
+	for _, f := range m.feeds {
+		messages, fields := m.traces.count(f.Name)
+		ch <- prometheus.MustNewConstMetric(descTraced, prometheus.CounterValue, float64(messages), f.Name)
+		ch <- prometheus.MustNewConstMetric(descUnread, prometheus.GaugeValue, float64(fields), f.Name)
 	}
 	c := m.pipeline.Counts()
 	ch <- prometheus.MustNewConstMetric(descApplied, prometheus.CounterValue, float64(c.Applied))

@@ -2,7 +2,7 @@ package gateway
 
 import (
 	"context"
-	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,7 +24,9 @@ const (
 )
 
 // traces counts by feed which fields nobody reads, of one message now and then:
-// nothing is taken from the way in. It begins anew with the process.
+// nothing is taken from the way in. It begins anew with the process. Which fields
+// they are is told by firebreak map --unmapped alone: a name that a metric has only
+// when some message came would tell of that message.
 type traces struct {
 	mu    sync.Mutex
 	last  inbox.ID
@@ -34,7 +36,7 @@ type traces struct {
 // traced is what was seen of a feed.
 type traced struct {
 	messages int
-	fields   map[string]int
+	fields   map[string]bool
 }
 
 // run traces until ctx ends. What cannot be read now is not traced.
@@ -70,7 +72,7 @@ func (t *traces) look(ctx context.Context, g *Gateway) error {
 		if err != nil {
 			return err
 		}
-		if fields, ok := unreadOf(g.keys, m); ok {
+		if fields, ok := unreadOf(g.keys, m); ok && slices.ContainsFunc(g.Config.Feeds, func(f Feed) bool { return f.Name == a.Source }) {
 			t.add(a.Source, fields)
 		}
 	}
@@ -94,7 +96,7 @@ func (t *traces) add(feed string, fields []string) {
 	defer t.mu.Unlock()
 	at := t.feeds[feed]
 	if at == nil {
-		at = &traced{fields: map[string]int{}}
+		at = &traced{fields: map[string]bool{}}
 		if t.feeds == nil {
 			t.feeds = map[string]*traced{}
 		}
@@ -103,18 +105,18 @@ func (t *traces) add(feed string, fields []string) {
 	at.messages++
 	for _, f := range fields {
 		if _, known := at.fields[f]; known || len(at.fields) < maxFields {
-			at.fields[f]++
+			at.fields[f] = true
 		}
 	}
 }
 
-// counts are a copy of what was seen, by feed.
-func (t *traces) counts() map[string]traced {
+// count is how many messages of a feed were traced, and how many fields were
+// found filled that nobody reads.
+func (t *traces) count(feed string) (messages, fields int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make(map[string]traced, len(t.feeds))
-	for feed, at := range t.feeds {
-		all[feed] = traced{at.messages, maps.Clone(at.fields)}
+	if at := t.feeds[feed]; at != nil {
+		return at.messages, len(at.fields)
 	}
-	return all
+	return 0, 0
 }

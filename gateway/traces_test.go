@@ -15,7 +15,7 @@ import (
 // Of each feed one message at a time is traced, the latest that came since, and
 // the fields that nobody reads are counted by the feed's name: never a value.
 func TestUnreadFieldsAreCountedByFeed(t *testing.T) {
-	cfg := &Config{Data: t.TempDir(), Feeds: []Feed{{Name: "pas", Zone: "UTC"}, {Name: "lab", Zone: "UTC"}}}
+	cfg := &Config{Data: t.TempDir(), Feeds: []Feed{{Name: "pas", Zone: "UTC"}, {Name: "lab", Zone: "UTC"}, {Name: "quiet", Zone: "UTC"}}}
 	cfg.Database.Value = cfg.Data + "/record.db"
 	g := &Gateway{Config: cfg, now: time.Now, log: slog.New(slog.DiscardHandler)}
 	if err := g.openStores(context.Background(), Options{}); err != nil {
@@ -55,11 +55,11 @@ func TestUnreadFieldsAreCountedByFeed(t *testing.T) {
 				for _, l := range m.GetLabel() {
 					name += " " + l.GetValue()
 				}
-				got[name] = m.GetCounter().GetValue()
+				got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}
-	want := map[string]float64{"traced_total lab": 1, "traced_total pas": 2, "unread_total lab ZL1-1": 1, "unread_total pas ZP1-2": 2}
+	want := map[string]float64{"traced_total lab": 1, "traced_total pas": 2, "traced_total quiet": 0, "unread_fields lab": 1, "unread_fields pas": 1, "unread_fields quiet": 0}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
