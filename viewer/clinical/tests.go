@@ -318,18 +318,23 @@ func nameTest(t *Test) {
 	}
 }
 
-// group puts every test into one panel: the one its newest result stands in.
+// group puts every test into one panel: the one its newest result stands in. The
+// panel is called as the newest of all says.
 func (c *Chart) group() {
+	slices.SortFunc(c.Tests, func(a, b *Test) int { // they come out of a map
+		return cmp.Or(b.Results[0].When.At.Compare(a.Results[0].When.At), cmp.Compare(a.Key, b.Key))
+	})
 	panels := map[string]*Panel{}
 	newest := map[*Panel]time.Time{}
 	for _, t := range c.Tests {
 		at := t.Results[0].told
 		p := panels[at.panel]
 		if p == nil {
-			p = &Panel{Key: at.panel, Name: at.name, Kind: cmp.Or(at.kind, t.Kind)}
+			p = &Panel{Key: at.panel, Name: at.name}
 			panels[at.panel] = p
 			c.Panels = append(c.Panels, p)
 		}
+		p.Kind = cmp.Or(p.Kind, at.kind, t.Kind)
 		t.Panel, t.order, t.beside = p, at.order, cmp.Or(at.beside, strings.ToLower(t.Name))
 		p.Tests = append(p.Tests, t)
 		if when := t.Results[0].When.At; when.After(newest[p]) {

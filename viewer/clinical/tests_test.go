@@ -310,3 +310,30 @@ func FuzzRead(f *testing.F) {
 		c.Message(r.Ref())
 	})
 }
+
+// One chart gives one page: a panel is called alike each time, whichever of its
+// tests is looked at first.
+func TestAPanelIsCalledAlikeEachTime(t *testing.T) {
+	lab := `"category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}]}],`
+	observation := func(id, loinc, name, more string) string {
+		return fmt.Sprintf(`{"resourceType":"Observation","id":%q,"status":"final",%s"code":{"coding":[{"system":"http://loinc.org","code":%q,"display":%q}]},"subject":{"reference":"Patient/p"},"effectiveDateTime":"2026-11-01T08:00:00Z","valueQuantity":{"value":4}}`, id, more, loinc, name)
+	}
+	report := func(id, name, results string) string {
+		return fmt.Sprintf(`{"resourceType":"DiagnosticReport","id":%q,"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"24321-2","display":%q}]},"subject":{"reference":"Patient/p"},"result":[%s]}`, id, name, results)
+	}
+	v := view(t,
+		sent{"hospital", 9, observation("a", "2951-2", "Sodium", "")}, sent{"hospital", 9, observation("b", "2823-3", "Potassium", "")},
+		sent{"hospital", 9, observation("c", "2160-0", "Creatinine", lab)},
+		sent{"hospital", 9, report("r", "Basic metabolic panel", `{"reference":"Observation/a"},{"reference":"Observation/b"}`)},
+		sent{"hospital", 9, report("s", "BMP", `{"reference":"Observation/c"}`)})
+	called := map[string]bool{}
+	for range 50 {
+		c := Of(v, noon, english(t))
+		for _, p := range c.Panels {
+			called[p.Name+" "+p.Kind] = true
+		}
+	}
+	if len(called) != 1 {
+		t.Errorf("one panel is called %v", called)
+	}
+}
