@@ -35,9 +35,10 @@ WHOLE_IN = $$(git grep -lE 'func ($(WHOLE))\(' -- '*_test.go' | xargs -n1 dirnam
 PROOF ?= 200x2000
 MOREPROOF ?= 1000x2000
 
+# Three packages at a time: some wait for processes that they kill.
 unit:
-	$(GO) test -race -shuffle=on -timeout 20m -skip '^($(WHOLE))$$' $$($(GO) list ./... | grep -v /proof$$)
-	CGO_ENABLED=0 $(GO) test -timeout 20m -run '^($(WHOLE))$$' $(WHOLE_IN)
+	$(GO) test -race -shuffle=on -p 3 -timeout 20m -skip '^($(WHOLE))$$' $$($(GO) list ./... | grep -v /proof$$)
+	CGO_ENABLED=0 $(GO) test -p 3 -timeout 20m -run '^($(WHOLE))$$' $(WHOLE_IN)
 	$(MAKE) --no-print-directory proof
 
 proof:
