@@ -275,3 +275,26 @@ func (e *ehr) said(patient int) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// lives has patients write while feeds deliver, one after another, each ended at
+// some moment. It gives what each patient wrote, in order. The time is the test's:
+// see within.
+func (h *house) lives(n, patients int, intn func(int) int, feed func() *Feed) [][]string {
+	h.t.Helper()
+	wrote := make([][]string, patients)
+	for range n {
+		h.run(feed(), time.Duration(1+intn(300))*time.Second, func() {
+			for range 8 {
+				p, words := intn(patients), fmt.Sprint("w", h.n)
+				h.says(p, words)
+				wrote[p] = append(wrote[p], words)
+				time.Sleep(time.Duration(intn(20)) * time.Second)
+			}
+		})
+		if intn(2) == 0 {
+			h.close()
+			h.open()
+		}
+	}
+	return wrote
+}

@@ -144,21 +144,7 @@ func TestEachMessageArrivesOnceAndInOrder(t *testing.T) {
 					}
 					return wardFault(intn(int(wardFaults)))
 				}
-				want := make([][]string, patients)
-				for range 4 {
-					h.run(h.feedTo(w), time.Duration(1+intn(300))*time.Second, func() {
-						for range 8 {
-							p, words := intn(patients), fmt.Sprint("w", h.n)
-							h.says(p, words)
-							want[p] = append(want[p], words)
-							time.Sleep(time.Duration(intn(20)) * time.Second)
-						}
-					})
-					if intn(2) == 0 {
-						h.close()
-						h.open()
-					}
-				}
+				want := h.lives(4, patients, intn, func() *Feed { return h.feedTo(w) })
 				w.mu.Lock()
 				w.fault = func() wardFault { return well }
 				w.mu.Unlock()

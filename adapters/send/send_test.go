@@ -33,21 +33,7 @@ func TestEachLetterArrivesOnceAndInOrder(t *testing.T) {
 					}
 					return fault(intn(int(faults)))
 				}
-				want := make([][]string, patients)
-				for range lives {
-					h.run(h.feed(), time.Duration(1+intn(300))*time.Second, func() {
-						for range 8 {
-							p, words := intn(patients), fmt.Sprint("w", h.n)
-							h.says(p, words)
-							want[p] = append(want[p], words)
-							time.Sleep(time.Duration(intn(20)) * time.Second)
-						}
-					})
-					if intn(2) == 0 {
-						h.close()
-						h.open()
-					}
-				}
+				want := h.lives(lives, patients, intn, h.feed)
 				h.ehr.mu.Lock()
 				h.ehr.fault = func() fault { return none }
 				h.ehr.mu.Unlock()

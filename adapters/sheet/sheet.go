@@ -266,8 +266,8 @@ func (p *Plan) match(headers []string) (targets []target, event int, err error) 
 	at := map[string]int{}
 	for i, h := range headers {
 		headers[i] = strings.TrimSpace(h)
-		if _, twice := at[headers[i]]; twice && headers[i] != "" {
-			return nil, 0, fmt.Errorf("two columns are called %q", headers[i])
+		if first, twice := at[headers[i]]; twice && headers[i] != "" { // where no line of headers is, they are values
+			return nil, 0, fmt.Errorf("columns %d and %d are called alike", first+1, i+1)
 		}
 		at[headers[i]] = i
 	}

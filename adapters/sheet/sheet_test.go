@@ -85,7 +85,7 @@ func TestRowsBecomeMessages(t *testing.T) {
 		{"a time without its day", headers + "B1;77;Roe;Jane;;;;09:30;;;;\n", "line 2: Day and Time: the cell is no such time\n"},
 		{"a bare quote", headers + "B1;77;R\"oe;Jane;;;;;;;;\nB4;80;Poe;Al;;;;;;;;\n", "line 2: bare \" in non-quoted-field\n" + head + "SCH||B4\nPID|1||80^^^WEST^MR||Poe^Al\n"},
 		{"without a column", "Booking;MRN\nB1;77\n", "line 1: there is no column \"Born\"\n"},
-		{"a column twice", headers[:len(headers)-1] + ";MRN\n", "line 1: two columns are called \"MRN\"\n"},
+		{"a column twice", headers[:len(headers)-1] + ";MRN\n", "line 1: columns 2 and 13 are called alike\n"},
 		{"empty", "", "line 1: there is no line of headers\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
