@@ -263,7 +263,7 @@ func encodeObject(e *encoder, v reflect.Value, o *overlay) (saying, *fault) {
 		}
 		any = any || s != nothing
 	}
-	if f := e.extra(o, names, &any); f != nil {
+	if f := e.extra(o, func(name string) bool { return slices.Contains(names, name) }, &any); f != nil {
 		return nothing, f
 	}
 	if !any {
@@ -293,15 +293,15 @@ func (e *encoder) member(name string, comma bool, value func() (saying, *fault))
 }
 
 // extra writes the Sets of an object that no field has taken.
-func (e *encoder) extra(o *overlay, taken []string, any *bool) *fault {
+func (e *encoder) extra(o *overlay, taken func(name string) bool, any *bool) *fault {
 	if o == nil {
 		return nil
 	}
-	for _, name := range o.names {
-		if slices.Contains(taken, name) {
+	for i, name := range o.names {
+		if taken(name) {
 			continue
 		}
-		at := o.below[name]
+		at := o.below[i]
 		s, f := e.member(name, *any, func() (saying, *fault) { return e.overlay(at) })
 		if f != nil {
 			return f

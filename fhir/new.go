@@ -101,14 +101,19 @@ type overlay struct {
 	value any
 	set   bool // value stands for the whole place
 	names []string
-	below map[string]*overlay // by element name, or by "[0]" in an array
+	below []*overlay // of the names; a name is an element's, or "[0]" in an array
 }
 
 func (o *overlay) at(step string) *overlay {
 	if o == nil {
 		return nil
 	}
-	return o.below[step]
+	for i, name := range o.names {
+		if name == step {
+			return o.below[i]
+		}
+	}
+	return nil
 }
 
 func overlayOf(sets []Set) (*overlay, error) {
@@ -144,14 +149,10 @@ func badSet(path string) error {
 func indexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
 func (o *overlay) child(step string) *overlay {
-	if c := o.below[step]; c != nil {
+	if c := o.at(step); c != nil {
 		return c
 	}
-	if o.below == nil {
-		o.below = map[string]*overlay{}
-	}
 	c := &overlay{}
-	o.below[step] = c
-	o.names = append(o.names, step)
+	o.names, o.below = append(o.names, step), append(o.below, c)
 	return c
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -91,11 +90,22 @@ func adopt(b []byte) (Resource, error) {
 		case c.nameIs("id"):
 			id = c.value()
 		}
+		if !typ.IsZero() && !id.IsZero() {
+			break // no name stands twice in an object
+		}
 	}
 	if typ.Kind() != '"' {
 		return Resource{}, invalid("resourceType", "The resourceType is missing.", nil)
 	}
-	i, known := slices.BinarySearchFunc(resourceTypes, typ, func(name string, n Node) int { return strings.Compare(name, string(n.b[1:len(n.b)-1])) })
+	i, known := slices.BinarySearchFunc(resourceTypes, typ.b[1:len(typ.b)-1], func(name string, b []byte) int {
+		switch {
+		case name < string(b): // not strings.Compare, which would need a copy
+			return -1
+		case name > string(b):
+			return 1
+		}
+		return 0
+	})
 	switch {
 	case known:
 		r.typ = resourceTypes[i] // one string for all

@@ -149,9 +149,8 @@ func (p *structPlan) encode(e *encoder, v reflect.Value, o *overlay) (saying, *f
 		}
 	}
 	if o != nil {
-		taken := make([]string, 0, len(p.fields))
-		for i := range p.fields {
-			taken = append(taken, p.fields[i].name)
+		taken := func(name string) bool {
+			return slices.ContainsFunc(p.fields, func(f field) bool { return f.name == name })
 		}
 		more := written
 		before := len(e.b)

@@ -24,7 +24,7 @@ type build struct {
 	chart string      // id of the patient and prefix of all other ids
 
 	out    Result
-	seen   map[fhir.Ref]int // index in out.Resources
+	seen   map[fhir.Ref]int // index in out.Resources, once they are many: see find
 	target []fhir.Ref       // what the message is about: the Provenance's targets
 	repeat bool             // what add is given is only repeated here: see reminder
 	visit  *r4.Reference    // of the first PV1, once asked for
@@ -41,7 +41,7 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	if msg, err = feed.Dialect.apply(msg); err != nil {
 		return nil, err
 	}
-	b := &build{keys: k, feed: feed, in: m, msg: msg, seen: make(map[fhir.Ref]int, 16)}
+	b := &build{keys: k, feed: feed, in: m, msg: msg}
 	msh9 := first(msg.Segment("MSH").Field(9))
 	b.typ = hl7.Type{Code: msh9.at(1), Trigger: msh9.at(2), Structure: msh9.at(3)}
 	if b.typ.Code != "ADT" && b.handler() == nil {
@@ -59,7 +59,7 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	} else if t, ok := b.feed.moment(value(msg.Segment("EVN").Field(2))); ok {
 		b.at = t.time
 	}
-	b.out.Resources = make([]Resource, 0, 16)
+	b.out.Resources = make([]Resource, 0, 12)
 	b.out.Patient, b.out.At = fhir.Ref{Type: "Patient", ID: b.chart}, b.at
 	return b, nil
 }
@@ -111,8 +111,10 @@ func (b *build) support(at time.Time, model any, also ...fhir.Set) fhir.Ref {
 // mention adds a resource unless the message gave one of that id already.
 func (b *build) mention(at time.Time, res fhir.Resource) fhir.Ref {
 	ref := res.Ref()
-	if _, twice := b.seen[ref]; !twice {
-		b.seen[ref] = len(b.out.Resources)
+	if _, twice := b.find(ref); !twice {
+		if b.seen != nil {
+			b.seen[ref] = len(b.out.Resources)
+		}
 		b.out.Resources = append(b.out.Resources, Resource{Resource: res, At: at})
 	}
 	return ref
@@ -120,8 +122,29 @@ func (b *build) mention(at time.Time, res fhir.Resource) fhir.Ref {
 
 // has tells whether the message already gave that resource.
 func (b *build) has(typ, id string) bool {
-	_, ok := b.seen[fhir.Ref{Type: typ, ID: id}]
+	_, ok := b.find(fhir.Ref{Type: typ, ID: id})
 	return ok
+}
+
+// find is the index of a resource that the message gave. Most messages give so
+// few that to look through them costs less than a map.
+func (b *build) find(ref fhir.Ref) (int, bool) {
+	if b.seen == nil && len(b.out.Resources) > 24 {
+		b.seen = make(map[fhir.Ref]int, 64)
+		for i := range b.out.Resources {
+			b.seen[b.out.Resources[i].Ref()] = i
+		}
+	}
+	if b.seen != nil {
+		i, ok := b.seen[ref]
+		return i, ok
+	}
+	for i := range b.out.Resources {
+		if r := &b.out.Resources[i]; r.ID() == ref.ID && r.Type() == ref.Type {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // reminder is the time of a version that a message only repeats: the patient

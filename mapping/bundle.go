@@ -3,30 +3,36 @@ package mapping
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
 )
 
 // Bundle is a Result as one line of JSON without a line end: a FHIR transaction
 // that puts its resources, in their order, to where its references lead. Links
 // are not resources and not in it.
 func Bundle(r Result) []byte {
-	var b bytes.Buffer
+	size := 64
+	for _, res := range r.Resources {
+		size += len(res.JSON()) + 128
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
 	b.WriteString(`{"resourceType":"Bundle","type":"transaction"`)
 	for i, res := range r.Resources {
-		b.WriteString(map[bool]string{true: `,"entry":[`, false: `,`}[i == 0])
-		method := "PUT"
-		if res.Deleted {
-			method = "DELETE"
+		if i == 0 {
+			b.WriteString(`,"entry":[{`)
 		} else {
-			b.WriteString(`{"resource":`)
-			if j := res.JSON(); bytes.ContainsAny(j, "\r\n") {
-				_ = json.Compact(&b, j) // a Resource is valid JSON
+			b.WriteString(`,{`)
+		}
+		method := "DELETE"
+		if !res.Deleted {
+			method = "PUT"
+			b.WriteString(`"resource":`)
+			if j := res.JSON(); bytes.IndexByte(j, '\n') >= 0 || bytes.IndexByte(j, '\r') >= 0 {
+				_ = json.Compact(b, j) // a Resource is valid JSON
 			} else {
 				b.Write(j)
 			}
+			b.WriteByte(',')
 		}
-		b.WriteString(map[bool]string{true: `{`, false: `,`}[res.Deleted])
-		b.WriteString(`"request":{"method":"` + method + `","url":` + strconv.Quote(res.Ref().String()) + `}}`)
+		b.WriteString(`"request":{"method":"` + method + `","url":"` + res.Type() + "/" + res.ID() + `"}}`) // both without what JSON escapes
 	}
 	if len(r.Resources) > 0 {
 		b.WriteByte(']')

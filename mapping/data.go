@@ -46,9 +46,9 @@ func (d data) at(n int) string {
 	case d.low:
 		return ""
 	case d.deep:
-		return clean(d.comp.Sub(n).String())
+		return clean(d.comp.Value(n))
 	}
-	return clean(d.rep.Component(n).String())
+	return clean(d.rep.Value(n))
 }
 
 // in is part n as a composite of its own. What stands at the lowest level

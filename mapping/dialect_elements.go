@@ -207,7 +207,7 @@ func (b *build) elements() {
 // visit, or the only one there is.
 func (b *build) made(typ string) (at int, ok bool) {
 	if typ == "Patient" {
-		at, ok = b.seen[b.out.Patient]
+		at, ok = b.find(b.out.Patient)
 		return at, ok
 	}
 	for i, r := range b.out.Resources {

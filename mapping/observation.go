@@ -80,7 +80,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 	}
 	l.addAt(a.at, obs, status("status", "ObservationResultStatusCodesInterpretation", state, "0085")...)
 	ref := refer("Observation", rid)
-	l.remember(a.order, obx, ref)
+	l.results = append(l.results, given{a.order, obx, ref})
 	return &ref, nil
 }
 
@@ -101,14 +101,26 @@ func (l *lab) resultKey(o *order, obx hl7.Segment) []string {
 	return key
 }
 
-// remember and parentResult find a result by what OBR-26 and OBR-29 of its
-// children say: order number, code and sub-id.
-func (l *lab) remember(o *order, obx hl7.Segment, ref r4.Reference) {
-	for _, number := range []data{o.placer(), o.filler()} {
-		if n := number.at(1); n != "" {
-			l.parents[parentKey(n, first(obx.Field(3)).at(1), clean(obx.Field(4).String()))] = ref
+// given is a result of the message.
+type given struct {
+	order *order
+	obx   hl7.Segment
+	ref   r4.Reference
+}
+
+// parent is the result by what OBR-26 and OBR-29 of its children say: order
+// number, code and sub-id.
+func (l *lab) parent(number, code, sub string) (r4.Reference, bool) {
+	for _, r := range l.results[l.read:] {
+		for _, placed := range [...]data{r.order.placer(), r.order.filler()} {
+			if n := placed.at(1); n != "" {
+				l.parents[parentKey(n, first(r.obx.Field(3)).at(1), clean(r.obx.Field(4).String()))] = r.ref
+			}
 		}
 	}
+	l.read = len(l.results)
+	ref, ok := l.parents[parentKey(number, code, sub)]
+	return ref, ok
 }
 
 func (l *lab) parentResult(obr hl7.Segment) []r4.Reference {
@@ -118,7 +130,10 @@ func (l *lab) parentResult(obr hl7.Segment) []r4.Reference {
 		return nil
 	}
 	for _, number := range []string{eip.in(1).at(1), eip.in(2).at(1)} {
-		if ref, ok := l.parents[parentKey(number, code, prl.at(2))]; ok && number != "" {
+		if number == "" {
+			continue
+		}
+		if ref, ok := l.parent(number, code, prl.at(2)); ok {
 			return []r4.Reference{ref}
 		}
 	}

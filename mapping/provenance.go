@@ -29,10 +29,12 @@ func (b *build) provenance() {
 	msh, evn := b.msg.Segment("MSH"), b.msg.Segment("EVN")
 	id := b.id("Provenance", b.msg.ControlID(), value(msh.Field(7)), b.typ.String(), value(msh.Field(3)), value(msh.Field(4)))
 	const roles = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
-	who := b.organization(first(msh.Field(22)))
-	if who == nil {
-		who = b.facility(first(msh.Field(4)))
-	}
+	who := b.once(b.on("sender", msh.Field(4).Raw(), msh.Field(22).Raw()), func(b *build) *r4.Reference {
+		if who := b.organization(first(msh.Field(22))); who != nil {
+			return who
+		}
+		return b.facility(first(msh.Field(4)))
+	})
 	if who == nil {
 		who = &r4.Reference{Display: ptr(or(b.in.Source, "unnamed feed"))}
 	}

@@ -15,6 +15,8 @@ import (
 type lab struct {
 	*build
 	keys    map[string]int          // how often an id's parts were used
+	results []given                 // Observations in the order made
+	read    int                     // how many of them are in parents
 	parents map[string]r4.Reference // Observation by order number, code and sub-id
 	made    map[int]r4.Reference    // Specimen by the index of its SPM
 	later   []func()                // what to make when every order of the message is made

@@ -60,7 +60,7 @@ func (b *build) segments(names ...string) (texts []string) {
 func (b *build) once(on partKey, f func(*build) *r4.Reference) *r4.Reference {
 	part, known := b.keys.parts.get(on)
 	if !known {
-		own := &build{keys: b.keys, feed: b.feed, in: b.in, msg: b.msg, typ: b.typ, at: b.at, pid: b.pid, chart: b.chart, seen: map[fhir.Ref]int{}}
+		own := &build{keys: b.keys, feed: b.feed, in: b.in, msg: b.msg, typ: b.typ, at: b.at, pid: b.pid, chart: b.chart}
 		part.ref = f(own)
 		for _, r := range own.out.Resources {
 			part.resources = append(part.resources, mention{r.Resource, !r.At.Equal(b.at)})

@@ -38,6 +38,6 @@ func (d *Draft) Set(s Segment, p Path, raw string) error {
 	if err != nil {
 		return fmt.Errorf("hl7: %s-%d: %w", p.Segment, p.Field, err)
 	}
-	seg.text = text
+	seg.text, seg.cuts = text, nil
 	return nil
 }

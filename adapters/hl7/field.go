@@ -208,6 +208,15 @@ func (r Repetition) Component(n int) Component {
 	return c
 }
 
+// Value is Component(n).String().
+func (r Repetition) Value(n int) string {
+	if r.m == nil || n < 1 || r.fixed() {
+		return r.Component(n).String()
+	}
+	s, _ := nth(r.s, r.m.delims.Component, n-1)
+	return r.m.value(s)
+}
+
 // Components gives the number of components, 0 for an empty repetition.
 func (r Repetition) Components() int {
 	if r.s == "" {
@@ -234,6 +243,26 @@ func (c Component) Sub(n int) Subcomponent {
 	}
 	s.s, _ = nth(c.s, c.m.delims.Subcomponent, n-1)
 	return s
+}
+
+// Value is Sub(n).String().
+func (c Component) Value(n int) string {
+	if c.m == nil || n < 1 || c.fixed() {
+		return c.Sub(n).String()
+	}
+	s, _ := nth(c.s, c.m.delims.Subcomponent, n-1)
+	return c.m.value(s)
+}
+
+// value is the value of a component or subcomponent as sent.
+func (m *Message) value(s string) string {
+	if s == "" {
+		return ""
+	}
+	if s = first(s, m.delims.Subcomponent); s == `""` {
+		return ""
+	}
+	return m.unescape(s)
 }
 
 // Subs gives the number of subcomponents, 0 for an empty component.

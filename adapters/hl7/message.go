@@ -37,10 +37,11 @@ type Message struct {
 
 // segment is one line of a message.
 type segment struct {
-	text   string // decoded to UTF-8, without its end; shares raw where nothing needed decoding
-	start  int    // offset of the line in Message.raw
-	end    int    // offset behind its last character, before the segment end
-	nth    int    // which of its name, from 1
+	text   string  // decoded to UTF-8, without its end; shares raw where nothing needed decoding
+	cuts   []int32 // where the field separators stand in text; nil: not looked for
+	start  int     // offset of the line in Message.raw
+	end    int     // offset behind its last character, before the segment end
+	nth    int     // which of its name, from 1
 	broken bool
 }
 
@@ -74,6 +75,7 @@ func (l Limits) Parse(b []byte) (*Message, error) {
 		return nil, err
 	}
 	m.decode()
+	m.index()
 	return m, nil
 }
 
@@ -140,6 +142,42 @@ func (m *Message) cut(maxSegments, maxFields int) error {
 	}
 	m.count()
 	return nil
+}
+
+// index notes where each segment's field separators stand, for a field is asked
+// for more often than a message has any.
+func (m *Message) index() {
+	n, sep := 0, string(rune(m.delims.Field))
+	for i := range m.segs {
+		n += strings.Count(m.segs[i].text, sep)
+	}
+	all := make([]int32, 0, n)
+	for i := range m.segs {
+		s, begun := &m.segs[i], len(all)
+		for at := 0; ; at++ {
+			next := strings.IndexByte(s.text[at:], m.delims.Field)
+			if next < 0 {
+				break
+			}
+			at += next
+			all = append(all, int32(at))
+		}
+		s.cuts = all[begun:len(all):len(all)]
+	}
+}
+
+// field gives part n of the segment, counted from 0: its name.
+func (s *segment) field(n int, sep byte) string {
+	switch {
+	case s.cuts == nil || n == 0:
+		text, _ := nth(s.text, sep, n)
+		return text
+	case n > len(s.cuts):
+		return ""
+	case n == len(s.cuts):
+		return s.text[s.cuts[n-1]+1:]
+	}
+	return s.text[s.cuts[n-1]+1 : s.cuts[n]]
 }
 
 // next gives the offset of the first c at or behind at. found is what it gave

@@ -65,16 +65,16 @@ func (s Segment) Field(n int) Field {
 	if s.m == nil || n < 1 {
 		return Field{}
 	}
-	text, sep := s.m.segs[s.i].text, s.m.delims.Field
+	seg := &s.m.segs[s.i]
 	f := Field{node{m: s.m, seg: int32(s.i), field: uint16(min(n, maxFields))}}
-	if isHeader(text[:3]) {
+	if isHeader(seg.text[:3]) {
 		if n == 1 {
-			f.s = text[3:min(4, len(text))]
+			f.s = seg.text[3:min(4, len(seg.text))]
 			return f
 		}
 		n--
 	}
-	f.s, _ = nth(text, sep, n)
+	f.s = seg.field(n, s.m.delims.Field)
 	return f
 }
 
