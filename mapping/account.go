@@ -29,13 +29,18 @@ func (b *build) account(group hl7.Group, coverages []r4.Reference, status string
 		}
 		return nil
 	}
-	id := b.id("Account", number.at(1), b.feed.authority(number))
+	id := b.accountID(number)
 	a := r4.Account{Id: &id, Identifier: []r4.Identifier{*identifier}, Subject: []r4.Reference{b.subject()}, Guarantor: guarantors}
 	for _, c := range coverages {
 		a.Coverage = append(a.Coverage, r4.AccountCoverage{Coverage: c})
 	}
 	b.add(a, fhir.Set{Path: "status", Value: status})
 	return ptr(refer("Account", id))
+}
+
+// accountID is the id of the Account of that number.
+func (b *build) accountID(number data) string {
+	return b.id("Account", number.at(1), b.feed.authority(number))
 }
 
 // guarantor makes the RelatedPerson, or the Organization, that a GT1 names; nil

@@ -14,9 +14,12 @@ import (
 //   - A person's (A28, A31) states the same; its PV1 is mostly none.
 //   - A merge states Links; its PID, which often holds no more than the number,
 //     is only a reminder of the patient.
+//   - An account or a visit that goes on under another number states what became
+//     of the old one (A35, A41, A42, A49 to A51).
+//   - A17, which is about two patients, is mapped before it comes here: see swap.
 //
-// Others are held: they move visits or accounts between patients, swap or delete
-// them, and doing half of it would be worse than nothing.
+// Others are held: they move visits or accounts between patients or delete what
+// was never, and doing half of it would be worse than nothing.
 //
 // Source: v2-to-FHIR, ADT_A01 and its like; HL7 v2.9 chapter 3.3.
 func (b *build) adt() error {
@@ -34,6 +37,14 @@ func (b *build) adt() error {
 	case "A24", "A37":
 		b.mentionPatient()
 		return b.links(b.trigger() == "A37")
+	case "A43":
+		return b.moved()
+	case "A35", "A41", "A49":
+		return b.accountMoves()
+	case "A42", "A50", "A51":
+		return b.visitMoves()
+	case "A48":
+		return b.alternateNumber()
 	}
 	e := fail(b.msg.Segment("MSH"), 9, "ADT messages with this trigger are not mapped")
 	if why := unmappedADT[b.trigger()]; why != "" {
@@ -48,19 +59,10 @@ func (b *build) adt() error {
 //
 // Source: HL7 v2.9 chapters 3.3 and 3.6.2.
 var unmappedADT = map[string]string{
-	"A17": "two patients exchange their beds: an A02 for each says the same",
 	"A20": "the state of a bed is nobody's chart",
 	"A29": "a person is deleted: an A23 deletes a visit, an A40 merges a person's record",
-	"A35": "an account is merged into another: an A40 merges the persons, a P05 updates an account",
-	"A41": "an account is merged into another: an A40 merges the persons, a P05 updates an account",
-	"A42": "a visit is merged into another: an A11 or A23 under the one number and an A08 under the other say the same",
-	"A43": "a person's number moves to another person: an A37 takes a link back, an A24 makes one",
-	"A44": "an account moves to another person: what belongs to it must be sent anew for that person",
-	"A45": "a visit moves to another person: an A23 for the one and an A01 for the other say the same, and its results must be sent anew",
-	"A48": "a person's alternate number changes: an A31 with all numbers says the same",
-	"A49": "an account's number changes: a P05 under the new number says the same",
-	"A50": "a visit's number changes: an A23 under the old number and an A08 under the new one say the same",
-	"A51": "a visit's alternate number changes: an A08 with both numbers says the same",
+	"A44": "an account moves to another person: what was sent under it must be taken back from the one and be sent anew for the other",
+	"A45": "a visit moves to another person: an A23 for the one and an A01 for the other say the same, and its results must be taken back and be sent anew",
 }
 
 // story states everything the message holds.

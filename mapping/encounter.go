@@ -287,7 +287,7 @@ func (b *build) places(pv1, pv2 hl7.Segment, trigger, status string) []r4.Encoun
 		present = ""
 	}
 	var moved *string
-	if trigger == "A02" {
+	if trigger == "A02" || trigger == "A17" {
 		moved = b.dateTime(b.msg.Segment("EVN"), 6)
 	}
 	if zbe := b.msg.Segment("ZBE"); moved == nil && trigger != "" {

@@ -115,6 +115,9 @@ func read(k *Keys, m inbox.Message) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if b.typ.Code == "ADT" && b.trigger() == "A17" {
+		return b.swap()
+	}
 	if err := b.message(); err != nil {
 		return Result{}, err
 	}

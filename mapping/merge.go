@@ -49,6 +49,41 @@ func (b *build) links(undo bool) error {
 	return nil
 }
 
+// moved maps A43: a number, PID-3 and MRG-1, with all that was ever sent under it, is
+// another person's than was thought. MRG-4 is whose it was taken for and PID-2 whose
+// it is; the link between the record of the number and the one is taken back, and
+// the other made. Feeds that name no persons so do not tell what moves.
+//
+// Source: HL7 v2.9 3.3.43, 3.6.2.
+func (b *build) moved() error {
+	if err := b.onePatient(); err != nil {
+		return err
+	}
+	b.mentionPatient()
+	mrg := b.msg.Segment("MRG")
+	if err := b.onePerson(b.pid, mrg); err != nil {
+		return fail(mrg, 1, "PID-3 and MRG-1 name different records and neither is said to be moved: an A40 merges them, an A24 links and an A37 unlinks")
+	}
+	number, err := b.feed.patient(b.pid)
+	if err != nil {
+		return err
+	}
+	from, wrong := b.feed.choose(mrg.Field(4))
+	into, right := b.feed.choose(b.pid.Field(2))
+	switch {
+	case !wrong:
+		return fail(mrg, 4, "no prior person: nothing tells from whom the number moves; an A37 takes a link back")
+	case !right:
+		return fail(b.pid, 2, "no person: nothing tells to whom the number moves; an A24 makes a link")
+	case from == into || number == from || number == into:
+		return fail(b.pid, 2, "the number that moves names one of the persons itself")
+	}
+	b.link(number, from, true)
+	b.link(from, number, true)
+	b.link(number, into, false)
+	return nil
+}
+
 func (b *build) link(from, into identity, undo bool) {
 	if from == into {
 		return

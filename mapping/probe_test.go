@@ -40,8 +40,9 @@ func newProbe(t testing.TB) *probe {
 	p.structures = map[string][]string{}
 	for _, r := range guide(t, "messages") {
 		r.id = regexp.MustCompile(`^[A-Z]{3}_[A-Z0-9]{3}`).ReplaceAllString(r.id, r.table)
-		if !slices.Contains(p.structures[r.table], r.id) {
-			p.structures[r.table] = append(p.structures[r.table], r.id)
+		all := p.structures[r.table]
+		if again := slices.Contains(all, r.id); !again || r.table == "ADT_A17" && all[len(all)-1] != r.id { // which names both patients
+			p.structures[r.table] = append(all, r.id)
 		}
 	}
 	for _, c := range conceptMaps(t) {
@@ -278,7 +279,11 @@ func (p *probe) message(r row, with string) string {
 				if full[seg] == "" {
 					panic("no sample of " + seg)
 				}
-				all = append(all, full[seg])
+				line := full[seg]
+				if slices.Index(lines, id) < i { // the second patient's
+					line = strings.NewReplacer("|P1^", "|P2^", "|V1^", "|V2^").Replace(line)
+				}
+				all = append(all, line)
 			}
 		}
 		return strings.Join(all, "\r")

@@ -13,6 +13,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -336,10 +337,9 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 	for _, note := range result.Notes {
 		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
 	}
-	message := resourcesOf(result)
 	change.Corrects, change.Freed = result.Corrects, p.sweepSoon
-	change.Resources = make([]record.Entry, 0, len(message))
-	for i, l := range p.rules.Label(s.Source, message) {
+	change.Resources = make([]record.Entry, 0, len(result.Resources))
+	for i, l := range p.label(s.Message, result) {
 		r := result.Resources[i]
 		if r.Chart == "" && !r.Deleted {
 			r.Chart = result.Patient.ID
@@ -350,6 +350,26 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 		change.Links = append(change.Links, record.Link{From: l.From.ID, Into: l.Into.ID, At: l.At, Undo: l.Undo})
 	}
 	return change, ""
+}
+
+// label judges what a message says; of one about two patients (a swap of beds) what
+// it says of each by itself, as the record does when it judges again.
+func (p *Pipeline) label(m inbox.Message, result mapping.Result) []label.Labeled {
+	all := resourcesOf(result)
+	first := slices.IndexFunc(result.Resources, func(r mapping.Resource) bool { return r.Chart != "" && r.Chart != result.Patient.ID })
+	if m.Kind != inbox.HL7v2 || first < 0 {
+		return p.rules.Label(m.Source, all)
+	}
+	var labeled []label.Labeled
+	for at := 0; at < len(all); {
+		n := slices.IndexFunc(result.Resources[at:], func(r mapping.Resource) bool { return r.Chart != result.Resources[at].Chart })
+		if n < 0 {
+			n = len(all) - at
+		}
+		labeled = append(labeled, p.rules.Label(m.Source, all[at:at+n])...)
+		at += n
+	}
+	return labeled
 }
 
 // Applied waits until message id is done with. An *inbox.HeldError says that

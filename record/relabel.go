@@ -170,17 +170,40 @@ func (r *Record) newJudging() *judging {
 }
 
 // message judges the contents that one message brought first, with all else that
-// the message says. set is what sets their labels.
+// the message says; of one about two patients, what it says of each by itself. set is
+// what sets their labels.
 func (j *judging) message(ctx context.Context, set string, all []content) error {
 	if len(all) == 0 {
 		return nil
 	}
-	message, ok, err := j.r.whole(ctx, all)
+	kind, message, ok, err := j.r.whole(ctx, all)
 	if err != nil || !ok {
 		return err
 	}
-	brought := make(map[fhir.Ref]content, len(all))
-	for _, c := range all {
+	if kind != inbox.HL7v2 {
+		j.part(set, all[0].chart, all, all, message)
+		return nil
+	}
+	parts := map[string][]fhir.Resource{}
+	for _, r := range message {
+		chart, told := chartOf(r.Ref())
+		if !told {
+			chart = all[0].chart
+		}
+		parts[chart] = append(parts[chart], r)
+	}
+	for _, chart := range sortedKeys(parts) {
+		those := slices.DeleteFunc(slices.Clone(all), func(c content) bool { return c.chart != chart })
+		j.part(set, chart, all, those, parts[chart])
+	}
+	return nil
+}
+
+// part judges what a message says together, of a chart. all are the contents that the
+// whole message brought first, those among them which this part of it did.
+func (j *judging) part(set, home string, all, those []content, message []fhir.Resource) {
+	brought := make(map[fhir.Ref]content, len(those))
+	for _, c := range those {
 		brought[c.res.Ref()] = c
 	}
 	labeled := j.r.c.Rules.Label(all[0].source, message)
@@ -191,8 +214,8 @@ func (j *judging) message(ctx context.Context, set string, all []content) error 
 	for _, l := range labeled {
 		whole = cmp.Or(whole, l.Context())
 	}
-	charts := map[string]bool{}
-	for _, c := range all {
+	charts := map[string]bool{home: true}
+	for _, c := range those {
 		charts[c.chart] = true
 	}
 	for _, c := range sortedKeys(charts) {
@@ -211,8 +234,8 @@ func (j *judging) message(ctx context.Context, set string, all []content) error 
 		}
 		if !first {
 			if slices.ContainsFunc(l.Labels(), func(x label.Label) bool { return !x.Internal() }) {
-				j.more = append(j.more, more{all[0].chart, l})
-				j.charts[all[0].chart] = true
+				j.more = append(j.more, more{home, l})
+				j.charts[home] = true
 			}
 			continue
 		}
@@ -233,7 +256,6 @@ func (j *judging) message(ctx context.Context, set string, all []content) error 
 			j.add(addReason, c.chart, c.id, reasons)
 		}
 	}
-	return nil
 }
 
 // touch notes that what a chart shows changes, and what charts show that point at it.
@@ -248,7 +270,7 @@ func (j *judging) touch(chart string, ref fhir.Ref) {
 // are stored. A content depends on what its message said again as much as on what
 // it said first. Without Config.Remake it is those contents; ok is false when the
 // message cannot be made again: then what it brought stays withheld.
-func (r *Record) whole(ctx context.Context, all []content) (message []fhir.Resource, ok bool, err error) {
+func (r *Record) whole(ctx context.Context, all []content) (kind inbox.Kind, message []fhir.Resource, ok bool, err error) {
 	stored := make(map[fhir.Ref]fhir.Resource, len(all))
 	for _, c := range all {
 		stored[c.res.Ref()] = c.res
@@ -256,11 +278,12 @@ func (r *Record) whole(ctx context.Context, all []content) (message []fhir.Resou
 	if r.c.Remake != nil {
 		m, err := r.Queue().Message(ctx, inbox.ID(all[0].message))
 		if err != nil {
-			return nil, false, err
+			return "", nil, false, err
 		}
+		kind = m.Kind
 		if message, err = r.c.Remake(m); err != nil {
 			r.c.Logger.Error("a message cannot be judged again: what it brought stays withheld; replay it", "id", all[0].message, "error", err)
-			return nil, false, nil
+			return "", nil, false, nil
 		}
 	}
 	for i, res := range message {
@@ -274,7 +297,7 @@ func (r *Record) whole(ctx context.Context, all []content) (message []fhir.Resou
 			message = append(message, c.res)
 		}
 	}
-	return message, true, nil
+	return kind, message, true, nil
 }
 
 func (j *judging) add(text string, args ...any) {

@@ -1,11 +1,13 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"slices"
 
+	"firebreak/inbox"
 	"firebreak/label"
 )
 
@@ -60,30 +62,38 @@ func readSaid(b []byte) (t said, err error) {
 	return t, err
 }
 
-// say keeps what the batch's messages said, by chart.
+// say keeps what the batch's messages said, by chart. What an HL7 v2 message said of
+// each of two patients was judged by itself; what a source pushed at a time, whole.
 func (b *batch) say(context.Context) error {
 	for _, x := range b.commits {
 		var charts []string
 		var parts []said
 		var about []string // charts that it has matters in
-		var context label.Label
+		var contexts []label.Label
+		whole := x.commit.kind != inbox.HL7v2
 		for _, e := range x.commit.entries {
 			i := slices.Index(charts, e.key.chart)
 			if i < 0 {
 				i = len(charts)
 				charts = append(charts, e.key.chart)
 				parts = append(parts, said{recorded: x.commit.received, facts: make([]statement, 0, len(x.commit.entries))})
+				contexts = append(contexts, "")
 			}
 			parts[i].facts = append(parts[i].facts, statement{e.body, micros(e.At)})
-			if context == "" {
-				context = e.context
+			if whole {
+				i = 0
 			}
+			contexts[i] = cmp.Or(contexts[i], e.context)
 			if !label.Support(e.key.typ) {
 				about = append(about, e.key.chart)
 			}
 		}
 		for i := range parts {
-			parts[i].apart = slices.ContainsFunc(about, func(chart string) bool { return chart != charts[i] })
+			context := contexts[i]
+			if whole {
+				context = contexts[0]
+			}
+			parts[i].apart = whole && slices.ContainsFunc(about, func(chart string) bool { return chart != charts[i] })
 			b.add(sayChart, charts[i], int64(x.commit.id), string(context), parts[i].bytes())
 		}
 	}

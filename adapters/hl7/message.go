@@ -32,7 +32,8 @@ type Message struct {
 	delims  Delimiters
 	charset Charset
 	segs    []segment
-	draft   bool // its segments read otherwise than raw: see Draft
+	draft   bool  // its segments read otherwise than raw: see Draft, Part
+	numbers []int // of its segments in the whole, where it is a Part
 }
 
 // segment is one line of a message.

@@ -28,6 +28,9 @@ func (s Segment) Index() int {
 	if s.m == nil {
 		return 0
 	}
+	if s.m.numbers != nil {
+		return s.m.numbers[s.i]
+	}
 	return s.i + 1
 }
 
