@@ -11,15 +11,29 @@ import (
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
-// appointment makes the Appointment of SCH and what stands around it. Its id is
-// made of the filler's number, which every SIU has, else of the placer's.
+// arranged are the fields of SCH, or of ARQ, that say an appointment.
+type arranged struct {
+	span, status   int    // of times; of the filler's status
+	people         [3]int // who arranged it
+	placer, filler int    // the orders it is for
+}
+
+var (
+	inSCH = arranged{status: 25, people: [3]int{12, 16, 20}, placer: 26, filler: 27}
+	inARQ = arranged{span: 11, people: [3]int{15, 19}, placer: 24, filler: 25}
+)
+
+// appointment makes the Appointment of SCH or ARQ and what stands around it. Its id
+// is made of the filler's number, which every SIU has, else of the placer's.
 //
-// The persons of SCH-12, SCH-16 and SCH-20 arranged the appointment and are not
-// expected at it: they support it, and are no participants.
+// Those who arranged the appointment are not expected at it: they support it, and are
+// no participants. What is asked for (ARQ) has a time that is asked for and no other.
+// A service or resource that is taken off it (segment action D) is left out.
 //
 // Source: v2-to-FHIR, SIU_S12, SCH[Appointment], AIS[Appointment], AIG[Appointment],
-// AIL[Appointment], AIP[Appointment], NTE[Appointment-Comment].
-func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
+// AIL[Appointment], AIP[Appointment], NTE[Appointment-Comment]; for ARQ, which the
+// guide has no map for, HL7 v2.9 10.6.1 and R4 appointment-mappings.html, v2.
+func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 	placer, filler := first(sch.Field(1)), first(sch.Field(2))
 	key := firstKey("filler", filler, "placer", placer)
 	if key == nil {
@@ -34,15 +48,24 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 		}
 	}
 	l.reasons(&app, sch)
-	untold := l.times(&app, sch, g)
-	for _, f := range [...]int{12, 16, 20} {
+	var untold []fhir.Set
+	if of.span > 0 {
+		for _, span := range each(sch.Field(of.span)) {
+			if p := l.rangeOf(span); p != nil {
+				app.RequestedPeriod = append(app.RequestedPeriod, *p)
+			}
+		}
+	} else {
+		untold = l.times(&app, sch, g)
+	}
+	for _, f := range of.people {
 		for _, ref := range l.practitioners(sch.Field(f)) {
 			if !slices.ContainsFunc(app.SupportingInformation, func(r r4.Reference) bool { return same(r.Reference, ref.Reference) }) {
 				app.SupportingInformation = append(app.SupportingInformation, ref)
 			}
 		}
 	}
-	if ref := l.mentioned(first(sch.Field(26)), first(sch.Field(27))); ref != nil {
+	if ref := l.mentioned(first(sch.Field(of.placer)), first(sch.Field(of.filler))); ref != nil {
 		app.BasedOn = []r4.Reference{*ref}
 	}
 	for dg1 := range g.All("DG1") {
@@ -50,13 +73,16 @@ func (l *lab) appointment(sch hl7.Segment, g hl7.Group) {
 			app.ReasonReference = append(app.ReasonReference, *ref)
 		}
 	}
-	also := append(untold, l.appointmentStatus(sch)...)
+	also := append(untold, l.appointmentStatus(value(sch.Field(of.status)))...)
 	app.Participant = []r4.AppointmentParticipant{{Actor: ptr(l.subject())}}
 	also = append(also, unsaid("participant[0]._status", "", ""))
 
 	var onResources []hl7.Segment // NTE
 	resource := false
 	for _, s := range g {
+		if strings.HasPrefix(s.Name(), "AI") && value(s.Field(2)) == "D" {
+			continue
+		}
 		switch s.Name() {
 		case "AIS":
 			resource = true
@@ -114,16 +140,18 @@ func (l *lab) reasons(app *r4.Appointment, sch hl7.Segment) {
 }
 
 // appointmentStatus is what the trigger did, where that settles it (S15, S17,
-// S26: a status that was not updated with it must not stand), else SCH-25 by
-// its table, else what S12 did. FHIR has no code for the others ("Dc",
+// S26: a status that was not updated with it must not stand; a request, which has
+// none: S01 to S04, S06), else SCH-25 by its table, else what S12 did. FHIR has no code for the others ("Dc",
 // "Blocked", "Overbook", a reschedule without a status): there the source's own
 // stands beside an empty place.
 //
 // Source: v2-to-FHIR, FillerStatusCodes[Appointment]; HL7 v2.9 chapter 10.4.
-func (l *lab) appointmentStatus(sch hl7.Segment) []fhir.Set {
-	sent := value(sch.Field(25))
+func (l *lab) appointmentStatus(sent string) []fhir.Set {
 	c, known := lookup("FillerStatusCodes[Appointment]", capital(sent))
-	settled := map[string]string{"S15": "cancelled", "S17": "entered-in-error", "S26": "noshow"}[l.typ.Trigger]
+	settled := settledBy[l.typ.Trigger]
+	if l.typ.Code == "SRR" { // whose event is the request's that it answers
+		settled = ""
+	}
 	switch {
 	case settled != "":
 		all := []fhir.Set{{Path: "status", Value: settled}}
@@ -137,6 +165,14 @@ func (l *lab) appointmentStatus(sch hl7.Segment) []fhir.Set {
 		return []fhir.Set{{Path: "status", Value: "booked"}}
 	}
 	return []fhir.Set{unsaid("_status", sent, "0278")}
+}
+
+// settledBy are the triggers of SRM and SIU that tell what an appointment is now.
+//
+// Source: HL7 v2.9 chapters 10.3 and 10.4.
+var settledBy = map[string]string{
+	"S01": "proposed", "S02": "proposed", "S03": "proposed", "S04": "cancelled", "S06": "entered-in-error",
+	"S15": "cancelled", "S17": "entered-in-error", "S26": "noshow",
 }
 
 // capital is a word of table 0278 as the table writes it.

@@ -160,7 +160,7 @@ func (b *build) handler() func() error {
 		return b.bar
 	case code == "RSP":
 		return b.rsp
-	case code == "SRR", code == "SIU" && (trigger >= "S12" && trigger <= "S17" || trigger == "S26"):
+	case code == "SRR", code == "SRM" && trigger <= "S06" && trigger != "S05", code == "SIU" && (trigger >= "S12" && trigger <= "S19" || trigger == "S26"):
 		return b.siu
 	case code == "MDM" && trigger >= "T01" && trigger <= "T11":
 		return b.mdm
@@ -173,6 +173,9 @@ func (b *build) unmapped() error {
 	e := fail(b.msg.Segment("MSH"), 9, "messages of this type are not mapped")
 	if b.typ.Code == "" {
 		e.Reason = "no message type"
+	}
+	if why := unmappedScheduling[b.typ.String()]; why != "" {
+		e.Component, e.Reason = 2, why
 	}
 	return e
 }
