@@ -28,13 +28,16 @@ type Dialect struct {
 	names    bool            // a rule may change whom the message is about
 }
 
+// DialectURN begins the ID of every dialect.
+const DialectURN = "urn:firebreak:dialect:"
+
 // ID names a dialect and its version: "urn:firebreak:dialect:pas:3f2a90c1b7de".
 // It stands in the Provenance of each message that was read by it.
 func (d *Dialect) ID() string {
 	if d == nil {
 		return ""
 	}
-	return "urn:firebreak:dialect:" + d.Name + ":" + d.Version
+	return DialectURN + d.Name + ":" + d.Version
 }
 
 // reads tells whether fields of a segment become elements.

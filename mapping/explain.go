@@ -26,16 +26,32 @@ type Field struct {
 // An element of an id means that the resource is called by the field. The error is
 // Map's.
 func Explain(k *Keys, m inbox.Message) ([]Field, error) {
-	whole, err := Map(k, m)
-	if err != nil {
-		return nil, err
-	}
-	msg, err := parse(m)
+	whole, msg, err := traceable(k, m)
 	if err != nil {
 		return nil, err
 	}
 	said := facts(whole)
 	var all []Field
+	err = without(k, m, msg, func(f Field, less Result) bool {
+		if f.Needed == "" {
+			f.Elements = differ(said, facts(less))
+		}
+		all = append(all, f)
+		return true
+	})
+	return all, err
+}
+
+func traceable(k *Keys, m inbox.Message) (whole Result, msg *hl7.Message, err error) {
+	if whole, err = Map(k, m); err == nil {
+		msg, err = parse(m)
+	}
+	return whole, msg, err
+}
+
+// without calls each for the fields that a message fills, as long as it is true,
+// with what the message becomes when the field is taken out, unless it is needed.
+func without(k *Keys, m inbox.Message, msg *hl7.Message, each func(Field, Result) bool) error {
 	for _, seg := range msg.Segments() {
 		for n := 1; n <= seg.Fields(); n++ {
 			if seg.Name() == "MSH" && n <= 2 {
@@ -50,20 +66,21 @@ func Explain(k *Keys, m inbox.Message) ([]Field, error) {
 				f := Field{Place: placeOf(seg, n, i)}
 				less, err := msg.WithRaw(fmt.Sprintf("%s[%d]-%d[%d]", seg.Name(), seg.Occurrence(), n, i), "")
 				if err != nil {
-					return nil, fault(err)
+					return fault(err)
 				}
-				without := m
-				without.Body = less.Bytes()
-				if r, err := Map(k, without); err != nil {
+				taken := m
+				taken.Body = less.Bytes()
+				result, err := Map(k, taken)
+				if err != nil {
 					f.Needed = err.Error()
-				} else {
-					f.Elements = differ(said, facts(r))
 				}
-				all = append(all, f)
+				if !each(f, result) {
+					return nil
+				}
 			}
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // numbered are the segments whose first field counts them: type SI.
@@ -185,20 +202,24 @@ func facts(r Result) map[fact]int {
 }
 
 func walk(n fhir.Node, path string, yield func(element, value string)) {
+	walkNodes(n, path, func(element string, n fhir.Node) { yield(element, string(n.Raw())) })
+}
+
+func walkNodes(n fhir.Node, path string, yield func(element string, n fhir.Node)) {
 	switch n.Kind() {
 	case '{':
 		for name, v := range n.Members() {
 			if name == "reference" || name == "resourceType" || name == "id" {
 				continue
 			}
-			walk(v, path+"."+strings.TrimPrefix(name, "_"), yield)
+			walkNodes(v, path+"."+strings.TrimPrefix(name, "_"), yield)
 		}
 	case '[':
 		for v := range n.Items() {
-			walk(v, path, yield)
+			walkNodes(v, path, yield)
 		}
 	default:
-		yield(path, string(n.Raw()))
+		yield(path, n)
 	}
 }
 

@@ -1,7 +1,9 @@
 package mapping_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"firebreak/mapping"
@@ -39,5 +41,49 @@ func TestExplain(t *testing.T) {
 	}
 	if f := got["OBX-3"]; f.Needed == "" {
 		t.Error("a result is mapped without its name")
+	}
+}
+
+// TestTraceOf: each value is traced to the field that it comes from, of the
+// resource it stands in; what calls a resource is no value of it.
+func TestTraceOf(t *testing.T) {
+	k := mapping.NewKeys(secret)
+	m := message([]byte("MSH|^~\\&|LAB|HOSP|||20260301||ORU^R01|1|P|2.5.1\rPID|1||77^^^HOSP^MR||Doe^Jane||1970|F||||||||||||||||||||||||||||||||||junk\r" +
+		"OBR|1||F1|T^Test^L|||20260301|||||||||||||||20260302||LAB|F\rOBX|1|NM|A^One^L||5|mg|1-9|H|||F\rOBX|2|NM|B^Two^L||6|mg|||||F"))
+	trace, err := mapping.TraceOf(k, m, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, r := range trace.Resources {
+		all = append(all, fmt.Sprint(r.Ref.Type, " called by ", r.Called))
+		for _, v := range r.Values {
+			all = append(all, fmt.Sprint(r.Ref.Type, " ", v.Element, " = ", v.Text, " from ", v.From))
+		}
+	}
+	got := strings.Join(all, "\n") + "\n"
+	for _, want := range []string{
+		"Patient Patient.name.family = Doe from [PID-5]\n",
+		"Patient Patient.identifier.value = 77 from [PID-3]\n",
+		"Patient Patient.birthDate = 1970 from [PID-7]\n",
+		"Observation Observation.valueQuantity.value = 5 from [OBX-5]\n",
+		"Observation Observation.valueQuantity.value = 6 from [OBX[2]-5]\n",
+		"Observation Observation.code.coding.code = A from [OBX-3]\n", // without it there is no result
+		"Observation Observation.status = final from [OBX[2]-11]\n",
+		"Organization Organization.name = HOSP from [MSH-4]\n", // without it there is none
+		"DiagnosticReport DiagnosticReport.status = final from [OBR-25]\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the trace does not say %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+	if trace.Part || !slices.Contains(mapping.Unread(trace.Fields), "PID-42") {
+		t.Errorf("unread %v, part %v", mapping.Unread(trace.Fields), trace.Part)
+	}
+	if short, err := mapping.TraceOf(k, m, 3*len(m.Body)); err != nil || !short.Part || len(short.Fields) != 3 {
+		t.Errorf("with work for three fields: %d, %v", len(short.Fields), err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -409,6 +410,42 @@ func (p *Pipeline) Try(m inbox.Message) (became []fhir.Ref, reason string) {
 		became = append(became, e.Resource().Ref())
 	}
 	return became, reason
+}
+
+// traceWork is how many bytes of messages are mapped to trace one: about a second's.
+const traceWork = 4 << 20
+
+// Trace tells what a message would become now, value by value.
+func (p *Pipeline) Trace(m inbox.Message) (t record.Trace) {
+	if _, t.Reason = p.Try(m); t.Reason != "" {
+		return t
+	}
+	defer func() {
+		if x := recover(); x != nil { // it maps, and a part of it does not
+			p.log.Error("a trace failed by a fault of its own", "kind", kindOf(x), "at", panicPlace())
+			t.Part = true
+		}
+	}()
+	all, err := mapping.TraceOf(p.keys, m, traceWork)
+	if err != nil {
+		t.Part = true
+		return t
+	}
+	t.Dialect, t.Part = strings.TrimPrefix(all.Dialect, mapping.DialectURN), all.Part
+	for _, r := range all.Resources {
+		x := record.Traced{Ref: r.Ref, Called: r.Called}
+		for _, v := range r.Values {
+			x.Values = append(x.Values, record.TracedValue{Element: v.Element, Text: v.Text, From: v.From})
+		}
+		t.Resources = append(t.Resources, x)
+	}
+	for _, f := range all.Fields {
+		if f.Needed != "" {
+			t.Needed = append(t.Needed, f.Place)
+		}
+	}
+	t.Unread = mapping.Unread(all.Fields)
+	return t
 }
 
 // Replay applies stored messages again, held or done, in order of arrival and

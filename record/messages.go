@@ -200,11 +200,11 @@ func Whys() []Why { return []Why{"fault", "sender", "safety"} }
 // Seen is a message as an operator sees it.
 type Seen struct {
 	Line
-	Text     string     // masked, unless it was asked for in clear
-	Clear    bool       //
-	Became   []fhir.Ref // what it is mapped to today; none when it is held
-	Original inbox.ID   // the message that it is a corrected copy of; 0: none
-	Doubtful bool       // it is held until somebody says whose it is
+	Text     string // masked, unless it was asked for in clear
+	Clear    bool
+	Trace    Trace    // masked with the text
+	Original inbox.ID // the message that it is a corrected copy of; 0: none
+	Doubtful bool     // it is held until somebody says whose it is
 }
 
 // Message is one stored message, masked unless why is one of Whys. Nobody's is
@@ -224,12 +224,11 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 	if err := errors.Join(err, o.audit(ctx, s, fmt.Sprintf("ops message %d, %s", id, how), err != nil)); err != nil {
 		return Seen{}, err
 	}
-	seen := Seen{Line: l, Text: m.Masked()}
-	if why != "" {
-		seen.Text, seen.Clear = string(m.Body), true
-	}
-	if l.State == Done {
-		seen.Became, _ = o.in.Try(m)
+	seen := Seen{Line: l, Text: m.Masked(), Clear: why != "", Trace: o.in.Trace(m)}
+	if seen.Clear {
+		seen.Text = string(m.Body)
+	} else {
+		seen.Trace.mask()
 	}
 	var original int64
 	err = o.r.db.QueryRow(ctx, originalOf, int64(id)).Scan(&original)
@@ -238,6 +237,14 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 		seen.Doubtful, err = o.r.doubtful(ctx, id)
 	}
 	return seen, failed("read a message", err)
+}
+
+func (t Trace) mask() {
+	for _, r := range t.Resources {
+		for i, v := range r.Values {
+			r.Values[i].Text = inbox.Mask(v.Text)
+		}
+	}
 }
 
 func (o *Operations) stored(ctx context.Context, id inbox.ID) (Line, inbox.Message, error) {

@@ -27,6 +27,31 @@ type Intake interface {
 	Replay(ctx context.Context, ids ...inbox.ID) error      // applies stored messages again
 	Applied(ctx context.Context, id inbox.ID) error         // waits until one is done with
 	Try(m inbox.Message) (became []fhir.Ref, reason string) // what it would become, or why it would be held
+	Trace(m inbox.Message) Trace                            // what it would become, value by value
+}
+
+// Trace is what a message becomes today, and from which of its fields.
+type Trace struct {
+	Reason    string // why it would be held; there is nothing else then
+	Dialect   string // by which it is read, "pas:3f2a90c1b7de"; empty: by none
+	Resources []Traced
+	Needed    []string // fields without which it would be held
+	Unread    []string // fields that it fills and nobody reads
+	Part      bool     // the message is long: its later fields were not traced
+}
+
+// Traced is a resource, with the fields that call it what it is called.
+type Traced struct {
+	Ref    fhir.Ref
+	Called []string
+	Values []TracedValue
+}
+
+// TracedValue is a value of an element and the fields that it comes from; none,
+// when it is the mapping's own or stands in several.
+type TracedValue struct {
+	Element, Text string
+	From          []string
 }
 
 // Operations runs what reader's record takes in by in.

@@ -23,6 +23,8 @@ func (i intake) Replay(ctx context.Context, ids ...inbox.ID) error {
 }
 func (intake) Applied(context.Context, inbox.ID) error { return nil }
 
+func (intake) Trace(inbox.Message) record.Trace { return record.Trace{} }
+
 func (intake) Try(m inbox.Message) ([]fhir.Ref, string) {
 	if !strings.Contains(string(m.Body), "|9000") {
 		return nil, "mapping: PID-3 in segment 2: no identifier"

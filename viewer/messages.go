@@ -109,7 +109,10 @@ type opsMessageModel struct {
 	*frame
 	record.Seen
 	At      clinical.Time
-	Parts   []part
+	Lines   []segmentLine
+	Blocks  []tracedBlock
+	More    []string // resources that are named only
+	Needed  []spot
 	Whys    []record.Why
 	Fixable bool   // here
 	Edited  string // the copy, as typed or to begin with
@@ -135,7 +138,8 @@ func (v *Viewer) messagePage(w http.ResponseWriter, r *http.Request, f *frame, s
 		return err
 	}
 	f.Tab = "messages"
-	m := opsMessageModel{frame: f, Seen: seen, At: clinical.Moment(seen.Received, v.Zone), Parts: marked(seen.Text, seen.Reason), Whys: record.Whys(), Edited: edited, Unfit: unfit}
+	m := opsMessageModel{frame: f, Seen: seen, At: clinical.Moment(seen.Received, v.Zone), Lines: linesOf(marked(seen.Text, seen.Reason), seen.Kind), Needed: placesOf(seen.Trace.Needed), Whys: record.Whys(), Edited: edited, Unfit: unfit}
+	m.Blocks, m.More = blocksOf(seen.Trace.Resources)
 	if seen.State == record.OnHold && seen.Clear && seen.Kind == inbox.HL7v2 {
 		m.Fixable = len(seen.Text) <= maxEdited && utf8.ValidString(seen.Text) && !strings.Contains(seen.Text, "\x00")
 		if m.Edited == "" {

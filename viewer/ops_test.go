@@ -190,6 +190,13 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 	if strings.Contains(page, "Ayan") || strings.Contains(page, "<textarea") {
 		t.Error("the masked page holds more than a mask")
 	}
+	h.ops.message.Trace = record.Trace{Dialect: "pas:3f2a", Unread: []string{"PID-42"}, Needed: []string{"MSH-9"}, Resources: []record.Traced{
+		{Ref: fhir.Ref{Type: "Patient", ID: "a"}, Called: []string{"PID-3"}, Values: []record.TracedValue{{Element: "Patient.name.family", Text: "xxxx", From: []string{"PID-5", "NK1[2]-2[3]"}}}},
+	}}
+	says(outline(h.get("/ops/messages/11")), "pas:3f2a", "PID-42", "[MSH-9]", "Patient/a", "Called by [PID-3]", "| name.family | xxxx | [PID-5], [NK1[2]-2[3]]")
+	if page := h.get("/ops/messages/11"); !strings.Contains(page, `<div id="PID">`) || !strings.Contains(page, `href="#NK1.2"`) {
+		t.Errorf("the trace does not lead to the text:\n%s", page)
+	}
 	if w := h.post("/ops/messages/11/replay", nil); w.Header().Get("Location") != "/ops/messages/11" {
 		t.Errorf("replay: %d to %q", w.Code, w.Header().Get("Location"))
 	}
