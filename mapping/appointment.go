@@ -48,7 +48,7 @@ func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 		}
 	}
 	l.reasons(&app, sch)
-	var untold []fhir.Set
+	also := l.appointmentStatus(value(sch.Field(of.status)))
 	if of.span > 0 {
 		for _, span := range each(sch.Field(of.span)) {
 			if p := l.rangeOf(span); p != nil {
@@ -56,7 +56,10 @@ func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 			}
 		}
 	} else {
-		untold = l.times(&app, sch, g)
+		also = append(also, l.times(&app, sch, g)...)
+	}
+	if app.Start == nil && !mayHaveNoTime(also) {
+		also = append(also, fhir.Set{Path: "_start", Value: absent("unknown")}, fhir.Set{Path: "_end", Value: absent("unknown")})
 	}
 	for _, f := range of.people {
 		for _, ref := range l.practitioners(sch.Field(f)) {
@@ -73,7 +76,6 @@ func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 			app.ReasonReference = append(app.ReasonReference, *ref)
 		}
 	}
-	also := append(untold, l.appointmentStatus(value(sch.Field(of.status)))...)
 	app.Participant = []r4.AppointmentParticipant{{Actor: ptr(l.subject())}}
 	also = append(also, unsaid("participant[0]._status", "", ""))
 
@@ -175,6 +177,13 @@ var settledBy = map[string]string{
 	"S15": "cancelled", "S17": "entered-in-error", "S26": "noshow",
 }
 
+// mayHaveNoTime tells whether an appointment of that status needs no time (R4 app-3).
+func mayHaveNoTime(status []fhir.Set) bool {
+	return slices.ContainsFunc(status, func(s fhir.Set) bool {
+		return s.Path == "status" && (s.Value == "proposed" || s.Value == "cancelled" || s.Value == "waitlist")
+	})
+}
+
 // capital is a word of table 0278 as the table writes it.
 func capital(s string) string {
 	if s == "" {
@@ -185,7 +194,7 @@ func capital(s string) string {
 
 // times are TQ1-7 and 8, else those of SCH-11, which TQ1 replaced in version
 // 2.5, else the first service's. FHIR asks for instants: a day alone is none. It gives
-// what to set where an end is not told, which a start asks for.
+// what to set where an end is not told, which a start asks for (R4 app-2).
 func (l *lab) times(app *r4.Appointment, sch hl7.Segment, g hl7.Group) (also []fhir.Set) {
 	tq1, ais := g.Segment("TQ1"), g.Segment("AIS")
 	tq := first(sch.Field(11))
@@ -204,7 +213,7 @@ func (l *lab) times(app *r4.Appointment, sch hl7.Segment, g hl7.Group) (also []f
 		span := l.span(ais, 4, 7)
 		from, app.Start, app.End = start, span.Start, span.End
 	}
-	switch { // R4 app-2: start and end, or neither
+	switch {
 	case app.Start == nil || app.End != nil:
 	case app.MinutesDuration != nil:
 		app.End = ptr(from.after(*app.MinutesDuration))

@@ -98,6 +98,9 @@ func (b *build) addAt(at time.Time, model any, also ...fhir.Set) fhir.Ref {
 // support adds what the message only mentions, such as a practitioner: it is
 // no target of the message's Provenance. The first to give an id wins.
 func (b *build) support(at time.Time, model any, also ...fhir.Set) fhir.Ref {
+	if o, ok := model.(r4.Organization); ok {
+		model = notAtHome(o)
+	}
 	res, err := fhir.New(model, append(also, unsaidSystems(model)...)...)
 	if err != nil {
 		if b.fault == nil {

@@ -75,7 +75,7 @@ func TestADocumentInAMessageIsMappedWhenItsPatientIsTheMessages(t *testing.T) {
 		whole := ""
 		for _, res := range r.Resources {
 			all = append(all, res.Resource)
-			for _, p := range r4def.Check(res.Resource) {
+			for _, p := range departures(res.Resource) {
 				t.Errorf("%s: %s", name, p)
 			}
 			if !strings.HasPrefix(res.ID(), r.Patient.ID) {

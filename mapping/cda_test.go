@@ -70,7 +70,7 @@ func TestClinicalDocuments(t *testing.T) {
 		var all []fhir.Resource
 		for _, res := range r.Resources {
 			all = append(all, res.Resource)
-			for _, p := range r4def.Check(res.Resource) {
+			for _, p := range departures(res.Resource) {
 				t.Errorf("%s: %s", name, p)
 			}
 			if res.ID() != r.Patient.ID && !strings.HasPrefix(res.ID(), r.Patient.ID+"-") {

@@ -91,8 +91,8 @@ func TestCorpus(t *testing.T) {
 			all = append(all, res.Resource)
 			if !checked[string(res.JSON())] {
 				checked[string(res.JSON())] = true
-				for _, p := range r4def.Check(res.Resource) {
-					problems[p.String()+" e.g. "+name]++
+				for _, p := range departures(res.Resource) {
+					problems[p+" e.g. "+name]++
 				}
 			}
 			if res.ID() != r.Patient.ID && !strings.HasPrefix(res.ID(), r.Patient.ID+"-") {

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"firebreak/adapters/hl7"
@@ -329,8 +330,31 @@ func unsaidSystems(model any) (all []fhir.Set) {
 		say("telecom", m.Telecom)
 	case r4.Organization:
 		say("telecom", m.Telecom)
+	case r4.ServiceRequest:
+		for i, e := range m.Extension {
+			if t := e.ValueContactPoint; t != nil && t.System == nil {
+				all = append(all, fhir.Set{Path: fmt.Sprintf("extension[%d].valueContactPoint._system", i), Value: absent("unknown")})
+			}
+		}
 	}
 	return all
+}
+
+// notAtHome leaves out of an organization's addresses and numbers that they are
+// somebody's home: a contact's, which came along (R4 org-2, org-3).
+func notAtHome(o r4.Organization) r4.Organization {
+	o.Address, o.Telecom = slices.Clone(o.Address), slices.Clone(o.Telecom)
+	for i, a := range o.Address {
+		if a.Use != nil && *a.Use == r4.AddressUseHome {
+			o.Address[i].Use = nil
+		}
+	}
+	for i, t := range o.Telecom {
+		if t.Use != nil && *t.Use == r4.ContactPointUseHome {
+			o.Telecom[i].Use = nil
+		}
+	}
+	return o
 }
 
 // phone is the number to dial: put together from country, area, number and extension

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"firebreak/fhir"
+	"firebreak/fhir/fhirpath"
 	"firebreak/fhir/r4def"
 	"firebreak/inbox"
 	"firebreak/mapping"
@@ -133,14 +134,28 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// departures are the ways a resource departs from R4: its structure, and the
+// invariants of the definitions, best practices left out.
+func departures(r fhir.Resource) (all []string) {
+	for _, p := range r4def.Check(r) {
+		all = append(all, p.String())
+	}
+	for _, v := range fhirpath.Invariants(r) {
+		if !v.Rule.Warning {
+			all = append(all, v.String())
+		}
+	}
+	return all
+}
+
 // sound holds what was mapped to R4's definitions: each resource has their
-// structure, and refers to what is there.
+// structure and keeps their invariants, and refers to what is there.
 func sound(t testing.TB, r mapping.Result) {
 	t.Helper()
 	var all []fhir.Resource
 	for _, res := range r.Resources {
 		all = append(all, res.Resource)
-		for _, p := range r4def.Check(res.Resource) {
+		for _, p := range departures(res.Resource) {
 			t.Error(p)
 		}
 	}

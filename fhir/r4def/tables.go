@@ -21,6 +21,7 @@ type Type struct {
 	Name     string
 	Resource bool
 	Elements []Element // in the order of the definition
+	Rules    []*Invariant
 	members  map[string]Member
 }
 
@@ -33,7 +34,17 @@ type Element struct {
 	Summary  bool // part of _summary=true
 	Modifier bool // may change the meaning of what it stands in
 	Types    []Ref
+	Rules    []*Invariant
 	codes    []codes // required binding; nil: none, or not enumerable
+}
+
+// Invariant is a rule that the definitions set for a type or an element, in
+// FHIRPath; those that Check judges are left out. One rule is one pointer.
+type Invariant struct {
+	Key        string // "obs-6"
+	Human      string
+	Expression string
+	Warning    bool // best practice, not a must
 }
 
 // Ref is a type that an element may have. Targets bound a Reference; none: any.
@@ -79,6 +90,7 @@ type tables struct {
 	regex        map[string]*regexp.Regexp // of primitive types; nil for those without
 	search       []SearchParam
 	compartments map[string]map[string][]string
+	invariants   []*Invariant
 }
 
 var load = sync.OnceValue(func() *tables {
@@ -111,12 +123,22 @@ func unpack(t table.Tables) *tables {
 			out.regex[p.Name] = regexp.MustCompile(`^(?:` + p.Regex + `)$`)
 		}
 	}
+	for _, in := range t.Invariants {
+		rule := Invariant(in)
+		out.invariants = append(out.invariants, &rule)
+	}
+	rules := func(indexes []int) (all []*Invariant) {
+		for _, i := range indexes {
+			all = append(all, out.invariants[i])
+		}
+		return all
+	}
 	for _, in := range t.Types {
-		x := &Type{Name: in.Name, Resource: in.Kind == "r", Elements: make([]Element, len(in.Elements)), members: map[string]Member{}}
+		x := &Type{Name: in.Name, Resource: in.Kind == "r", Elements: make([]Element, len(in.Elements)), Rules: rules(in.Rules), members: map[string]Member{}}
 		out.types[in.Name] = x
 		for i, e := range in.Elements {
 			el := &x.Elements[i]
-			*el = Element{Name: e.Name, Min: e.Min, Max: e.Max, Choice: e.Choice, Summary: e.Summary, Modifier: e.Modifier}
+			*el = Element{Name: e.Name, Min: e.Min, Max: e.Max, Choice: e.Choice, Summary: e.Summary, Modifier: e.Modifier, Rules: rules(e.Rules)}
 			if e.Codes > 0 {
 				el.codes = sets[e.Codes-1]
 			}
@@ -206,6 +228,9 @@ func (t *Type) Members(element string) []Member {
 // SearchParams are the official search parameters, sorted by ID. The caller
 // must not change them.
 func SearchParams() []SearchParam { return load().search }
+
+// Invariants are the rules of all types. The caller must not change them.
+func Invariants() []*Invariant { return load().invariants }
 
 // Compartment gives the search parameters by which each type belongs to the
 // compartment of a Patient, Encounter, Practitioner, RelatedPerson or Device.

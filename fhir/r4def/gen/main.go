@@ -109,7 +109,8 @@ type element struct {
 			ValueString string
 		}
 	}
-	Binding *struct{ Strength, ValueSet string }
+	Binding    *struct{ Strength, ValueSet string }
+	Constraint []struct{ Key, Severity, Human, Expression string }
 }
 
 const canonical = "http://hl7.org/fhir/StructureDefinition/"
@@ -162,6 +163,7 @@ func (g *generator) complex(s structure) {
 	for _, e := range s.Snapshot.Element {
 		i := strings.LastIndexByte(e.Path, '.')
 		if i < 0 {
+			types[s.Type].Rules = g.rules(e)
 			continue
 		}
 		parent, name := e.Path[:i], e.Path[i+1:]
@@ -205,11 +207,34 @@ func (g *generator) complex(s structure) {
 		if e.Binding != nil && e.Binding.Strength == "required" {
 			x.Codes = g.valueSet(e.Binding.ValueSet)
 		}
+		x.Rules = g.rules(e)
 		t.Elements = append(t.Elements, x)
 	}
 	for _, name := range order {
 		g.t.Types = append(g.t.Types, *types[name])
 	}
+}
+
+// structural are the invariants that r4def.Check judges without FHIRPath, and
+// dom-6, which advises a narrative in every resource.
+var structural = []string{"dom-2", "dom-3", "dom-4", "dom-5", "dom-6", "ele-1", "ext-1", "ref-1", "txt-1", "txt-2"}
+
+// rules gives the indexes of an element's invariants. An expression is the same
+// rule wherever it stands.
+func (g *generator) rules(e element) (all []int) {
+	for _, c := range e.Constraint {
+		if slices.Contains(structural, c.Key) {
+			continue
+		}
+		rule := table.Invariant{Key: c.Key, Human: c.Human, Expression: c.Expression, Warning: c.Severity == "warning"}
+		i := slices.Index(g.t.Invariants, rule)
+		if i < 0 {
+			i = len(g.t.Invariants)
+			g.t.Invariants = append(g.t.Invariants, rule)
+		}
+		all = append(all, i)
+	}
+	return all
 }
 
 // valueSet gives 1 + the index of a value set's codes, or 0 when it has none

@@ -8,6 +8,7 @@ type Tables struct {
 	Sets         [][]Codes                      `json:"v"` // value sets of required bindings
 	Search       []Search                       `json:"s"`
 	Compartments map[string]map[string][]string `json:"c"` // compartment, type, search parameters
+	Invariants   []Invariant                    `json:"q"`
 }
 
 // Type is a resource ("r"), datatype ("c"), abstract type ("a") or the type of a
@@ -16,6 +17,7 @@ type Type struct {
 	Name     string    `json:"n"`
 	Kind     string    `json:"k"`
 	Elements []Element `json:"e"`
+	Rules    []int     `json:"q,omitempty"` // indexes into Invariants
 }
 
 // Element is one element; Max is -1 for "*".
@@ -28,6 +30,7 @@ type Element struct {
 	Modifier bool   `json:"m,omitempty"`
 	Types    []Ref  `json:"t"`
 	Codes    int    `json:"v,omitempty"` // 1 + index into Sets; 0: not bound, or not checkable
+	Rules    []int  `json:"q,omitempty"` // indexes into Invariants
 }
 
 // Ref is a type an element may have; Targets bound a Reference, none: any.
@@ -46,6 +49,14 @@ type Codes struct {
 type Primitive struct {
 	Name  string `json:"n"`
 	Regex string `json:"r,omitempty"`
+}
+
+// Invariant is a rule of the definitions in FHIRPath.
+type Invariant struct {
+	Key        string `json:"k"`
+	Human      string `json:"h"`
+	Expression string `json:"e"`
+	Warning    bool   `json:"w,omitempty"`
 }
 
 // Search is a search parameter.
