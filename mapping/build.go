@@ -47,12 +47,16 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	if b.typ.Code != "ADT" && b.handler() == nil {
 		return nil, b.unmapped()
 	}
-	b.pid = msg.Segment("PID")
-	id, err := b.feed.patient(b.pid)
-	if err != nil {
-		return nil, err
+	if b.typ.Code == "MFN" {
+		b.chart = k.masterFiles(m.Source)
+	} else {
+		b.pid = msg.Segment("PID")
+		id, err := b.feed.patient(b.pid)
+		if err != nil {
+			return nil, err
+		}
+		b.chart = k.Patient(m.Source, id.system, id.value)
 	}
-	b.chart = k.Patient(m.Source, id.system, id.value)
 	b.at = m.Received
 	if t, ok := b.feed.moment(value(msg.Segment("MSH").Field(7))); ok {
 		b.at = t.time

@@ -126,8 +126,11 @@ func read(k *Keys, m inbox.Message) (Result, error) {
 
 // message maps by message type and trigger, MSH-9.
 func (b *build) message() error {
-	if b.typ.Code == "ADT" {
+	switch b.typ.Code {
+	case "ADT":
 		return b.adt()
+	case "MFN":
+		return b.master()
 	}
 	if err := b.onePatient(); err != nil {
 		return err
@@ -164,6 +167,8 @@ func (b *build) handler() func() error {
 		return b.siu
 	case code == "MDM" && trigger >= "T01" && trigger <= "T11":
 		return b.mdm
+	case code == "MFN" && (trigger == "M02" || trigger == "M05"):
+		return b.master
 	}
 	return nil
 }
@@ -174,7 +179,7 @@ func (b *build) unmapped() error {
 	if b.typ.Code == "" {
 		e.Reason = "no message type"
 	}
-	if why := unmappedScheduling[b.typ.String()]; why != "" {
+	if why := or(unmappedScheduling[b.typ.String()], unmappedMasters[b.typ.String()]); why != "" {
 		e.Component, e.Reason = 2, why
 	}
 	return e
@@ -212,7 +217,11 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 			return "", err
 		}
 	}
-	id, err := f.patient(msg.Segment("PID"))
+	pid := msg.Segment("PID")
+	if !pid.Exists() && first(msg.Segment("MSH").Field(9)).at(1) == "MFN" {
+		return k.masterFiles(m.Source), nil
+	}
+	id, err := f.patient(pid)
 	if err != nil {
 		return "", err
 	}

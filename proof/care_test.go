@@ -58,9 +58,46 @@ var harmlessCare = []form{
 			{"ORC|RE|" + number + "|" + number + "F", false}, {"OBX|#|NM|2951-2^Sodium^LN||140|mmol/L|135-145||||F", false}}
 		f.hl7(p, "a result told by its specimen", l, false)
 	}},
+	{"staff file", "", func(f *forge, p *person) {
+		l := f.letter(p, "MFN^M02^MFN_M02", false)
+		l.before, l.patient, l.visit = []string{"MFI|PRA||UPD|||AL"}, "", ""
+		l.lines = []line{{"MFE|MUP|1||D100|CWE", false}, {"STF|D100^^L|D100|Hodgkin^Mary|P^Physician^L", false}, {"ORG|1|CARD^Cardiology^L", false}}
+		f.hl7(p, "a hospital's staff", l, false)
+	}},
+	{"appointment asked for", "", func(f *forge, p *person) {
+		l := f.letter(p, "SRM^S01^SRM_S01", false)
+		l.before = []string{f.request("X^Blood pressure check^L", f.number("A"))}
+		f.hl7(p, "an appointment is asked for", l, false)
+	}},
+	{"swap of beds", "", func(f *forge, p *person) {
+		var other *person
+		for _, x := range f.people {
+			if x != p && x.source == p.source && !x.hidden {
+				other = x
+			}
+		}
+		if other == nil {
+			return
+		}
+		l := f.letter(p, "ADT^A17^ADT_A17", false)
+		l.before, l.visit = []string{"EVN|A17|" + hl7Time(l.at)}, f.visit("V"+p.number, false)
+		l.lines = []line{{f.pid(other, false), false}, {f.visit("V"+other.number, false), false}}
+		f.hl7(p, "two patients exchange their beds", l, false)
+	}},
+}
+
+// request is an ARQ.
+func (f *forge) request(reason, number string) string {
+	return fmt.Sprintf("ARQ|%s^APP||||||%s||30|min|%s", number, reason, hl7Time(f.clock.Add(200*60*60*1e9)))
 }
 
 var sensitiveCare = []form{
+	{"appointment asked for", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "SRM^S01^SRM_S01", true)
+		l.before = []string{f.request("X^"+k.reason+" "+f.canary()+"^L", f.canary())}
+		f.hl7(p, "an appointment for "+k.name+" is asked for", l, true)
+	}},
 	{"drug, from order to dose", "", func(f *forge, p *person) {
 		k, number, doctor := f.kind(), f.canary(), f.doctor(true)
 		from := f.IntN(3)
@@ -124,6 +161,13 @@ var sensitiveCare = []form{
 }
 
 var mixedCare = []form{
+	{"staff file with a clinic that tells", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "MFN^M02^MFN_M02", false)
+		l.before, l.patient, l.visit = []string{"MFI|PRA||UPD|||AL"}, "", ""
+		l.lines = []line{{"MFE|MUP|1||D200|CWE", false}, {"STF|D200^^L|D200|Osler^Will", false}, {"ORG|#|" + f.canary() + "^" + k.clinic + " " + f.canary() + "^L", true}, {"ORG|#|CARD^Cardiology^L", false}}
+		f.hl7(p, "a hospital's staff with a clinic for "+k.name, l, false)
+	}},
 	{"drugs", "", func(f *forge, p *person) {
 		k := f.kind()
 		typ, seg := "RDE^O11^RDE_O11", "RXE|^^^"+hl7Time(f.clock)+"|^%s|5||mg"
