@@ -2,10 +2,13 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"firebreak/audit"
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/mapping"
 	"firebreak/record"
@@ -52,7 +55,7 @@ func TestProbableDuplicatesAreFoundDecidedAndUndone(t *testing.T) {
 		secret := known("g", "7", "Roe^Jane", "19700131", "F", "V6B 1A1", "604-555-0100")
 		secret.Body = []byte(strings.ReplaceAll(string(secret.Body), "2951-2^Sodium", "7917-8^HIV 1 Ab"))
 		s.put(t, secret) // known from something withheld alone
-		reader, _ := s.ask(t)
+		reader, ask := s.ask(t)
 		look := func() { must(t, reader.Office().LookThrough(ctx)) }
 		ops, me := s.operations(t)
 		look()
@@ -71,6 +74,28 @@ func TestProbableDuplicatesAreFoundDecidedAndUndone(t *testing.T) {
 			return dump(s.chart(t, key))
 		}
 		one, two := chartOf("1"), chartOf("2")
+		// doubles are those that a reader is warned of: the number of whose chart, and of which other.
+		doubles := func(want string) {
+			t.Helper()
+			var got string
+			numbers := map[string]string{}
+			for n := '1'; n <= '7'; n++ {
+				key, err := mapping.PatientKey(s.keys, said("ADT^A01", "x", string(n), "", "", ""))
+				must(t, err)
+				numbers[key] = string(n)
+			}
+			for _, key := range slices.SortedFunc(maps.Keys(numbers), func(a, b string) int { return strings.Compare(numbers[a], numbers[b]) }) {
+				all, err := reader.Doubles(ctx, ask.Caller, fhir.Ref{Type: "Patient", ID: key})
+				must(t, err)
+				for _, ref := range all {
+					got += numbers[key] + "=" + numbers[ref.ID] + "; "
+				}
+			}
+			if got != want {
+				t.Errorf("readers are warned of %q, want %q", got, want)
+			}
+		}
+		doubles("1=2; 2=1; ")
 		shift := 0
 		decide := func(j record.Judgement) {
 			t.Helper()
@@ -79,6 +104,7 @@ func TestProbableDuplicatesAreFoundDecidedAndUndone(t *testing.T) {
 			must(t, ops.Judge(ctx, me, open[0].A, open[0].B, j))
 		}
 		decide(record.Same)
+		doubles("")
 		if chartOf("1") != chartOf("2") || s.results(t, "1") != 2 {
 			t.Error("they are not shown as one")
 		}
@@ -93,7 +119,9 @@ func TestProbableDuplicatesAreFoundDecidedAndUndone(t *testing.T) {
 		if chartOf("1") != one || chartOf("2") != two {
 			t.Error("undone, they are not as they were")
 		}
+		doubles("1=2; 2=1; ")
 		decide(record.Different)
+		doubles("")
 		s.put(t, known("h", "2", "ROE^JANE^Q", "19700131", "F", "v6b1a1", "604-555-0100"))
 		look()
 		if _, _, text := pairs(t, ops, me); text != "1=2 postal different; " {

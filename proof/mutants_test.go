@@ -174,6 +174,12 @@ var mutants = []mutant{
 		if len(charts) == 0 || planted.Is("a limit before people are filtered") && at != "" {
 			break
 `},
+	{"a double that is withheld", "record/doubles.go", "	patient, ok := v.Patient()\n", `
+	if planted.Is("a double that is withheld") {
+		v = &view{View: ` + whole + `, stamps: v.stamps}
+	}
+	patient, ok := v.Patient()
+`},
 	{"candidates counted", "record/search.go", "seen[v.patient.ID] || !in.counts(v) {\n				continue", `seen[v.patient.ID] || !in.counts(v) && !planted.Is("candidates counted") {
 				continue`},
 	{"text in the log", "pipeline/pipeline.go", "			p.applied.Add(1)\n", `

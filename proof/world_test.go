@@ -176,7 +176,13 @@ func (f *forge) person(hidden bool) {
 		if f.IntN(2) == 0 { // the same human, whom another source knows for harmless reasons
 			q := f.people[f.IntN(len(f.people))]
 			p.phn, p.family, p.born, p.sex = q.phn, q.family, q.born, q.sex
+			if f.IntN(2) == 0 { // under the same name: a probable duplicate, of which nobody may be warned
+				p.given = q.given
+			}
 		}
+	} else if len(f.people) > 0 && f.IntN(4) == 0 { // a probable duplicate, of which everyone is warned
+		q := f.people[f.IntN(len(f.people))]
+		p.phn, p.family, p.given, p.born, p.sex = q.phn, q.family, q.given, q.born, q.sex
 	}
 	f.people = append(f.people, p)
 	if p.source == "ehr" && !hidden {

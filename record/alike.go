@@ -84,7 +84,7 @@ func visible(ch chart.Chart) (all []chart.Version) {
 // shared is what two Patients have in common, beside name, birth date and sex, when
 // they are probably one person; nothing when they are not.
 func (p person) shared(q person) (all []string) {
-	if len(p.birth) != len(time.DateOnly) || p.birth != q.birth || p.sex == "" || p.sex != q.sex ||
+	if !p.comparable() || p.birth != q.birth || p.sex != q.sex ||
 		compare(p.families, q.families, equal) != agrees || compare(p.given, q.given, equal) != agrees {
 		return nil
 	}
@@ -103,6 +103,11 @@ func (p person) shared(q person) (all []string) {
 	return all
 }
 
+// comparable tells whether enough is said of a person to find the same one again.
+func (p person) comparable() bool {
+	return compareBirths(p.birth, p.birth) == agrees && len(p.birth) == len(time.DateOnly) && p.sex != "" && len(p.given) > 0
+}
+
 func pairOf(a, b string) [2]string { return [2]string{min(a, b), max(a, b)} }
 
 // alike adds to x what must change for the list to hold the charts that are
@@ -116,7 +121,7 @@ func (o *Office) alike(ctx context.Context, x *looked, ch chart.Chart) error {
 	tried := map[string]bool{}
 	for _, v := range visible(ch) {
 		p := readPatient(v.Resource())
-		if len(p.birth) != len(time.DateOnly) || p.sex == "" || len(p.given) == 0 {
+		if !p.comparable() {
 			continue
 		}
 		for _, family := range p.families {

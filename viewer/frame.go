@@ -103,16 +103,17 @@ type frame struct {
 	Caller   access.Caller
 	Self     string // this page's own address, for "stay signed in" without script
 
-	Person *clinical.Person // whose chart; nil outside charts
-	Chart  *clinical.Chart
-	Glass  record.Glass // what is open of the chart, and whether that is offered
-	Base   string       // "/p/{h}"
-	Tab    string
-	Prev   string // address of the previous and next of its kind, if any
-	Next   string
-	Feeds  []feed
-	Broken bool // the feeds could not be asked
-	Paper  bool
+	Person  *clinical.Person // whose chart; nil outside charts
+	Chart   *clinical.Chart
+	Glass   record.Glass // what is open of the chart, and whether that is offered
+	Doubles []string     // addresses of charts that are probably of the same person
+	Base    string       // "/p/{h}"
+	Tab     string
+	Prev    string // address of the previous and next of its kind, if any
+	Next    string
+	Feeds   []feed
+	Broken  bool // the feeds could not be asked
+	Paper   bool
 
 	patient fhir.Ref
 	paper   string // address of this page's print view, when it has its own

@@ -127,16 +127,17 @@ func charted(t testing.TB, arrivals []arrival) chart.Chart {
 
 // fakeReader holds charts in memory; views are made by the real policy.
 type fakeReader struct {
-	policy *policy.Policy
-	charts []chart.Chart
-	views  map[string]*policy.View
-	feeds  []record.Feed
-	broken error // of Freshness
-	fault  error // of Chart
-	asked  []record.Ask
-	found  []record.Find
-	many   bool
-	broke  fhir.Ref // whose chart was opened in an emergency
+	doubles []fhir.Ref
+	policy  *policy.Policy
+	charts  []chart.Chart
+	views   map[string]*policy.View
+	feeds   []record.Feed
+	broken  error // of Freshness
+	fault   error // of Chart
+	asked   []record.Ask
+	found   []record.Find
+	many    bool
+	broke   fhir.Ref // whose chart was opened in an emergency
 }
 
 func (f *fakeReader) view(c access.Caller, ch chart.Chart) *policy.View {
@@ -194,6 +195,10 @@ func (f *fakeReader) Find(_ context.Context, ask record.Ask, by record.Find) ([]
 		}
 	}
 	return all, nil
+}
+
+func (f *fakeReader) Doubles(context.Context, access.Caller, fhir.Ref) ([]fhir.Ref, error) {
+	return f.doubles, nil
 }
 
 func (f *fakeReader) Glass(_ context.Context, c access.Caller, patient fhir.Ref) (record.Glass, error) {

@@ -37,6 +37,13 @@ func (v *Viewer) chartPage(page string, action audit.Action, h chartHandler) web
 		if f.Glass, err = v.Reader.Glass(r.Context(), caller, patient); err != nil {
 			return err
 		}
+		doubles, err := v.Reader.Doubles(r.Context(), caller, patient)
+		if err != nil {
+			return err
+		}
+		for _, other := range doubles {
+			f.Doubles = append(f.Doubles, "/p/"+v.handles.patient(f.session.Key, other))
+		}
 		f.readFeeds(v.Reader.Freshness(r.Context()))
 		return h(w, r, f)
 	}

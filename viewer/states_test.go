@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,26 @@ func TestStatesLookDifferent(t *testing.T) {
 	w := full.do(httptest.NewRequest(http.MethodGet, full.base(0), nil))
 	if out := outline(w.Body.String()); w.Code != 500 || !strings.Contains(out, "Something went wrong on our side. Reference ") || strings.Contains(out, "Secret") {
 		t.Errorf("our fault: %d %s", w.Code, out)
+	}
+}
+
+// PX-18: a chart that is probably of the same person as another says so, on paper
+// too, and leads there without naming anybody.
+func TestBannerWarnsOfProbableDuplicate(t *testing.T) {
+	h := newHouse(t, ayan(t))
+	const warning = "Possible duplicate: another record is probably of the same person"
+	if page := h.get(h.base(0)); strings.Contains(page, warning) {
+		t.Error("a chart without another warns of one")
+	}
+	h.reader.doubles = []fhir.Ref{{Type: "Patient", ID: "other"}}
+	for _, path := range []string{"", "/results", "/print"} {
+		page := h.get(h.base(0) + path)
+		if m := regexp.MustCompile(`<a class="screen-only" href="/p/[^"/]+">Open the other record</a>`); !strings.Contains(page, warning) || !m.MatchString(page) {
+			t.Errorf("%s does not warn", path)
+		}
+		if strings.Contains(page, `"/p/other`) {
+			t.Error("an address names the other patient")
+		}
 	}
 }
 

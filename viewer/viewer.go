@@ -33,6 +33,7 @@ type Reader interface {
 	Chart(ctx context.Context, ask record.Ask, patient fhir.Ref) (*policy.View, error)
 	Find(ctx context.Context, ask record.Ask, f record.Find) ([]policy.Released, error)
 	Get(ctx context.Context, ask record.Ask, ref fhir.Ref) (policy.Released, error)
+	Doubles(ctx context.Context, c access.Caller, patient fhir.Ref) ([]fhir.Ref, error)
 	Freshness(ctx context.Context) ([]record.Feed, error)
 	Glass(ctx context.Context, c access.Caller, patient fhir.Ref) (record.Glass, error)
 	Break(ctx context.Context, ask record.Ask, patient fhir.Ref, reason record.Reason, words string) error

@@ -20,7 +20,8 @@ type Person struct {
 	Numbers  []Number
 	Deceased bool
 	Died     Time // may be zero though Deceased
-	Double   bool // may be the same person as another record
+	Joined   int  // records that are read as this one; 0 and 1: no other
+	Double   bool // its source says that it may be the same person as another record
 	Contacts []Contact
 	Address  string
 	Language string
@@ -133,7 +134,9 @@ func (c *Chart) readPerson() {
 	c.Person = ReadPerson(r, c.now, c.say)
 	c.Person.Origin = originOf(x)
 	c.Person.Doctor = c.everyone(r.Get("generalPractitioner"))
-	for _, other := range c.src.Of("Patient") { // records merged into this one
+	all := c.src.Of("Patient")
+	c.Person.Joined = len(all)
+	for _, other := range all { // records merged into this one
 		for _, n := range readNumbers(other.Content().Get("identifier"), c.say) {
 			if !slices.Contains(c.Person.Numbers, n) {
 				c.Person.Numbers = append(c.Person.Numbers, n)
