@@ -27,7 +27,7 @@ type Push struct {
 //
 // Errors: *inbox.HeldError when it is stored but cannot be applied; anything
 // else means that nothing is known to be stored.
-func (p *Push) Do(ctx context.Context, source, peer string, i rest.Interaction) error {
+func (p *Push) Do(ctx context.Context, source, peer string, i rest.Interaction) (inbox.ID, error) {
 	return p.put(ctx, inbox.Message{Source: source, Kind: inbox.FHIR, ControlID: i.Request, Peer: peer, Body: i.Encode()})
 }
 
@@ -44,14 +44,15 @@ func (p *Push) Document(ctx context.Context, source, peer, request string, body 
 	if id := d.ID(); id.Root != "" {
 		request = strings.TrimRight(id.Root+"^"+id.Extension, "^")
 	}
-	return p.put(ctx, inbox.Message{Source: source, Kind: inbox.CCDA, ControlID: shortened(request), Peer: peer, Body: body})
+	_, err = p.put(ctx, inbox.Message{Source: source, Kind: inbox.CCDA, ControlID: shortened(request), Peer: peer, Body: body})
+	return err
 }
 
-func (p *Push) put(ctx context.Context, m inbox.Message) error {
+func (p *Push) put(ctx context.Context, m inbox.Message) (inbox.ID, error) {
 	m.Received = p.Now()
 	receipt, err := p.Sink.Put(ctx, m)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return p.Applied(ctx, receipt.ID)
+	return receipt.ID, p.Applied(ctx, receipt.ID)
 }

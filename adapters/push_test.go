@@ -39,7 +39,7 @@ func TestPushIsStoredThenWaitedFor(t *testing.T) {
 			return c.applied
 		}}
 		i := rest.Interaction{Method: "PUT", Path: "Patient/1", Request: "r-1", Resource: []byte(`{"resourceType":"Patient","id":"1"}`)}
-		if err := p.Do(t.Context(), "ehr", "client-1", i); err != c.want {
+		if _, err := p.Do(t.Context(), "ehr", "client-1", i); err != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
 		if (waited == 7) != (c.put == nil) {

@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -27,8 +28,9 @@ func ParseRef(s string) (Ref, bool) {
 
 // refSite is a string in a resource that may hold a reference.
 type refSite struct {
-	holder int // where the object begins that it stands in: a Reference, an Attachment, ...
-	value  Node
+	holder  int  // where the object begins that it stands in: a Reference, an Attachment, ...
+	literal bool // it is a Reference.reference
+	value   Node
 }
 
 // refSites calls f for every string that R4 uses as an address of another
@@ -71,7 +73,7 @@ func refSites(r Resource, f func(refSite)) {
 			case !valued:
 				name = b[i:end]
 			case isAddress(name, at.extension):
-				f(refSite{holder: at.start, value: Node{b[i:end]}})
+				f(refSite{holder: at.start, literal: Node{name}.Is("reference"), value: Node{b[i:end]}})
 			}
 			i = end
 			continue
@@ -106,6 +108,34 @@ func (r Resource) References() []Ref {
 		}
 	})
 	return refs
+}
+
+// Conditional are the conditional references of r, "Patient?identifier=1", each
+// once, in the order they first occur. base is the address of this server, with
+// which they may begin.
+//
+// Source: R4 http.html#trules.
+func (r Resource) Conditional(base string) []string {
+	var all []string
+	refSites(r, func(s refSite) {
+		if !s.literal || bytes.IndexByte(s.value.b, '?') < 0 {
+			return
+		}
+		text := s.value.Text()
+		if _, _, ok := ParseConditional(base, text); ok && !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	})
+	return all
+}
+
+// ParseConditional reads a conditional reference.
+func ParseConditional(base, s string) (typ, query string, ok bool) {
+	if rest, local := strings.CutPrefix(s, base+"/"); local && base != "" {
+		s = rest
+	}
+	typ, query, ok = strings.Cut(s, "?")
+	return typ, query, ok && IsType(typ)
 }
 
 // RewriteReferences replaces each reference string s by f(s), whatever its

@@ -187,7 +187,7 @@ func TestMethodsAreSaid(t *testing.T) {
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	for path, want := range map[string][2]string{ // for a person, for a source; "" is 404
-		"/Patient":               {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, POST"},
+		"/Patient":               {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, POST, PUT, DELETE"},
 		"/Patient/x":             {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, PUT, DELETE"},
 		"/Patient/none":          {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, PUT, DELETE"},
 		"/Patient/x/_history":    {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},

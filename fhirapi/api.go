@@ -50,7 +50,7 @@ type api struct {
 // interaction is a row of the table: a FHIR interaction, how it is spelled over
 // HTTP, and what a token must allow.
 type interaction struct {
-	name    string // R4 TypeRestfulInteraction or SystemRestfulInteraction; "" is none of them
+	name    string // R4 TypeRestfulInteraction or SystemRestfulInteraction; "" or one that is conditional is none of them
 	method  string // GET stands for HEAD too
 	path    string // below the base
 	needs   auth.Interaction
@@ -58,6 +58,7 @@ type interaction struct {
 }
 
 const (
+	conditional = "conditional "
 	typePath    = `/{type:[A-Z][A-Za-z]{1,63}}`
 	idPath      = typePath + `/{id:[A-Za-z0-9\-.]{1,64}}`
 	versionPath = idPath + `/_history/{version:[A-Za-z0-9\-.]{1,64}}`
@@ -74,6 +75,8 @@ var interactions = []interaction{
 	{"create", http.MethodPost, typePath, auth.Create, (*api).create},
 	{"update", http.MethodPut, idPath, auth.Update, (*api).update},
 	{"delete", http.MethodDelete, idPath, auth.Delete, (*api).delete},
+	{conditional + "update", http.MethodPut, typePath, auth.Update, (*api).update},
+	{conditional + "delete", http.MethodDelete, typePath, auth.Delete, (*api).delete},
 	{"transaction", http.MethodPost, "", 0, (*api).bundle},
 	{"", http.MethodPost, "/ccda", 0, (*api).document},
 	{"", http.MethodPost, "/hl7", 0, (*api).messages},
@@ -232,7 +235,7 @@ func (a *api) preflight(w http.ResponseWriter, _ *http.Request) error {
 	h := w.Header()
 	h.Set("Allow", "OPTIONS, GET, HEAD, POST, PUT, DELETE")
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, Prefer")
+	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer")
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -21,19 +21,23 @@ func capability(c Config) ([]byte, error) {
 	var typeLevel, systemLevel []object
 	for _, i := range interactions {
 		switch {
-		case i.name == "" || i.writes() && c.Push == nil:
+		case i.name == "" || strings.HasPrefix(i.name, conditional) || i.writes() && c.Push == nil:
 		case i.name == "transaction":
 			systemLevel = append(systemLevel, object{"code": "transaction"}, object{"code": "batch"})
 		default:
 			typeLevel = append(typeLevel, object{"code": i.name})
 		}
 	}
+	deletes := "not-supported"
+	if c.Push != nil {
+		deletes = "single"
+	}
 	var resources []object
 	for _, typ := range search.Types() {
 		r := object{
 			"type": typ, "interaction": typeLevel, "versioning": "versioned", "readHistory": true,
-			"updateCreate": c.Push != nil, "conditionalCreate": false, "conditionalRead": "full-support",
-			"conditionalUpdate": false, "conditionalDelete": "not-supported", "referencePolicy": []string{"literal", "local"},
+			"updateCreate": c.Push != nil, "conditionalCreate": c.Push != nil, "conditionalRead": "full-support",
+			"conditionalUpdate": c.Push != nil, "conditionalDelete": deletes, "referencePolicy": []string{"literal", "local"},
 		}
 		if list := search.Includes(typ); len(list) > 0 {
 			r["searchInclude"] = list
@@ -68,7 +72,7 @@ func capability(c Config) ([]byte, error) {
 		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
 		"rest": []object{{
 			"mode":          "server",
-			"documentation": "A person's token may search inside one patient's record, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent; transactions and batches take POST, PUT and DELETE. Histories take _since, _at and _count. Merged records are found under either id.",
+			"documentation": "A person's token may search inside one patient's record, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent; transactions and batches take POST, PUT and DELETE. A source may create, update, delete and refer to (Type?search, anywhere in what it pushes) what it sent by a search: it names an identifier with its value, or _id, and whatever other parameters of the type beside them, without chains; nothing that others sent is looked at, and more than one match is refused. Histories take _since, _at and _count. Merged records are found under either id.",
 			"security": object{
 				"cors": true,
 				"service": []object{{"coding": []object{{

@@ -71,6 +71,24 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 				t.Errorf("%s %s: %d %s", typ, i.Get("code").Text(), got.Code, got.body)
 			}
 		}
+		if r.Get("conditionalCreate").Text() != "true" || r.Get("conditionalUpdate").Text() != "true" || r.Get("conditionalDelete").Text() != "single" {
+			t.Errorf("%s: what can be conditional is %.300s", typ, r.Raw())
+		}
+		without := `{"resourceType":"` + typ + `"}` // made where it is not there, or refused for what R4 wants of it besides
+		for _, a := range []ask{
+			{method: http.MethodPost, path: "/" + typ, body: without, headers: []string{"If-None-Exist: _id=none"}},
+			{method: http.MethodPut, path: "/" + typ + "?_id=none", body: without},
+			{method: http.MethodDelete, path: "/" + typ + "?_id=none"},
+		} {
+			a.token = token
+			got, want := w.do(a), http.StatusCreated
+			if a.method == http.MethodDelete {
+				want = http.StatusNoContent
+			}
+			if got.Code != want && !(want == http.StatusCreated && got.Code == http.StatusUnprocessableEntity && required(t, typ)) {
+				t.Errorf("%s %s: %d %s", a.method, a.path, got.Code, got.body)
+			}
+		}
 		for p := range r.All("searchParam") {
 			params.Add(1)
 			name := p.Get("name").Text()

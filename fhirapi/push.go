@@ -30,22 +30,38 @@ const maxProblems = 50
 // request is one thing that a source asks to be changed: a request of its own
 // or an entry of a Bundle.
 type request struct {
-	method string
-	ref    fhir.Ref      // its target; for a POST the id it is given
-	res    fhir.Resource // zero for DELETE
-	at     string        // "Bundle.entry[3]"; "" outside of Bundles
+	method      string
+	ref         fhir.Ref      // its target; of what may be created, the id it is given then
+	conditional bool          // it is looked for by query
+	query       string        // R4 http.html#ccreate, #cond-update, #3.1.0.7.1
+	res         fhir.Resource // zero for DELETE
+	at          string        // "Bundle.entry[3]"; "" outside of Bundles
 }
 
 // interaction is the request as a message.
 func (q request) interaction() rest.Interaction {
 	i := rest.Interaction{Method: q.method, Path: q.ref.String()}
-	if q.method == http.MethodPost {
-		i.Path, i.Assigned = q.ref.Type, []string{q.ref.ID}
+	switch {
+	case q.method == http.MethodPost:
+		i.Path, i.None = q.ref.Type, q.query
+	case q.conditional:
+		i.Path = q.ref.Type + "?" + q.query
+	}
+	if id := q.assigned(); id != "" {
+		i.Assigned = []string{id}
 	}
 	if !q.res.IsZero() {
 		i.Resource = q.res.JSON()
 	}
 	return i
+}
+
+// assigned is the id that was drawn for what may be created, if one was.
+func (q request) assigned() string {
+	if q.method == http.MethodPost || q.conditional && q.method == http.MethodPut && q.res.ID() == "" {
+		return q.ref.ID
+	}
+	return ""
 }
 
 func (a *api) create(w http.ResponseWriter, r *http.Request, c access.Caller) error {
@@ -57,8 +73,8 @@ func (a *api) create(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err := named(res, q.ref.Type, ""); err != nil {
 		return err
 	}
-	if len(r.Header.Values("If-None-Exist")) > 0 {
-		return &fhir.Error{Status: http.StatusBadRequest, Code: "not-supported", Text: "Conditional create is not supported.", Expression: "http.If-None-Exist"}
+	if none := r.Header.Values("If-None-Exist"); len(none) > 0 {
+		q.conditional, q.query = true, strings.TrimPrefix(strings.Join(none, "&"), "?")
 	}
 	return a.change(w, r, c, q)
 }
@@ -69,8 +85,14 @@ func (a *api) update(w http.ResponseWriter, r *http.Request, c access.Caller) er
 		return err
 	}
 	q := request{method: http.MethodPut, ref: target(r), res: res}
+	if q.ref.ID == "" {
+		q.found(r.URL.RawQuery)
+	}
 	if err := named(res, q.ref.Type, q.ref.ID); err != nil {
 		return err
+	}
+	if q.conditional && q.ref.ID == "" {
+		q.ref.ID = newID()
 	}
 	return a.change(w, r, c, q)
 }
@@ -78,12 +100,25 @@ func (a *api) update(w http.ResponseWriter, r *http.Request, c access.Caller) er
 // delete ends a resource; what is not there, or not for the caller to know of,
 // is ended already.
 func (a *api) delete(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	return a.change(w, r, c, request{method: http.MethodDelete, ref: target(r)})
+	q := request{method: http.MethodDelete, ref: target(r)}
+	if q.ref.ID == "" {
+		q.found(r.URL.RawQuery)
+	}
+	return a.change(w, r, c, q)
+}
+
+// found says that the target is to be found. A resource that says its id asks to
+// be created under it where nothing is.
+func (q *request) found(query string) {
+	q.conditional, q.query = true, query
+	if q.method == http.MethodPut {
+		q.ref.ID = q.res.ID()
+	}
 }
 
 // change carries out a request of its own and answers it.
 func (a *api) change(w http.ResponseWriter, r *http.Request, c access.Caller, q request) error {
-	status, got, err := a.apply(r, c, q, r.Header)
+	status, got, err := a.apply(r, c, &q, r.Header)
 	if err != nil {
 		return err
 	}
@@ -120,9 +155,10 @@ func location(ref fhir.Ref, got policy.Released) string {
 // apply carries out one request; h holds its conditions. got is what the
 // source then has under the id, zero when that is nothing or not known.
 //
-// Conditions are checked and the change made while no other write of this
-// process goes on. Between processes that share a database there is a gap.
-func (a *api) apply(r *http.Request, c access.Caller, q request, h http.Header) (status int, got policy.Released, err error) {
+// Versions are compared and the change made while no other write of this
+// process goes on. Between processes that share a database there is a gap. What
+// is looked for by a search has none, see record.ErrMoved.
+func (a *api) apply(r *http.Request, c access.Caller, q *request, h http.Header) (status int, got policy.Released, err error) {
 	if len(h.Values("If-Match"))+len(h.Values("If-None-Match")) > 0 && q.method != http.MethodPost {
 		a.writing.Lock()
 		defer a.writing.Unlock()
@@ -130,9 +166,24 @@ func (a *api) apply(r *http.Request, c access.Caller, q request, h http.Header) 
 		a.writing.RLock()
 		defer a.writing.RUnlock()
 	}
+	if q.conditional && q.query == "" {
+		return 0, got, without(rest.Change{Method: q.method, Ref: q.ref, At: q.at}.Condition())
+	}
 	status = http.StatusCreated
-	if q.method != http.MethodPost {
-		before, err := a.standing(r, c, q)
+	i := q.interaction()
+	i.Base = a.Base
+	plan, err := i.Look(q.at)
+	if err != nil {
+		return 0, got, err
+	}
+	found, err := a.match(r, c, i, plan)
+	if err != nil {
+		return 0, got, err
+	}
+	now := *q
+	now.be(found, 0)
+	if q.method != http.MethodPost && now.ref.ID != "" {
+		before, err := a.standing(r, c, now)
 		if err != nil {
 			return 0, got, err
 		}
@@ -143,17 +194,45 @@ func (a *api) apply(r *http.Request, c access.Caller, q request, h http.Header) 
 			status = http.StatusOK
 		}
 	}
-	if err := a.push(r, c, q.interaction(), q); err != nil {
+	if found, err = a.push(r, c, i, now); err != nil {
 		return 0, got, err
 	}
-	if q.method == http.MethodDelete {
+	switch {
+	case q.method == http.MethodDelete:
+		q.be(found, 0)
 		return http.StatusNoContent, got, nil
+	case q.be(found, 0):
+		status = http.StatusOK
+	case q.conditional:
+		status = http.StatusCreated
 	}
-	after, err := a.standing(r, c, q)
+	after, err := a.standing(r, c, *q)
 	if err != nil {
 		return 0, got, err
 	}
 	return status, after[0], nil
+}
+
+// be gives a request the id that was found for it, the nth; ok tells that one was.
+func (q *request) be(found []string, n int) (ok bool) {
+	if ok = found != nil && found[n] != ""; ok {
+		q.ref.ID = found[n]
+	}
+	return ok
+}
+
+// match looks for what an interaction leaves to be found; nil when it leaves
+// nothing.
+func (a *api) match(r *http.Request, c access.Caller, i rest.Interaction, plan rest.Plan) ([]string, error) {
+	if !i.Looks {
+		return nil, nil
+	}
+	return a.Reader.Match(r.Context(), c, plan)
+}
+
+// without refuses a condition that would be met by anything.
+func without(at string) error {
+	return &fhir.Error{Status: http.StatusBadRequest, Code: "required", Text: "The condition is empty: it must say what to look for.", Expression: at}
 }
 
 // conditions holds a write to the version that its sender knows (R4
@@ -188,21 +267,31 @@ func (a *api) standing(r *http.Request, c access.Caller, all ...request) ([]poli
 	return got, nil
 }
 
-// push writes down who pushes what, then hands the interaction to the adapter.
-func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, all ...request) error {
-	i.Request, i.Base = web.RequestID(r), a.Base
+// push writes down who pushes what, then hands the interaction to the adapter. It
+// gives what the interaction left to be found, as it was when it was applied.
+func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, all ...request) ([]string, error) {
+	i.Request = web.RequestID(r)
 	e := audit.Event{Time: a.Now(), Action: audit.Write, Caller: c, Detail: i.Method, Address: web.Address(r), Request: i.Request}
 	for _, q := range all {
-		e.Entities = append(e.Entities, q.ref)
+		if q.ref.ID != "" {
+			e.Entities = append(e.Entities, q.ref)
+		}
 	}
 	if err := a.Audit.Append(r.Context(), e); err != nil {
-		return err
+		return nil, err
 	}
-	return notApplied(a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i))
+	id, err := a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i)
+	if err != nil || !i.Looks {
+		return nil, notApplied(err)
+	}
+	return a.Reader.Found(r.Context(), c, id)
 }
 
 // notApplied says why what was pushed is not applied.
 func notApplied(err error) error {
+	if err == nil {
+		return nil
+	}
 	if held, ok := errors.AsType[*inbox.HeldError](err); ok {
 		return refused(held)
 	}

@@ -58,7 +58,6 @@ func TestCreate(t *testing.T) {
 	if len(blind.body) > 0 || !newIDs.MatchString(blind.Header().Get("Location")) {
 		t.Errorf("%v %s", blind.Header(), blind.body)
 	}
-	w.do(post(w.backend(), "/Observation", sodium, "If-None-Exist: identifier=1")).want(t, 400)
 }
 
 func TestUpdateAndDelete(t *testing.T) {
@@ -176,9 +175,21 @@ func TestBadPushes(t *testing.T) {
 		"an entry without request":   {post(ehr, "", `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":`+patientA+`}]}`), 400, "Bundle.entry[0].request.method"},
 		"an entry without resource":  {post(ehr, "", bundle("transaction", "PUT Patient/a")), 400, "Bundle.entry[0].resource"},
 		"an operation":               {post(ehr, "", bundle("transaction", "POST Patient/$match||"+patientA)), 400, "Bundle.entry[0].request.url"},
-		"a conditional update":       {post(ehr, "", bundle("transaction", "PUT Patient?identifier=1||"+patientA)), 400, "Bundle.entry[0].request.url"},
+		"an update by nothing":       {post(ehr, "", bundle("transaction", "PUT Patient?||"+patientA)), 400, "Bundle.entry[0].request.url"},
+		"an update by a name":        {post(ehr, "", bundle("transaction", "PUT Patient?family=a||"+patientA)), 400, "Bundle.entry[0].request.url"},
+		"an update by a system":      {post(ehr, "", bundle("transaction", "PUT Patient?identifier=urn:x%7C||"+patientA)), 400, "Bundle.entry[0].request.url"},
+		"an update by a chain":       {put(ehr, "/Observation?identifier=1&subject:Patient.family=a", sodium), 400, "Observation"},
+		"an update by a parameter":   {put(ehr, "/Patient?identifier=1&_has:Observation:patient:code=1", patientA), 400, "Patient"},
+		"an update by no parameter":  {put(ehr, "/Patient?identifier=1&wings=XYZZY", patientA), 400, "Patient"},
+		"an update of all":           {put(ehr, "/Patient", patientA), 400, "Patient"},
+		"a deletion of all":          {remove(ehr, "/Patient"), 400, "Patient"},
+		"a deletion by a date":       {remove(ehr, "/Patient?birthdate=1970"), 400, "Patient"},
+		"a creation by nothing":      {post(ehr, "/Observation", sodium, "If-None-Exist: "), 400, "http.If-None-Exist"},
+		"a creation by a code":       {post(ehr, "/Observation", sodium, "If-None-Exist: code=1"), 400, "http.If-None-Exist"},
+		"a condition to delete":      {post(ehr, "", strings.Replace(bundle("transaction", "DELETE Patient/a"), `"url"`, `"ifNoneExist":"identifier=1","url"`, 1)), 400, "Bundle.entry[0].request.ifNoneExist"},
+		"an entry of a version":      {post(ehr, "", strings.Replace(bundle("transaction", "PUT Patient/a||"+patientA), `"url"`, `"ifMatch":"1","url"`, 1)), 400, "Bundle.entry[0].request.ifMatch"},
+		"the same creation twice":    {post(ehr, "", strings.ReplaceAll(bundle("transaction", "POST Patient||"+patientA, "POST Patient||"+patientA), `"url"`, `"ifNoneExist":"identifier=1","url"`)), 400, "Bundle.entry[1]"},
 		"a whole address":            {post(ehr, "", bundle("transaction", "PUT https://gateway.test/fhir/Patient/a||"+patientA)), 400, "Bundle.entry[0].request.url"},
-		"a conditional create":       {post(ehr, "", strings.Replace(bundle("transaction", "POST Patient||"+patientA), `"url"`, `"ifNoneExist":"identifier=1","url"`, 1)), 400, "Bundle.entry[0].request.ifNoneExist"},
 		"one target twice":           {post(ehr, "", bundle("transaction", "PUT Patient/a||"+patientA, "DELETE Patient/a")), 400, "Bundle.entry[1]"},
 		"one fullUrl twice":          {post(ehr, "", bundle("transaction", "POST Patient|urn:uuid:1|"+patientA, "POST Patient|urn:uuid:1|"+patientA)), 400, "Bundle.entry[1]"},
 		"another type in an entry":   {post(ehr, "", bundle("transaction", "PUT Group/a||"+patientA)), 400, "Bundle.entry[0].resource"},

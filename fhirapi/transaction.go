@@ -3,6 +3,7 @@ package fhirapi
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,34 +66,47 @@ func (a *api) transaction(r *http.Request, c access.Caller, out *bundle, b fhir.
 	}
 	a.writing.RLock()
 	defer a.writing.RUnlock()
-	before, err := a.standing(r, c, all...)
+	i := rest.Interaction{Method: http.MethodPost, Base: a.Base, Resource: b.JSON()}
+	for _, q := range all {
+		i.Assigned = append(i.Assigned, q.assigned())
+	}
+	plan, err := i.Look("")
 	if err != nil {
 		return err
 	}
-	i := rest.Interaction{Method: http.MethodPost, Resource: b.JSON()}
-	for _, q := range all {
-		id := ""
-		if q.method == http.MethodPost {
-			id = q.ref.ID
-		}
-		i.Assigned = append(i.Assigned, id)
-	}
-	if err := a.push(r, c, i, all...); err != nil {
+	found, err := a.match(r, c, i, plan)
+	if err != nil {
 		return err
+	}
+	now := slices.Clone(all)
+	for n := range now {
+		now[n].be(found, n)
+	}
+	before, err := a.standing(r, c, now...)
+	if err != nil {
+		return err
+	}
+	if found, err = a.push(r, c, i, now...); err != nil {
+		return err
+	}
+	status := make([]int, len(all))
+	for n := range all {
+		was := all[n].be(found, n)
+		switch {
+		case all[n].method == http.MethodDelete:
+			status[n] = http.StatusNoContent
+		case was || !all[n].conditional && !before[n].IsZero():
+			status[n] = http.StatusOK
+		default:
+			status[n] = http.StatusCreated
+		}
 	}
 	after, err := a.standing(r, c, all...)
 	if err != nil {
 		return err
 	}
 	for n, q := range all {
-		status := http.StatusCreated
-		switch {
-		case q.method == http.MethodDelete:
-			status = http.StatusNoContent
-		case !before[n].IsZero():
-			status = http.StatusOK
-		}
-		respond(out, q, status, after[n], nil)
+		respond(out, q, status[n], after[n], nil)
 	}
 	return nil
 }
@@ -102,10 +116,10 @@ func (a *api) batch(r *http.Request, c access.Caller, out *bundle, all []request
 	status, got := make([]int, len(all)), make([]policy.Released, len(all))
 	var group errgroup.Group
 	group.SetLimit(batchAtOnce)
-	for n, q := range all {
+	for n := range all {
 		if errs[n] == nil {
 			group.Go(func() error {
-				status[n], got[n], errs[n] = a.apply(r, c, q, nil)
+				status[n], got[n], errs[n] = a.apply(r, c, &all[n], nil)
 				return nil
 			})
 		}
@@ -135,7 +149,7 @@ func (a *api) requests(c access.Caller, b fhir.Resource) (all []request, errs []
 	for e := range b.All("entry") {
 		q, err := entry(c, e, "Bundle.entry["+strconv.Itoa(len(all))+"]")
 		full := e.Get("fullUrl").Text()
-		if err == nil && (refs[q.ref] || full != "" && urls[full]) {
+		if err == nil && (!q.conditional && refs[q.ref] || full != "" && urls[full]) {
 			err = &fhir.Error{Status: http.StatusBadRequest, Code: "duplicate", Text: "An entry before it has the same target or fullUrl.", Expression: q.at}
 		}
 		refs[q.ref], urls[full] = true, true
@@ -150,12 +164,13 @@ func entry(c access.Caller, e fhir.Node, at string) (request, error) {
 	bad := func(code, text, where string) (request, error) {
 		return q, &fhir.Error{Status: http.StatusBadRequest, Code: code, Text: text, Expression: at + where}
 	}
-	typ, id, _ := strings.Cut(e.At("request.url").Text(), "/")
+	address, query, conditional := strings.Cut(e.At("request.url").Text(), "?")
+	typ, id, below := strings.Cut(address, "/")
 	q.ref = fhir.Ref{Type: typ, ID: id}
 	var needs auth.Interaction
 	switch q.method {
 	case http.MethodPost:
-		if id != "" {
+		if below || conditional {
 			return bad("not-supported", "A POST creates at a type's address; operations are not supported.", ".request.url")
 		}
 		needs, q.ref.ID = auth.Create, newID()
@@ -166,13 +181,22 @@ func entry(c access.Caller, e fhir.Node, at string) (request, error) {
 	default:
 		return bad("not-supported", "Entries may be POST, PUT or DELETE.", ".request.method")
 	}
-	if !fhir.IsType(typ) || !fhir.ValidID(q.ref.ID) {
-		return bad("not-supported", "The address must be Type or Type/id; conditional addresses are not supported.", ".request.url")
+	if none := e.At("request.ifNoneExist"); !none.IsZero() && q.method == http.MethodPost {
+		q.conditional, q.query = true, none.Text()
+		if q.query == "" {
+			return q, without(at + ".request.ifNoneExist")
+		}
+	}
+	if !fhir.IsType(typ) || conditional && below || !conditional && !fhir.ValidID(q.ref.ID) {
+		return bad("not-supported", "The address must be Type, Type/id or Type?search.", ".request.url")
 	}
 	for _, condition := range []string{"ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist"} {
-		if !e.At("request." + condition).IsZero() {
-			return bad("not-supported", "Conditional entries are not supported.", ".request."+condition)
+		if !e.At("request."+condition).IsZero() && !(condition == "ifNoneExist" && q.conditional) {
+			return bad("not-supported", "Entries cannot depend on versions; ifNoneExist is for POST.", ".request."+condition)
 		}
+	}
+	if conditional && query == "" {
+		return q, without(at + ".request.url")
 	}
 	if c.May(needs, typ) == auth.Nothing {
 		err := outOfScope(typ)
@@ -180,6 +204,9 @@ func entry(c access.Caller, e fhir.Node, at string) (request, error) {
 		return q, err
 	}
 	if q.method == http.MethodDelete {
+		if conditional {
+			q.found(query)
+		}
 		return q, nil
 	}
 	res, err := fhir.Parse(e.Get("resource").Raw())
@@ -189,6 +216,11 @@ func entry(c access.Caller, e fhir.Node, at string) (request, error) {
 	q.res = res
 	if err := named(res, typ, id); err != nil {
 		return q, within(err, at+".resource")
+	}
+	if conditional {
+		if q.found(query); q.ref.ID == "" {
+			q.ref.ID = newID()
+		}
 	}
 	return q, nil
 }

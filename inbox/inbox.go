@@ -26,6 +26,7 @@ type Message struct {
 	Peer      string    // network address or client id, for the operator
 	Received  time.Time // by this process's clock
 	Body      []byte    // exact bytes
+	Found     []string  // ids of what a push leaves to be found, see rest.Plan; nil: not looked for
 }
 
 func (m Message) String() string {

@@ -29,6 +29,9 @@ type Resource struct {
 	Deleted bool      // the source deleted it; Resource is a stub, Chart is empty
 	Given   bool      // its id was given with it and does not tell its chart
 	Stays   bool      // when its id is known it stays where it lies; Chart is for a new one
+	Found   bool      // its id was found by a search: what it says may be of another
+	Repeats bool      // the source has it already, and says it again
+	Place   string    // where in what was pushed: "Bundle.entry[3].resource"
 	To      []string  // feeds that it is to be sent to
 	Answers []string  // numbers of letters to its source that it answers
 }

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -17,6 +18,12 @@ import (
 // that begin with the API's own address lose it; nothing else of a resource
 // changes.
 //
+// What the interaction names by a search (R4 http.html#ccreate, #cond-update,
+// conditional references) was looked for before, among what its source pushed:
+// m.Found. A conditional creation of what is there creates nothing; what it says
+// is a reminder, as in a result of HL7 v2, that counts where nobody else has
+// spoken.
+//
 // A resource that names one patient lies in that patient's chart. One that
 // names several lies in no patient's chart, so that no record tells of another.
 // One that names none goes with the one patient of its Bundle when it is a file,
@@ -32,16 +39,21 @@ func push(k *Keys, m inbox.Message) (Result, error) {
 	if err != nil {
 		return Result{}, misplaced("Interaction", "not a FHIR interaction")
 	}
-	p := pushed{out: Result{At: m.Received}, base: i.Base, to: func(r fhir.Resource) ([]string, error) { return k.addressed(m.Source, r) }}
-	if i.Method == http.MethodPost && i.Path == "" {
-		err = p.transaction(i)
-	} else {
-		err = p.single(i)
-	}
-	if err == nil {
-		err = p.settle(k.digest(chartBytes, m.Source, "directory"), k.digest(chartBytes, m.Source, "nobody"))
-	}
+	plan, err := i.Plan()
 	if err != nil {
+		return Result{}, misplaced("Bundle", "not a Bundle")
+	}
+	switch {
+	case !i.Looks:
+		m.Found = nil
+	case len(m.Found) != len(plan.Changes)+len(plan.Refs):
+		return Result{}, misplaced("Interaction", "what it names by a search is not looked up")
+	}
+	p := pushed{out: Result{At: m.Received}, to: func(r fhir.Resource) ([]string, error) { return k.addressed(m.Source, r) }}
+	if err := p.changes(plan, m.Found); err != nil {
+		return Result{}, err
+	}
+	if err := p.settle(k.digest(chartBytes, m.Source, "directory"), k.digest(chartBytes, m.Source, "nobody")); err != nil {
 		return Result{}, err
 	}
 	return p.out, nil
@@ -63,58 +75,102 @@ func ours(ref fhir.Ref) bool {
 }
 
 type pushed struct {
-	base string
 	to   func(fhir.Resource) ([]string, error) // feeds that a resource is addressed to
 	out  Result
 	at   []string // of each of out.Resources
 	made []bool   // whether its id was made for it
 }
 
-func (p *pushed) single(i rest.Interaction) error {
-	typ, id, _ := strings.Cut(i.Path, "/")
-	if i.Method == http.MethodPost {
-		if len(i.Assigned) != 1 {
-			return misplaced("Interaction.assigned", "there is no id for what is created")
+// changes takes what an interaction changes, found being what it leaves to be
+// found. All references among a transaction's entries are resolved before any is
+// taken; the order of entries means nothing (R4 http.html#trules).
+func (p *pushed) changes(plan rest.Plan, found []string) error {
+	became := map[string]string{} // what references name, and what they name now
+	for n := range plan.Changes {
+		c := &plan.Changes[n]
+		if found != nil && found[n] != "" {
+			c.Ref.ID = found[n]
 		}
-		id = i.Assigned[0]
+		if c.FullURL == "" || c.Ref.ID == "" {
+			continue
+		}
+		if became[c.FullURL] != "" {
+			return misplaced(c.At+".fullUrl", "an entry before it has the same")
+		}
+		became[c.FullURL] = c.Ref.String()
+		if old := c.Resource.ID(); old != "" && old != c.Ref.ID && strings.HasSuffix(c.FullURL, "/"+c.Ref.Type+"/"+old) {
+			became[c.Ref.Type+"/"+old] = c.Ref.String()
+		}
 	}
-	return p.take(change{i.Method, fhir.Ref{Type: typ, ID: id}, i.Resource, typ}, func(s string) string { return rest.Local(p.base, s) })
+	for n, s := range plan.Refs {
+		typ, _, _ := fhir.ParseConditional(plan.Base, s)
+		became[s] = typ + "/" + found[len(plan.Changes)+n]
+	}
+	for n, c := range plan.Changes {
+		was := c.Query != "" && found != nil && found[n] != ""
+		if c.Method == http.MethodDelete && c.Query != "" && !was {
+			continue
+		}
+		lost := false
+		err := p.take(c, was, func(s string) string {
+			if now := became[s]; now != "" {
+				return now
+			}
+			if full, fragment, ok := strings.Cut(s, "#"); ok && became[full] != "" {
+				return became[full] + "#" + fragment
+			}
+			head, _, query := strings.Cut(s, "?")
+			lost = lost || plan.Whole && (query && fhir.IsType(head) || strings.HasPrefix(s, "urn:uuid:"))
+			return rest.Local(plan.Base, s)
+		})
+		if err != nil {
+			return err
+		}
+		if lost {
+			return misplaced(c.At+".resource", "a reference names nothing in this Bundle")
+		}
+	}
+	return nil
 }
 
-// change is one resource created, updated or deleted.
-type change struct {
-	method string
-	ref    fhir.Ref
-	body   []byte
-	at     string
-}
-
-// take adds one change. The address by which a resource itself is known, such
-// as a Questionnaire's url, is no reference.
-func (p *pushed) take(c change, resolve func(string) string) error {
-	if !fhir.IsType(c.ref.Type) || !fhir.ValidID(c.ref.ID) {
-		return misplaced(c.at, "the address is not Type/id")
+// take adds one change. was: it was found, so that a creation only repeats it.
+// The address by which a resource itself is known, such as a Questionnaire's url,
+// is no reference.
+func (p *pushed) take(c rest.Change, was bool, resolve func(string) string) error {
+	at := cmp.Or(c.At, c.Ref.Type)
+	if c.Method == http.MethodPost && c.Ref.ID == "" {
+		return misplaced(cmp.Or(c.At, "Interaction.assigned"), "there is no id for what is created")
 	}
-	r := Resource{At: p.out.At, Given: true}
+	if !fhir.IsType(c.Ref.Type) || !fhir.ValidID(c.Ref.ID) {
+		return misplaced(at, "the address is not Type/id")
+	}
+	r := Resource{At: p.out.At, Given: true, Found: was}
 	var err error
-	switch c.method {
+	switch c.Method {
 	case http.MethodDelete:
 		r.Deleted = true
-		r.Resource, err = fhir.Parse(fmt.Appendf(nil, `{"resourceType":%q,"id":%q}`, c.ref.Type, c.ref.ID))
+		r.Resource, err = fhir.Parse(fmt.Appendf(nil, `{"resourceType":%q,"id":%q}`, c.Ref.Type, c.Ref.ID))
 	case http.MethodPost, http.MethodPut:
-		if c.method == http.MethodPut && ours(c.ref) {
-			return misplaced(c.at, "this id cannot be used")
+		if c.Method == http.MethodPut && ours(c.Ref) {
+			return misplaced(at, "this id cannot be used")
 		}
-		if r.Resource, err = fhir.Parse(c.body); err == nil && r.Type() != c.ref.Type {
-			return misplaced(c.at, "not the type of the address")
+		if r.Resource = c.Resource; r.IsZero() {
+			return misplaced(at, "not a valid resource")
 		}
-		if err == nil && r.ID() != c.ref.ID {
-			r.Resource, err = r.WithID(c.ref.ID)
+		if r.Type() != c.Ref.Type {
+			return misplaced(at, "not the type of the address")
+		}
+		if r.ID() != c.Ref.ID {
+			r.Resource, err = r.WithID(c.Ref.ID)
+		}
+		if r.Repeats = was && c.Method == http.MethodPost; r.Repeats {
+			r.At = reminder(r.At)
+		} else if err == nil {
+			if r.To, err = p.to(r.Resource); err != nil {
+				return misplaced(at+".meta.tag", err.Error())
+			}
 		}
 		if err == nil {
-			if r.To, err = p.to(r.Resource); err != nil {
-				return misplaced(c.at+".meta.tag", err.Error())
-			}
 			own := r.Get("url").Text()
 			r.Resource, err = r.RewriteReferences(func(s string) string {
 				if s == own {
@@ -124,67 +180,15 @@ func (p *pushed) take(c change, resolve func(string) string) error {
 			})
 		}
 	default:
-		return misplaced(c.at, "not POST, PUT or DELETE")
+		return misplaced(at, "not POST, PUT or DELETE")
 	}
 	if err != nil {
-		return misplaced(c.at, "not a valid resource")
+		return misplaced(at, "not a valid resource")
 	}
+	r.Place = c.Body()
 	p.out.Resources = append(p.out.Resources, r)
-	p.at = append(p.at, c.at)
-	p.made = append(p.made, c.method == http.MethodPost)
-	return nil
-}
-
-// transaction takes a Bundle's entries. All references among them are resolved
-// before any is taken; the order of entries means nothing (R4 http.html#trules).
-func (p *pushed) transaction(i rest.Interaction) error {
-	b, err := fhir.Parse(i.Resource)
-	if err != nil || b.Type() != "Bundle" {
-		return misplaced("Bundle", "not a Bundle")
-	}
-	var all []change
-	became := map[string]string{}
-	for e := range b.All("entry") {
-		n := len(all)
-		c := change{method: e.At("request.method").Text(), body: e.Get("resource").Raw(), at: fmt.Sprintf("Bundle.entry[%d]", n)}
-		c.ref.Type, c.ref.ID, _ = strings.Cut(e.At("request.url").Text(), "/")
-		if c.method == http.MethodPost {
-			if n >= len(i.Assigned) || i.Assigned[n] == "" {
-				return misplaced(c.at, "there is no id for what is created")
-			}
-			c.ref.ID = i.Assigned[n]
-		}
-		if full := e.Get("fullUrl").Text(); full != "" {
-			if became[full] != "" {
-				return misplaced(c.at+".fullUrl", "an entry before it has the same")
-			}
-			became[full] = c.ref.String()
-			if old := e.At("resource.id").Text(); old != "" && c.method == http.MethodPost && strings.HasSuffix(full, "/"+c.ref.Type+"/"+old) {
-				became[c.ref.Type+"/"+old] = c.ref.String()
-			}
-		}
-		all = append(all, c)
-	}
-	for _, c := range all {
-		lost := false
-		err := p.take(c, func(s string) string {
-			if now := became[s]; now != "" {
-				return now
-			}
-			if full, fragment, ok := strings.Cut(s, "#"); ok && became[full] != "" {
-				return became[full] + "#" + fragment
-			}
-			head, _, query := strings.Cut(s, "?")
-			lost = lost || query && fhir.IsType(head) || strings.HasPrefix(s, "urn:uuid:")
-			return rest.Local(p.base, s)
-		})
-		if err != nil {
-			return err
-		}
-		if lost {
-			return misplaced(c.at+".resource", "a reference names nothing in this Bundle; conditional references are not supported")
-		}
-	}
+	p.at = append(p.at, at)
+	p.made = append(p.made, c.Method == http.MethodPost || c.Query != "" && !c.Named)
 	return nil
 }
 
@@ -241,8 +245,21 @@ func (p *pushed) settle(directory, nobody string) error {
 }
 
 // pushKey is the chart that orders a pushed interaction: that of the one
-// patient it names, or else the source's directory.
+// patient it names, or else the source's directory. Those that look for the same
+// go one after another.
 func pushKey(k *Keys, m inbox.Message) (string, error) {
+	if i, err := rest.Decode(m.Body); err == nil && i.Looks && m.Found == nil {
+		plan, err := i.Plan()
+		if err != nil {
+			return "", err
+		}
+		for _, c := range plan.Changes {
+			if c.Query != "" {
+				return m.Source + " " + c.Ref.Type + "?" + c.Query, nil
+			}
+		}
+		return m.Source + " " + strings.Join(plan.Refs, " "), nil
+	}
 	r, err := push(k, m)
 	if err != nil {
 		return "", err

@@ -28,10 +28,11 @@ import (
 // takes messages in and prints the number of each one it would acknowledge,
 // until it is killed.
 const (
-	crashDir  = "FIREBREAK_CRASH_DIR"
-	crashFrom = "FIREBREAK_CRASH_FROM"
-	kills     = 50
-	patients  = 7
+	crashDir   = "FIREBREAK_CRASH_DIR"
+	crashFrom  = "FIREBREAK_CRASH_FROM"
+	crashLooks = "FIREBREAK_CRASH_LOOKS" // it is sent creates
+	kills      = 50
+	patients   = 7
 )
 
 // oru is result n, a message of its own about one of a few patients.
@@ -74,8 +75,15 @@ func crashChild(dir string) {
 		wg.Go(func() {
 			for {
 				n := int(next.Add(1))
-				_, err := p.Put(ctx, message(n))
+				m := message(n)
+				if os.Getenv(crashLooks) != "" {
+					m = creates(n)
+				}
+				receipt, err := p.Put(ctx, m)
 				fail(err)
+				if m.Kind == inbox.FHIR {
+					fail(p.Applied(ctx, receipt.ID))
+				}
 				fail(log.Append(ctx, audit.Event{Action: audit.Write, Request: strconv.Itoa(n)}))
 				os.Stdout.WriteString(strconv.Itoa(n) + "\n") // the acknowledgement
 			}

@@ -278,13 +278,18 @@ func (p *Pipeline) work(ctx context.Context, s job) {
 			return
 		}
 	}
-	// One processor is left for what comes in: mapping on all of them would stand
-	// between a message and its acknowledgement.
-	p.turn <- struct{}{}
-	change, reason := p.make(s.Stored)
-	<-p.turn
+	var change record.Change
+	var reason string
+	made := false
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := p.store(s.Stored, change, reason)
+		var err error
+		if !made {
+			change, reason, err = p.make(&s.Stored)
+			made = err == nil
+		}
+		if err == nil {
+			err = p.store(s.Stored, change, reason)
+		}
 		var held *inbox.HeldError
 		switch {
 		case err == nil && reason == "":
@@ -296,6 +301,9 @@ func (p *Pipeline) work(ctx context.Context, s job) {
 			return
 		case errors.As(err, &held):
 			reason = held.Reason
+			continue
+		case errors.Is(err, record.ErrMoved):
+			s.Found, made = nil, false
 			continue
 		}
 		p.retried.Add(1)
@@ -317,9 +325,32 @@ func (p *Pipeline) store(s record.Stored, change record.Change, reason string) e
 	return p.queue.Commit(ctx, s, change)
 }
 
-// make maps and labels a message. reason says why it cannot be; a fault in our
+// make looks for what a message leaves to be found, and maps it. reason says why
+// it cannot be; an error, that the database does not answer.
+func (p *Pipeline) make(s *record.Stored) (change record.Change, reason string, err error) {
+	found, plan, err := p.queue.Look(context.Background(), *s)
+	if e, ok := errors.AsType[*fhir.Error](err); ok {
+		if e.Expression != "" {
+			return record.Change{}, e.Expression + ": " + e.Text, nil
+		}
+		return record.Change{}, e.Text, nil
+	}
+	if err != nil {
+		return record.Change{}, "", err
+	}
+	s.Found = found
+	// One processor is left for what comes in: mapping on all of them would stand
+	// between a message and its acknowledgement.
+	p.turn <- struct{}{}
+	change, reason = p.mapped(*s)
+	<-p.turn
+	change.Plan = plan
+	return change, reason, nil
+}
+
+// mapped maps and labels a message. reason says why it cannot be; a fault in our
 // own code is a reason too.
-func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
+func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string) {
 	defer func() {
 		if x := recover(); x != nil {
 			// Its kind and place, not its value, which may hold patients' data.
@@ -345,7 +376,7 @@ func (p *Pipeline) make(s record.Stored) (change record.Change, reason string) {
 		if r.Chart == "" && !r.Deleted {
 			r.Chart = result.Patient.ID
 		}
-		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given, Stays: r.Stays, To: r.To, Answers: r.Answers})
+		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given, Stays: r.Stays, Found: r.Found, Repeats: r.Repeats, Place: r.Place, To: r.To, Answers: r.Answers})
 	}
 	for _, l := range result.Links {
 		change.Links = append(change.Links, record.Link{From: l.From.ID, Into: l.Into.ID, At: l.At, Undo: l.Undo})
@@ -405,7 +436,10 @@ func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
 // Try tells what a message would become now, or why it would be held. Nothing is
 // stored.
 func (p *Pipeline) Try(m inbox.Message) (became []fhir.Ref, reason string) {
-	change, reason := p.make(record.Stored{Message: m})
+	change, reason, err := p.make(&record.Stored{Message: m})
+	if err != nil {
+		reason = "the database does not answer"
+	}
 	for _, e := range change.Resources {
 		became = append(became, e.Resource().Ref())
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"firebreak/adapters/rest"
 	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/internal/sqldb"
@@ -25,6 +26,8 @@ type committing struct {
 	freed    bool // messages held for doubt became pending
 	entries  []*entry
 	links    []Link
+	plan     *rest.Plan // of a message that looks for something
+	found    []string
 }
 
 // entry is one resource of a message.
@@ -38,6 +41,7 @@ type entry struct {
 	reasons string // of reasonsOf
 	body    int64  // where the content lies
 	fresh   bool   // the content is new
+	stands  bool   // it repeats what is known, whose content it has: body
 	bare    bool   // a patient of whom nothing but numbers is said
 	rules   string // that judged it; empty: it must be judged again
 	code    string // key of the local code that says what it is about, if there is one
@@ -55,7 +59,7 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), corrects: c.Corrects, links: c.Links, entries: make([]*entry, 0, len(c.Resources))}
+	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), corrects: c.Corrects, links: c.Links, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
 	all := make([]entry, len(c.Resources))
 	for i, e := range c.Resources {
 		res := e.Resource()
@@ -147,7 +151,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 		return nil
 	}
 	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.locate, b.recall, b.hold, b.read, b.check, b.doubt, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.check, b.doubt, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -259,6 +263,31 @@ func (b *batch) check(context.Context) error {
 	return nil
 }
 
+// repeat has a message that would create what is there say again what is known
+// of it: a conditional creation changes nothing. Where nothing is known of it, or
+// only what is withheld from somebody from whom this is not, what the message says
+// is kept as a reminder.
+func (b *batch) repeat(context.Context) error {
+	for _, x := range b.commits {
+		for _, e := range x.commit.entries {
+			if !e.Repeats {
+				continue
+			}
+			l := b.of(e)
+			if len(l.runs) == 0 || l.runs[len(l.runs)-1].deleted {
+				continue
+			}
+			r := l.runs[len(l.runs)-1]
+			mine := splitLabels(e.labels)
+			if slices.ContainsFunc(splitLabels(l.marking(r.body).labels), func(has label.Label) bool { return !slices.Contains(mine, has) }) {
+				continue
+			}
+			e.stands, e.body, e.version, e.At, e.reasons = true, r.body, r.version, fromMicros(r.first.at), ""
+		}
+	}
+	return nil
+}
+
 // bodies stores contents that are new.
 func (b *batch) bodies(ctx context.Context) error {
 	type content struct {
@@ -270,7 +299,7 @@ func (b *batch) bodies(ctx context.Context) error {
 	for _, x := range b.commits {
 		for _, e := range x.commit.entries {
 			c := content{e.key, e.version}
-			if ids[c] != nil {
+			if ids[c] != nil || e.stands {
 				continue
 			}
 			id := new(int64)
@@ -293,7 +322,9 @@ func (b *batch) bodies(ctx context.Context) error {
 	}
 	for _, x := range b.commits {
 		for _, e := range x.commit.entries {
-			e.body = *ids[content{e.key, e.version}]
+			if !e.stands {
+				e.body = *ids[content{e.key, e.version}]
+			}
 		}
 	}
 	return nil
@@ -313,7 +344,7 @@ func (b *batch) settle(context.Context) error {
 				body:     e.body,
 				version:  e.version,
 			}
-			relabeled := l.judge(f.body, e)
+			relabeled := !e.stands && l.judge(f.body, e)
 			known := slices.ContainsFunc(l.runs, func(r run) bool { return r.body == f.body && (r.first == f.mark || r.last == f.mark) })
 			var changed bool
 			l.runs, changed = settle(l.runs, f, b.w.r.keys.again)
@@ -324,7 +355,7 @@ func (b *batch) settle(context.Context) error {
 					b.bumps[directories] = 0
 				}
 				if changed {
-					b.index(e)
+					b.index(x.commit.source, e)
 				}
 			}
 			if (relabeled || changed) && e.reasons != "" {
@@ -345,9 +376,12 @@ func (b *batch) settle(context.Context) error {
 }
 
 // index keeps the rows by which a patient or a given id is found.
-func (b *batch) index(e *entry) {
+func (b *batch) index(source string, e *entry) {
 	if e.Alias && !e.Deleted {
 		b.add(addAlias, e.key.typ, e.key.id, e.key.chart)
+		for _, v := range valuesOf(e.Resource()) {
+			b.add(addGiven, source, e.key.typ, valueKey(v), e.key.id)
+		}
 	}
 	if e.key.typ != "Patient" || e.Deleted {
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"firebreak/inbox"
 	"firebreak/internal/sqldb"
@@ -38,9 +39,9 @@ var ErrUnknown = errors.New("record: no such message")
 
 const (
 	messageColumns = `i.id, i.source, i.kind, i.control, i.peer, i.received`
-	pendingAfter   = `SELECT ` + messageColumns + `, i.body FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 0 AND t.id > $1 ORDER BY t.id LIMIT $2`
+	pendingAfter   = `SELECT ` + messageColumns + `, i.body, f.ids FROM todo t JOIN inbox i ON i.id = t.id LEFT JOIN found f ON f.id = i.id WHERE t.held = 0 AND t.id > $1 ORDER BY t.id LIMIT $2`
 	heldAfter      = `SELECT ` + messageColumns + `, t.reason FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 1 AND t.id > $1 ORDER BY t.id LIMIT $2`
-	oneMessage     = `SELECT ` + messageColumns + `, i.body FROM inbox i WHERE i.id = $1`
+	oneMessage     = `SELECT ` + messageColumns + `, i.body, f.ids FROM inbox i LEFT JOIN found f ON f.id = i.id WHERE i.id = $1`
 	messageState   = `SELECT CASE WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END, COALESCE(t.reason, '') FROM inbox i LEFT JOIN todo t ON t.id = i.id WHERE i.id = $1`
 	inboxStats     = `SELECT COALESCE((SELECT MAX(id) FROM inbox), 0), (SELECT COUNT(*) FROM todo WHERE held = 0), (SELECT COUNT(*) FROM todo WHERE held = 1)`
 	holdMessage    = `INSERT INTO todo (id, held, reason) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET held = 1, reason = excluded.reason`
@@ -53,7 +54,8 @@ const (
 // Commit stores what message s changes and marks it done, in one transaction.
 // It may be repeated: what is known already changes nothing. An
 // *inbox.HeldError says that the change contradicts the record (an id that
-// belongs to another source or patient); then nothing of it was stored.
+// belongs to another source or patient); then nothing of it was stored. ErrMoved:
+// what it looks for is another by now; it is to be made anew.
 func (q *Queue) Commit(ctx context.Context, s Stored, c Change) error {
 	x := q.r.prepare(s, c)
 	err := q.r.writer.do(ctx, &write{commit: x})
@@ -108,8 +110,12 @@ func (q *Queue) Message(ctx context.Context, id inbox.ID) (inbox.Message, error)
 func scanStored(scan func(...any) error) (s Stored, err error) {
 	var id, received int64
 	var kind string
-	if err := scan(&id, &s.Source, &kind, &s.ControlID, &s.Peer, &received, &s.Body); err != nil {
+	var found *string
+	if err := scan(&id, &s.Source, &kind, &s.ControlID, &s.Peer, &received, &s.Body, &found); err != nil {
 		return Stored{}, err
+	}
+	if found != nil {
+		s.Found = strings.Split(*found, ",")
 	}
 	s.ID, s.Kind, s.Received = inbox.ID(id), inbox.Kind(kind), fromMicros(received)
 	return s, nil

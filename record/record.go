@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"firebreak/access"
+	"firebreak/adapters/rest"
 	"firebreak/audit"
 	"firebreak/fhir"
 	"firebreak/inbox"
@@ -98,6 +99,9 @@ type Entry struct {
 	Deleted bool      // the resource ended: Resource is a stub with type and id
 	Alias   bool      // its id was given by the source and does not tell its chart
 	Stays   bool      // when its id is known it stays where it lies; Chart is for a new one
+	Found   bool      // its id was found by a search: what it says may be of another
+	Repeats bool      // the source has it already, and says it again
+	Place   string    // where in what was pushed
 	To      []string  // feeds that it is to be sent to
 	Answers []string  // numbers of letters to its source that it answers
 }
@@ -106,8 +110,9 @@ type Entry struct {
 type Change struct {
 	Resources []Entry
 	Links     []Link
-	Corrects  bool   // it may correct the patient's birth date: name and other numbers must agree then
-	Freed     func() // called when messages held for doubt became pending by it; nil: nobody waits for them
+	Plan      *rest.Plan // of a message that looks for something: Stored.Found is what it found
+	Corrects  bool       // it may correct the patient's birth date: name and other numbers must agree then
+	Freed     func()     // called when messages held for doubt became pending by it; nil: nobody waits for them
 }
 
 // Link says at At that the chart From was merged into Into, or that this is undone.
@@ -183,7 +188,7 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 	r.stop = stop
 	r.writer = newWriter(r)
 	r.written.Go(r.writer.run)
-	if err := errors.Join(r.learn(ctx), r.begin(ctx), r.unjudge(ctx)); err != nil {
+	if err := errors.Join(r.learn(ctx), r.begin(ctx), r.unjudge(ctx), r.giveAll(ctx)); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	r.jobs.Go(func() { r.anchors(background) })

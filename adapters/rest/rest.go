@@ -15,10 +15,12 @@ import (
 // Interaction is one pushed request.
 type Interaction struct {
 	Method   string         `json:"method"`            // POST, PUT or DELETE
-	Path     string         `json:"path"`              // below the FHIR base: "Observation/1", "Observation", "" for a Bundle
+	Path     string         `json:"path"`              // below the FHIR base: "Observation/1", "Observation", "Observation?identifier=1", "" for a Bundle
 	Request  string         `json:"request"`           // the request's id
 	Base     string         `json:"base,omitzero"`     // address of the API it came to: references that begin with it are local
 	Assigned []string       `json:"assigned,omitzero"` // ids for what is created: one, or one per entry of a Bundle ("" where none is needed); drawn once, so that a replay makes the same resources
+	None     string         `json:"none,omitzero"`     // If-None-Exist
+	Looks    bool           `json:"looks,omitzero"`    // it depends on what its source has: see Plan
 	Resource jsontext.Value `json:"resource,omitzero"` // exact bytes; none for DELETE
 }
 
@@ -38,6 +40,12 @@ func (i Interaction) Encode() []byte {
 			b, _ = jsontext.AppendQuote(b, id)
 		}
 		b = append(b, ']')
+	}
+	if i.None != "" {
+		b, _ = jsontext.AppendQuote(append(b, `,"none":`...), i.None)
+	}
+	if i.Looks {
+		b = append(b, `,"looks":true`...)
 	}
 	if len(i.Resource) > 0 {
 		b = append(b, `,"resource":`...)
