@@ -127,7 +127,7 @@ func Register(r *mux.Router, prefix string, c Config) error {
 func (a *api) address(all []interaction) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, c access.Caller) error {
 		if !isForm(r) { // a form may say it inside, see search
-			if err := acceptable(r, r.URL.Query()["_format"]); err != nil {
+			if err := web.Negotiate(r, r.URL.Query()["_format"]); err != nil {
 				return err
 			}
 		}
@@ -213,10 +213,10 @@ func (a *api) open(get web.Opener) web.Opener {
 }
 
 func (a *api) metadata(w http.ResponseWriter, r *http.Request) error {
-	if err := acceptable(r, r.URL.Query()["_format"]); err != nil {
+	if err := web.Negotiate(r, r.URL.Query()["_format"]); err != nil {
 		return err
 	}
-	return web.Write(w, r, http.StatusOK, mediaType, a.capability)
+	return web.Resource(w, r, http.StatusOK, a.capability)
 }
 
 func (a *api) smart(w http.ResponseWriter, r *http.Request) error {

@@ -43,7 +43,7 @@ func (b *bundle) send(w http.ResponseWriter, r *http.Request) error {
 		b.b.WriteByte(']')
 	}
 	b.b.WriteByte('}')
-	err := web.Write(w, r, http.StatusOK, mediaType, b.b.Bytes())
+	err := web.Resource(w, r, http.StatusOK, b.b.Bytes())
 	if b.b.Cap() <= bundleKept {
 		bundles.Put(b)
 	}

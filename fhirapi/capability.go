@@ -69,7 +69,7 @@ func capability(c Config) ([]byte, error) {
 		"resourceType": "CapabilityStatement", "status": "active", "date": released, "kind": "instance",
 		"software":       software,
 		"implementation": object{"description": "Firebreak FHIR gateway. Answers hold what the caller may see; what is withheld and what is absent look alike.", "url": c.Base},
-		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json"},
+		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json", "application/fhir+xml", "xml"},
 		"rest": []object{{
 			"mode":          "server",
 			"documentation": "A person's token may search inside one patient's record, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent; transactions and batches take POST, PUT and DELETE. A source may create, update, delete and refer to (Type?search, anywhere in what it pushes) what it sent by a search: it names an identifier with its value, or _id, and whatever other parameters of the type beside them, without chains; nothing that others sent is looked at, and more than one match is refused. Histories take _since, _at and _count. Merged records are found under either id.",

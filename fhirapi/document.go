@@ -46,7 +46,7 @@ func (a *api) document(w http.ResponseWriter, r *http.Request, c access.Caller) 
 	if err := notApplied(err); err != nil {
 		return err
 	}
-	return web.Write(w, r, http.StatusCreated, mediaType, informed("information", "informational", "Stored."))
+	return web.Resource(w, r, http.StatusCreated, informed("information", "informational", "Stored."))
 }
 
 // xmlBody reads a document, exactly. Its character set is the document's own matter.

@@ -14,6 +14,7 @@ import (
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
+	"firebreak/fhir/fhirxml"
 	"firebreak/fhir/r4def"
 	"firebreak/inbox"
 	"firebreak/policy"
@@ -135,13 +136,13 @@ func (a *api) change(w http.ResponseWriter, r *http.Request, c access.Caller, q 
 		w.WriteHeader(status)
 		return nil
 	case "OperationOutcome":
-		return web.Write(w, r, status, mediaType, informed("information", "informational", "Stored."))
+		return web.Resource(w, r, status, informed("information", "informational", "Stored."))
 	}
 	if c.May(auth.Read, q.ref.Type) == auth.Nothing {
 		w.WriteHeader(status)
 		return nil
 	}
-	return web.Write(w, r, status, mediaType, got.Resource().JSON())
+	return web.Resource(w, r, status, got.Resource().JSON())
 }
 
 // location is the version's address below the base.
@@ -315,14 +316,21 @@ func refused(held *inbox.HeldError) error {
 func body(r *http.Request) (fhir.Resource, error) {
 	name, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	utf8 := params["charset"] == "" || strings.EqualFold(params["charset"], "utf-8")
-	if err != nil || name != "application/fhir+json" && name != "application/json" || !utf8 || !plain(r) {
-		return fhir.Resource{}, &fhir.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid", Text: "Send application/fhir+json, in UTF-8, not compressed."}
+	read, known := readers[name]
+	if err != nil || !known || !utf8 || !plain(r) {
+		return fhir.Resource{}, &fhir.Error{Status: http.StatusUnsupportedMediaType, Code: "invalid", Text: "Send application/fhir+json or application/fhir+xml, in UTF-8, not compressed."}
 	}
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		return fhir.Resource{}, err
 	}
-	return fhir.Parse(b)
+	return read(b)
+}
+
+// readers are the media types that a body may have.
+var readers = map[string]func([]byte) (fhir.Resource, error){
+	"application/fhir+json": fhir.Parse, "application/json": fhir.Parse,
+	"application/fhir+xml": fhirxml.Read, "application/xml": fhirxml.Read, "text/xml": fhirxml.Read,
 }
 
 // plain tells whether the body is sent as it is.

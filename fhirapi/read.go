@@ -98,7 +98,7 @@ func (a *api) show(w http.ResponseWriter, r *http.Request, got policy.Released, 
 			return nil
 		}
 	}
-	return web.Write(w, r, http.StatusOK, mediaType, body.JSON())
+	return web.Resource(w, r, http.StatusOK, body.JSON())
 }
 
 // validators are the headers that a later conditional request sends back.

@@ -193,7 +193,8 @@ func TestNegotiation(t *testing.T) {
 		{"", "application/json", 200},
 		{"", "text/html, application/xml;q=0.9, */*;q=0.8", 200},
 		{"", "application/fhir+xml, application/fhir+json;q=0.1", 200},
-		{"", "application/fhir+xml", 406},
+		{"", "application/fhir+xml", 200},
+		{"", "application/xml", 200},
 		{"", "text/html", 406},
 		{"", "application/fhir+json; fhirVersion=3.0", 406},
 		{"", "application/fhir+json;q=0", 406},
@@ -202,8 +203,8 @@ func TestNegotiation(t *testing.T) {
 		{"?_format=application/fhir%2Bjson", "", 200},
 		{"?_format=application/fhir+json", "", 200},
 		{"?_format=application/json", "", 200},
-		{"?_format=xml", "application/fhir+json", 406},
-		{"?_format=application/fhir%2Bxml", "", 406},
+		{"?_format=xml", "application/fhir+json", 200},
+		{"?_format=application/fhir%2Bxml", "", 200},
 		{"?_format=ttl", "", 406},
 		{"?_format=", "", 406},
 		{"?_format=json&_pretty=true", "", 200},
@@ -233,7 +234,7 @@ func TestNegotiation(t *testing.T) {
 	if got := form("_id=x&_format=json", "text/html"); got != 200 {
 		t.Errorf("_format in a form: %d", got)
 	}
-	if got := form("_id=x&_format=xml", "application/json"); got != 406 {
+	if got := form("_id=x&_format=ttl", "application/json"); got != 406 {
 		t.Errorf("_format in a form: %d", got)
 	}
 }

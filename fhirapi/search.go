@@ -12,6 +12,7 @@ import (
 	"firebreak/fhir"
 	"firebreak/policy"
 	"firebreak/search"
+	"firebreak/web"
 )
 
 // cursorParam carries where the page before ended, sealed by the record.
@@ -23,7 +24,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err != nil {
 		return err
 	}
-	if err := acceptable(r, values["_format"]); err != nil {
+	if err := web.Negotiate(r, values["_format"]); err != nil {
 		return err
 	}
 	cursor := values.Get(cursorParam)

@@ -25,6 +25,7 @@ import (
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
+	"firebreak/fhir/fhirxml"
 	"firebreak/fhir/r4def"
 	"firebreak/fhirapi"
 	"firebreak/hospital"
@@ -227,10 +228,15 @@ func (w *world) sane(a ask, got answer) {
 	if strings.HasSuffix(a.path, "smart-configuration") && got.Code == http.StatusOK {
 		return
 	}
-	if h.Get("Content-Type") != "application/fhir+json; charset=utf-8" {
+	read := fhir.Parse
+	switch h.Get("Content-Type") {
+	case "application/fhir+json; charset=utf-8":
+	case "application/fhir+xml; charset=utf-8":
+		read = fhirxml.Read
+	default:
 		fail("Content-Type " + h.Get("Content-Type"))
 	}
-	res, err := fhir.Parse(got.body)
+	res, err := read(got.body)
 	if err != nil {
 		fail("not a resource: " + err.Error())
 		return

@@ -63,8 +63,11 @@ func (g *Guard) catch(w http.ResponseWriter, r *http.Request, draw drawer) {
 
 // outcome draws an error as an OperationOutcome.
 func outcome(w http.ResponseWriter, r *http.Request, e *fhir.Error) {
+	if tripOf(r).format == "" {
+		_ = Negotiate(r, r.URL.Query()["_format"]) // refused before it was asked: JSON, if neither will do
+	}
 	status, body := fhir.Outcome(e)
-	_ = Write(w, r, status, "application/fhir+json; charset=utf-8", body)
+	_ = Resource(w, r, status, body)
 }
 
 // plain draws an error where no family of pages is known: an address that

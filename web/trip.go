@@ -18,6 +18,7 @@ type trip struct {
 	route  string // template, never the path: a path may hold a handle
 	start  time.Time
 	status int
+	format format // of an answer of the FHIR API; "" until it is known
 }
 
 type tripKey struct{}
