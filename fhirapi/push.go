@@ -296,6 +296,9 @@ func notApplied(err error) error {
 	if held, ok := errors.AsType[*inbox.HeldError](err); ok {
 		return refused(held)
 	}
+	if errors.Is(err, inbox.ErrPaused) {
+		return &fhir.Error{Status: http.StatusServiceUnavailable, Code: "transient", Text: "This source is paused. What you sent is kept and applied when it goes on: ask before sending it again.", Err: err}
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &fhir.Error{Status: http.StatusServiceUnavailable, Code: "timeout", Text: "This took too long. It may be applied later: ask before sending it again.", Err: err}
 	}

@@ -169,9 +169,16 @@ func (g *Gateway) causes(ctx context.Context, began time.Time) (all []alarm.Caus
 	if err != nil {
 		return nil, err
 	}
-	last := map[string]time.Time{}
+	last, paused := map[string]time.Time{}, map[string]bool{}
 	for _, f := range states {
 		last[f.Source] = f.Last
+		if f.Paused != nil {
+			paused[f.Source] = true
+			if now.Sub(f.Paused.Since) > lag {
+				add(alarm.Operators, "paused "+f.Source, f.Paused.Since, "%s: it is paused, so what it sends is not applied", f.Source)
+			}
+			f.Waiting, f.Letters.Waiting = 0, 0 // as was decided
+		}
 		if f.Held > 0 {
 			add(alarm.Operators, "held "+f.Source, now, "%s: %s held", f.Source, counted(f.Held, "message is", "messages are"))
 		}
@@ -186,7 +193,7 @@ func (g *Gateway) causes(ctx context.Context, began time.Time) (all []alarm.Caus
 		}
 	}
 	for _, f := range g.Config.Feeds {
-		if quiet := cmp.Or(last[f.Name], began); f.Silent > 0 && now.Sub(quiet) > time.Duration(f.Silent) {
+		if quiet := cmp.Or(last[f.Name], began); f.Silent > 0 && !paused[f.Name] && now.Sub(quiet) > time.Duration(f.Silent) {
 			add(alarm.Operators, "silent "+f.Name, quiet, "%s: nothing has come for longer than %v", f.Name, time.Duration(f.Silent))
 		}
 		if p := g.pulls[f.Name]; p != nil {

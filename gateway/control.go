@@ -91,6 +91,8 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("GET /anchors", g.told(g.anchors))
 	mux.HandleFunc("GET /duplicates", g.told(g.duplicates))
 	mux.HandleFunc("POST /duplicates", g.told(g.judge))
+	mux.HandleFunc("GET /feeds", g.told(g.feeds))
+	mux.HandleFunc("POST /feeds", g.told(g.pause))
 	mux.HandleFunc("GET /outbox", g.told(g.outbox))
 	mux.HandleFunc("POST /outbox", g.told(g.decide))
 	mux.HandleFunc("GET /codes", g.told(g.codes))
@@ -204,6 +206,8 @@ func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 		err := g.pipeline.Applied(r.Context(), id)
 		if held, ok := errors.AsType[*inbox.HeldError](err); ok {
 			result.Held = append(result.Held, StillHeld{id, held.Reason})
+		} else if errors.Is(err, inbox.ErrPaused) {
+			result.Held = append(result.Held, StillHeld{id, "its feed is paused: it is applied when that is over"})
 		} else if err != nil {
 			return err
 		} else {

@@ -43,7 +43,7 @@ func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 		if f.Post {
 			g.posts[f.Name] = s
 			g.Feeds = append(g.Feeds, g.Config.Base+"/fhir/hl7")
-			g.metrics.feed(f.Name, s)
+			g.serves(f.Name, s)
 			continue
 		}
 		if f.TLS != nil {
@@ -59,7 +59,7 @@ func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 		g.onClose(closeQuietly(l))
 		g.mllp, g.mllpListeners = append(g.mllp, s), append(g.mllpListeners, l)
 		g.Feeds = append(g.Feeds, l.Addr().String())
-		g.metrics.feed(f.Name, s)
+		g.serves(f.Name, s)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (g *Gateway) openFolder(f Feed) error {
 			return err
 		}
 	}
-	g.asks = append(g.asks, a.Run)
+	g.asks = append(g.asks, g.unlessPaused(f.Name, a.Run))
 	g.Feeds = append(g.Feeds, filepath.Clean(f.Folder.Path))
 	g.metrics.folder(a)
 	return nil

@@ -74,7 +74,8 @@ type Gateway struct {
 	control         *net.UnixListener
 	listener        net.Listener
 	metricsListener net.Listener
-	posts           map[string]*hl7.Server // feeds that come over HTTPS
+	servers         map[string]*hl7.Server // of the feeds that have one
+	posts           map[string]*hl7.Server // of them, those that come over HTTPS
 	mllp            []*hl7.Server
 	mllpListeners   []net.Listener
 	pulls           map[string]*pull.Feed
@@ -252,7 +253,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	}
 	pages, err := viewer.New(viewer.Config{
 		Guard: g.guard, Reader: g.reader, Accounts: accounts, Registry: g.registry, Office: g.reader.Office().Through(g.pipeline, g.pipeline.Applied), Ops: g.reader.Operations(g.pipeline), Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
-		Zone: zone, Feeds: names, Emergency: g.Config.Emergency, HelpLine: g.Config.HelpLine, Now: g.now,
+		Zone: zone, Feeds: names, FeedNow: g.feedNow, Emergency: g.Config.Emergency, HelpLine: g.Config.HelpLine, Now: g.now,
 	})
 	if err != nil {
 		return err
@@ -352,11 +353,12 @@ func watch(ctx context.Context, broken func() error) error {
 	}
 }
 
-// Idle waits until every message taken in so far is applied or held.
+// Idle waits until every message taken in so far is applied or held, or is of a
+// feed that is paused.
 func (g *Gateway) Idle(ctx context.Context) error {
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		s, err := g.record.Stats(ctx)
-		if err != nil || s.Pending == 0 {
+		waits, err := g.record.Queue().Pending(ctx, 0, 1)
+		if err != nil || len(waits) == 0 {
 			tick.Stop()
 			return err
 		}

@@ -139,8 +139,22 @@ func (m *metrics) feed(name string, s *hl7.Server) {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help, ConstLabels: labels},
 			func() float64 { return float64(c.value(s.Stats())) }))
 	}
+	m.registry.MustRegister(ackTimes{s, prometheus.NewDesc("firebreak_mllp_ack_seconds", "From a whole message to its acknowledgement; the quantiles are of the last 1,000.", nil, labels)})
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "firebreak_mllp_connections", Help: "Open connections.", ConstLabels: labels},
 		func() float64 { return float64(s.Stats().Open) }))
+}
+
+// ackTimes are how fast a server answers. Its series are there from the start.
+type ackTimes struct {
+	server *hl7.Server
+	desc   *prometheus.Desc
+}
+
+func (a ackTimes) Describe(ch chan<- *prometheus.Desc) { ch <- a.desc }
+
+func (a ackTimes) Collect(ch chan<- prometheus.Metric) {
+	took := a.server.Took()
+	ch <- prometheus.MustNewConstSummary(a.desc, uint64(took.N), took.Sum.Seconds(), map[float64]float64{.5: took.P50.Seconds(), .99: took.P99.Seconds()})
 }
 
 // folder adds the counters of a feed that has a folder.

@@ -162,7 +162,7 @@ func (g *Gateway) openPull(f Feed) error {
 		Every: time.Duration(f.Pull.Every), Overlap: time.Duration(f.Pull.Overlap), Compare: time.Duration(f.Pull.Compare), List: time.Duration(f.Pull.List),
 		Page: f.Pull.Page, Sink: g.pipeline, Store: g.record.Asked(), Logger: g.log,
 	}
-	g.asks = append(g.asks, p.Run)
+	g.asks = append(g.asks, g.unlessPaused(f.Name, p.Run))
 	g.pulls[f.Name] = p
 	g.Feeds = append(g.Feeds, f.Pull.Base)
 	g.metrics.pull(p)

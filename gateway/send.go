@@ -264,7 +264,7 @@ func (g *Gateway) openSends(context.Context, Options) error {
 			return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
 		}
 		s := &send.Feed{To: f.Name, Receiver: receiver, Store: g.record.Outbox(), Now: g.now, Logger: g.log}
-		g.asks = append(g.asks, s.Run)
+		g.asks = append(g.asks, g.unlessPaused(f.Name, s.Run))
 		g.metrics.send(s)
 	}
 	return nil

@@ -3,6 +3,7 @@ package inbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -75,3 +76,6 @@ type Asked struct {
 type HeldError struct{ Reason string }
 
 func (e *HeldError) Error() string { return "inbox: held: " + e.Reason }
+
+// ErrPaused says that a message is stored, and applied when its feed is resumed.
+var ErrPaused = errors.New("inbox: the feed is paused")

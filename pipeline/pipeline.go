@@ -55,10 +55,11 @@ type Pipeline struct {
 	log    *slog.Logger
 	apply  func(*mapping.Keys, inbox.Message) (mapping.Result, error) // mapping.Map
 
-	seed  maphash.Seed
-	lanes [lanes]chan job
-	sweep chan struct{} // asks for a sweep at once
-	ended chan struct{} // closed when Run has ended
+	seed   maphash.Seed
+	lanes  [lanes]chan job
+	pauses pauses
+	sweep  chan struct{} // asks for a sweep at once
+	ended  chan struct{} // closed when Run has ended
 
 	applied, held, retried atomic.Int64
 	swept                  atomic.Int64 // sweeps begun and ended; odd while one goes on
@@ -110,7 +111,7 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 	p := &Pipeline{
 		record: r, queue: r.Queue(), keys: keys, rules: rules, log: c.Logger, apply: mapping.Map,
 		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), room: newBudget(maxWaiting),
-		turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), working: map[inbox.ID]chan struct{}{},
+		turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), working: map[inbox.ID]chan struct{}{}, pauses: pauses{changed: make(chan struct{})},
 	}
 	for i := range p.lanes {
 		p.lanes[i] = make(chan job, laneDepth)
@@ -118,7 +119,7 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 	return p
 }
 
-// Put stores a message and hands it on; see inbox.Sink. When the lanes are
+// Put stores a message and hands it on, unless its feed is paused; see inbox.Sink. When the lanes are
 // full it waits, which slows its sender; when its context ends while it waits
 // the message is stored all the same, and is applied later.
 func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, error) {
@@ -126,6 +127,9 @@ func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, err
 	receipt, err := p.record.Put(ctx, m)
 	if err != nil || receipt.Duplicate {
 		return receipt, err
+	}
+	if p.Paused(m.Source) {
+		return receipt, nil // a sweep takes it when that is over
 	}
 	doubtful := sweep != p.swept.Load() || sweep%2 == 1
 	if !p.dispatch(ctx, job{record.Stored{ID: receipt.ID, Message: m}, doubtful}) {
@@ -214,6 +218,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			}
 		})
 	}
+	workers.Go(func() { p.watchPaused(ctx) })
 	p.sweeps(ctx)
 	workers.Wait()
 	close(p.ended)
@@ -225,7 +230,6 @@ func (p *Pipeline) Run(ctx context.Context) error {
 func (p *Pipeline) sweeps(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	p.sweepUpTo(ctx, 0)
 	var before inbox.ID
 	for {
 		select {
@@ -273,6 +277,9 @@ func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 func (p *Pipeline) work(ctx context.Context, s job) {
 	defer p.finish(s.ID)
 	defer p.room.give(int64(len(s.Body)))
+	if p.Paused(s.Source) {
+		return // it stays pending
+	}
 	if s.doubtful {
 		if state, _, err := p.record.State(ctx, s.ID); err == nil && state != record.Pending {
 			return
@@ -405,7 +412,7 @@ func (p *Pipeline) label(m inbox.Message, result mapping.Result) []label.Labeled
 }
 
 // Applied waits until message id is done with. An *inbox.HeldError says that
-// it is held, and why.
+// it is held, and why; inbox.ErrPaused that its feed is paused.
 func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
 	for {
 		p.mu.Lock()
@@ -422,6 +429,11 @@ func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
 				return &inbox.HeldError{Reason: reason}
 			case state == record.Unknown:
 				return record.ErrUnknown
+			}
+			if paused, err := p.record.OfPaused(ctx, id); err != nil {
+				return err
+			} else if paused {
+				return inbox.ErrPaused
 			}
 		}
 		select {

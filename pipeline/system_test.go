@@ -77,3 +77,11 @@ func databases(t *testing.T, f func(t *testing.T, dsn string)) {
 	t.Run("sqlite", func(t *testing.T) { f(t, "sqlite:"+filepath.Join(t.TempDir(), "record.db")) })
 	t.Run("postgres", func(t *testing.T) { f(t, pgtest.DSN(t)) })
 }
+
+// keyOf is the chart of a message's patient.
+func keyOf(t testing.TB, s *system, m inbox.Message) string {
+	t.Helper()
+	key, err := mapping.PatientKey(s.keys, m)
+	must(t, err)
+	return key
+}

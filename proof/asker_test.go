@@ -77,6 +77,7 @@ var routes = []route{
 	{"/ops", 1, true, plainly("/ops")},
 	{"/ops/duplicates", 1, true, plainly("/ops/duplicates")},
 	{"/ops/duplicates/decide", 1, true, posted("/ops/duplicates/decide", url.Values{"a": {"x"}, "b": {"y"}, "decision": {"same"}})},
+	{"/ops/pause", 1, true, posted("/ops/pause", url.Values{"feed": {"none"}, "do": {"pause"}})},
 	{"/ops/replay", 1, true, posted("/ops/replay", url.Values{"feed": {"lab"}, "reason": {"none"}})},
 	{"/ops/messages", 1, true, plainly("/ops/messages")},
 	{"/ops/messages/{id:[0-9]{1,18}}", 0, true, plainly("/ops/messages/1")},

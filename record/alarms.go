@@ -93,7 +93,7 @@ func (a Alarms) changed(ctx context.Context, stmts ...sqldb.Stmt) (first int64, 
 
 // Feeds is how each source does that ever sent.
 func (a Alarms) Feeds(ctx context.Context) ([]FeedState, error) {
-	all, _, err := a.r.feedStates(ctx, a.r.c.Now())
+	all, _, err := a.r.FeedStates(ctx, a.r.c.Now())
 	return all, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,6 +27,8 @@ type Intake interface {
 	inbox.Sink
 	Replay(ctx context.Context, ids ...inbox.ID) error      // applies stored messages again
 	Applied(ctx context.Context, id inbox.ID) error         // waits until one is done with
+	Pause(ctx context.Context, feed, who string) error      // keeps what comes from it without applying it
+	Resume(ctx context.Context, feed string) error          // ends that
 	Try(m inbox.Message) (became []fhir.Ref, reason string) // what it would become, or why it would be held
 	Trace(m inbox.Message) Trace                            // what it would become, value by value
 }
@@ -97,6 +100,7 @@ type FeedState struct {
 	Oldest  time.Time  // of those
 	Held    int        // cannot be mapped
 	Letters Undone     // to its system
+	Paused  *Pause     // nil: it is not
 }
 
 // Feeds is how each source does that ever sent, by name, at midnight's day. most
@@ -105,10 +109,27 @@ func (o *Operations) Feeds(ctx context.Context, s Shift, midnight time.Time) (al
 	if err := o.audit(ctx, s, "ops feeds", false); err != nil {
 		return nil, false, err
 	}
-	return o.r.feedStates(ctx, midnight)
+	return o.r.FeedStates(ctx, midnight)
 }
 
-func (r *Record) feedStates(ctx context.Context, midnight time.Time) (all []FeedState, most bool, err error) {
+// Pause has what comes from a feed kept and not applied, or ends that.
+func (o *Operations) Pause(ctx context.Context, s Shift, source string, pause bool) error {
+	what := "resume"
+	if pause {
+		what = "pause"
+	}
+	if err := o.audit(ctx, s, fmt.Sprintf("ops %s of feed %s", what, source), false); err != nil {
+		return err
+	}
+	if pause {
+		return o.in.Pause(ctx, source, s.Operator.Caller().Name())
+	}
+	return o.in.Resume(ctx, source)
+}
+
+// FeedStates is how each source does that ever sent or is paused, by name, and
+// whether more messages are undone than were counted.
+func (r *Record) FeedStates(ctx context.Context, midnight time.Time) (all []FeedState, most bool, err error) {
 	known, err := r.freshness(ctx)
 	if err != nil {
 		return nil, false, err
@@ -167,6 +188,13 @@ func (r *Record) feedStates(ctx context.Context, midnight time.Time) (all []Feed
 	}
 	for _, u := range letters {
 		of(u.Feed).Letters = u
+	}
+	paused, err := r.Paused(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for source, p := range paused {
+		of(source).Paused = &p
 	}
 	for _, f := range at {
 		f.Lately = f.Course[Hours-1]

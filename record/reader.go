@@ -294,9 +294,21 @@ func (r *Reader) History(ctx context.Context, ask Ask, ref fhir.Ref) ([]policy.R
 
 const feeds = `SELECT source, received FROM feed ORDER BY source`
 
-// Freshness is when data last came from each source, by name. It is the same
-// for every chart.
-func (r *Reader) Freshness(ctx context.Context) ([]Feed, error) { return r.r.freshness(ctx) }
+// Freshness is when data last came from each source, by name; of one that is
+// paused, before it was. It is the same for every chart.
+func (r *Reader) Freshness(ctx context.Context) ([]Feed, error) {
+	all, err := r.r.freshness(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paused, err := r.r.Paused(ctx)
+	for i, f := range all {
+		if p, ok := paused[f.Source]; ok && p.Since.Before(f.Last) {
+			all[i].Last = p.Since
+		}
+	}
+	return all, err
+}
 
 func (r *Record) freshness(ctx context.Context) (all []Feed, err error) {
 	err = r.db.Each(ctx, func(scan func(...any) error) error {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firebreak/access"
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/record"
 	"firebreak/viewer/clinical"
@@ -28,6 +29,7 @@ type Operations interface {
 	ReplayAlike(ctx context.Context, s record.Shift, source, reason string) (int, error)
 	Pairs(ctx context.Context, s record.Shift, why record.Why) (open, past []record.Pair, err error)
 	Judge(ctx context.Context, s record.Shift, a, b string, j record.Judgement) error
+	Pause(ctx context.Context, s record.Shift, source string, pause bool) error
 	Mend(ctx context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error)
 }
 
@@ -51,13 +53,24 @@ type opsFeedsModel struct {
 	Most bool // more is undone than was counted
 }
 
+// FeedNow is what a running process knows of a feed.
+type FeedNow struct {
+	Acks           int64   // messages it answered
+	P50ms, P99ms   float64 // from a whole message to its acknowledgement, of the last 1,000
+	Dialect        string  // name and version; empty: the standard's
+	Traced, Unread int     // messages looked through, and fields in them that nobody reads
+}
+
 type feedLine struct {
 	record.FeedState
+	FeedNow
 	Name   string
 	At     clinical.Time // of the last message
 	Silent bool          // for longer than feeds usually are
 	Lag    string        // how long the oldest waits; empty when nothing does
 	Unsent string        // how long the oldest letter does; empty when none does
+	Ours   bool          // it is configured, and can be paused
+	Since  clinical.Time // it is paused
 }
 
 // opsFeeds is how every feed does: those that sent, and those configured.
@@ -75,6 +88,12 @@ func (v *Viewer) opsFeeds(w http.ResponseWriter, r *http.Request, f *frame, s re
 	model := opsFeedsModel{frame: f, Most: most}
 	for _, x := range all {
 		l := feedLine{FeedState: x, Name: v.feedName(x.Source), Silent: f.now.Sub(x.Last) > v.Late}
+		if _, l.Ours = v.Feeds[x.Source]; l.Ours && v.FeedNow != nil {
+			l.FeedNow = v.FeedNow(x.Source)
+		}
+		if x.Paused != nil {
+			l.Since = clinical.Moment(x.Paused.Since, v.Zone)
+		}
 		if !x.Last.IsZero() {
 			l.At = clinical.Moment(x.Last, v.Zone)
 		}
@@ -88,6 +107,27 @@ func (v *Viewer) opsFeeds(w http.ResponseWriter, r *http.Request, f *frame, s re
 	}
 	slices.SortStableFunc(model.All, func(a, b feedLine) int { return strings.Compare(a.Name, b.Name) })
 	return v.render(w, r, http.StatusOK, f.Page, model)
+}
+
+// Answered is how fast its messages are acknowledged, in milliseconds.
+func (l feedLine) Answered() string {
+	if l.Acks == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f / %.1f ms", l.P50ms, l.P99ms)
+}
+
+// pauseFeed has what comes from a feed kept and not applied, or ends that.
+func (v *Viewer) pauseFeed(w http.ResponseWriter, r *http.Request, _ *frame, s record.Shift) error {
+	source, do := r.PostFormValue("feed"), r.PostFormValue("do")
+	if _, ours := v.Feeds[source]; !ours || do != "pause" && do != "resume" {
+		return fhir.NotFound()
+	}
+	if err := v.Ops.Pause(r.Context(), s, source, do == "pause"); err != nil {
+		return err
+	}
+	http.Redirect(w, r, opsAt, http.StatusSeeOther)
+	return nil
 }
 
 // Drawn shows how many messages came in each of the last hours, as bars. People

@@ -91,6 +91,11 @@ func (o *fakeOps) ReplayAlike(_ context.Context, s record.Shift, source, reason 
 	return 14, nil
 }
 
+func (o *fakeOps) Pause(_ context.Context, s record.Shift, source string, pause bool) error {
+	o.did = append(o.did, fmt.Sprint("pause ", source, " ", pause))
+	return nil
+}
+
 func (o *fakeOps) Mend(_ context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error) {
 	if !strings.Contains(string(body), "9000^^^X") {
 		return 0, &record.Unfit{Reason: "mapping: PID-3 in segment 2: still none"}
@@ -140,8 +145,26 @@ func TestFeedsAtAGlance(t *testing.T) {
 	lab := record.FeedState{Source: "lab-a", Last: noon.Add(-5 * time.Minute), Today: 120, Lately: 7, Waiting: 2, Oldest: noon.Add(-9 * time.Second), Held: 3}
 	lab.Letters = record.Undone{Waiting: 1, Refused: 2, Oldest: noon.Add(-time.Hour)}
 	lab.Course[3], lab.Course[23] = 20, 7
-	h.ops.feeds = []record.FeedState{{Source: "lab-b", Last: noon.Add(-27 * time.Hour)}, lab}
-	out := outline(h.get("/ops"))
+	h.ops.feeds = []record.FeedState{{Source: "lab-b", Last: noon.Add(-27 * time.Hour), Paused: &record.Pause{Who: "Kim", Since: noon}}, lab, {Source: "gone"}}
+	h.viewer.FeedNow = func(source string) FeedNow {
+		if source != "lab-a" {
+			return FeedNow{}
+		}
+		return FeedNow{Acks: 9, P50ms: 9.5, P99ms: 27, Dialect: "lab 3", Traced: 4, Unread: 2}
+	}
+	page := h.get("/ops")
+	out := outline(page)
+	if n := strings.Count(page, `action="/ops/pause"`); n != len(h.viewer.Feeds) {
+		t.Errorf("%d feeds can be paused or resumed, %d are ours", n, len(h.viewer.Feeds))
+	}
+	for _, row := range []struct{ feed, do, did string }{{"lab-a", "pause", "pause lab-a true"}, {"lab-b", "resume", "pause lab-b false"}} {
+		if w := h.post("/ops/pause", url.Values{"feed": {row.feed}, "do": {row.do}}); w.Header().Get("Location") != "/ops" || h.ops.did[len(h.ops.did)-1] != row.did {
+			t.Errorf("%s %s: %d, %v", row.do, row.feed, w.Code, h.ops.did)
+		}
+	}
+	if w := h.post("/ops/pause", url.Values{"feed": {"gone"}, "do": {"pause"}}); w.Code != http.StatusNotFound || len(h.ops.did) != 2 {
+		t.Errorf("a feed that is not ours: %d, %v", w.Code, h.ops.did)
+	}
 	for _, want := range []string{
 		"| General Hosp. | 0 | 0 | 0 | nothing yet | 0 | 0 |",
 		"| Lab A | [3 held] | [2] the oldest for 9s | 2 refused 1 the oldest for 1h0m0s | 22-Nov-2026 14:20 PST | 7 | 120 | (line)",

@@ -65,12 +65,13 @@ type Config struct {
 	Audit    func(context.Context, audit.Event) error // audit.Log's Append
 	Secret   []byte                                   // 16 bytes or more; handles are keyed by it
 
-	Zone      *time.Location    // of the facility: names zones, dates our own times; UTC when nil
-	Feeds     map[string]string // display names of feeds; they must tell no kind of care
-	Late      time.Duration     // after which a silent feed is said to be late; 24 h when zero
-	Emergency string            // the number to call; "9-1-1" when empty
-	HelpLine  string            // how to reach help; may be empty
-	Now       func() time.Time  // the real clock when nil
+	Zone      *time.Location              // of the facility: names zones, dates our own times; UTC when nil
+	FeedNow   func(source string) FeedNow // what this process knows of a feed; nothing when nil
+	Feeds     map[string]string           // display names of feeds; they must tell no kind of care
+	Late      time.Duration               // after which a silent feed is said to be late; 24 h when zero
+	Emergency string                      // the number to call; "9-1-1" when empty
+	HelpLine  string                      // how to reach help; may be empty
+	Now       func() time.Time            // the real clock when nil
 }
 
 // Viewer is the provider's pages.
@@ -178,6 +179,7 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get(opsAt, v.ops("feeds", v.opsFeeds))
 	get(messagesAt, v.ops("messages", v.opsMessages))
 	post(messagesAt, v.ops("messages", v.opsMessages))
+	post(opsAt+"/pause", v.ops("feeds", v.pauseFeed))
 	post("/ops/replay", v.ops("messages", v.replayAlike))
 	get(duplicatesAt, v.ops("duplicates", v.duplicates))
 	post(duplicatesAt, v.ops("duplicates", v.duplicates))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // handle gives a frame to the handler and answers it; false ends the connection.
@@ -19,6 +20,8 @@ func (c *conn) handle(content []byte) bool {
 // none. The verdict is that on the worst of a batch. It needs no connection: for
 // messages that come another way than MLLP.
 func (s *Server) Answer(ctx context.Context, peer Peer, content []byte) ([]byte, Verdict) {
+	began := time.Now()
+	defer func() { s.took.add(time.Since(began)) }()
 	if batch := isBatch(content); batch != nil {
 		return s.batch(ctx, peer, batch)
 	}

@@ -89,6 +89,7 @@ type Server struct {
 	Logger *slog.Logger
 
 	stats   counters
+	took    times
 	pending atomic.Int64
 
 	mu        sync.Mutex

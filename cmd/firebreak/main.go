@@ -37,6 +37,7 @@ var commands = []command{
 	{"map", "[--config FILE --feed NAME | --zone ZONE] [--dialect FILE] [--explain | --unmapped] FILE...|- | --config FILE|--data DIR --feed NAME [--dialect FILE] --stored N [--clear fault|sender|safety] [--unmapped]", "HL7 v2 messages and C-CDA documents to FHIR Bundles, one a line; or what a dialect would change in the last messages of a feed", runMap},
 	{"label", "[--zone ZONE] FILE...|-", "the sensitivity labels of FHIR resources, Bundles, HL7 v2 messages or C-CDA documents, one resource a line", runLabel},
 	{"send", "--to HOST:PORT [--connections N] [--tls] [--ca PEM] [--cert PEM --key PEM] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
+	{"feeds", "[list] --config FILE|--data DIR | pause|resume --config FILE|--data DIR NAME", "how each feed does, or have what comes from one kept and not applied", runFeeds},
 	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
 	{"replay", "--config FILE|--data DIR --held | --feed NAME --stored N | [--same] ID...", "apply stored messages again", runReplay},
 	{"duplicates", "[same|different|undone] --config FILE|--data DIR [A B]", "list the records that are probably of one person, or decide on a pair of them", runDuplicates},
