@@ -171,6 +171,7 @@ func (b *build) result() (Result, error) {
 	if b.fault != nil {
 		return Result{}, b.refused()
 	}
+	b.out.Dialect = b.feed.Dialect.ID()
 	return b.out, nil
 }
 

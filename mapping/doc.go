@@ -57,7 +57,7 @@
 // fields; a trace ([Explain]) takes fields out of the message as it came, and so
 // names those. A Dialect's version stands in the Provenance. Another version is
 // another mapping: it applies to what comes from then on, and to what came when
-// that is replayed. A resource that only the earlier one made is not taken back.
+// that is replayed, which takes back what only the earlier one made.
 //
 // # Systems
 //

@@ -17,6 +17,7 @@ type Result struct {
 	At        time.Time  // when the source sent it: MSH-7
 	Resources []Resource // in the order made; every reference among them resolves
 	Links     []Link     // merges it asks for or takes back
+	Dialect   string     // by which it was read: Dialect.ID
 	Corrects  bool       // it updates who the patient is, and so may correct the birth date
 	Notes     []string   // what was left out and where, never a value: "DG1-5 in segment 7: not a time"
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/mapping"
 )
@@ -114,4 +115,73 @@ func current(dump string) string {
 		b.WriteString(head + rest)
 	}
 	return b.String()
+}
+
+// What only the old dialect made of a message is gone when it is replayed under
+// another: an observation whose rule is gone, a resource whose id hung on a
+// number's system, and all of a patient whom the message is no longer about. What
+// another message said besides stays. By which dialect each was read can be seen.
+func TestAReplayTakesBackWhatOnlyTheOldDialectMade(t *testing.T) {
+	const was = "dialect pas\nPV1-19.4 = OLD\nZZ1-2 -> Observation(http://loinc.org|11884-4|Gestational age).valueQuantity(wk)\n" +
+		"ZZ1-3 -> Observation(http://loinc.org|29463-7|Body weight).valueQuantity(kg)\nPID-3.4 = B when ZZ1-4 sent\n"
+	for _, is := range []string{
+		"dialect pas\nZZ1-2 -> Observation(http://loinc.org|11884-4|Gestational age).valueQuantity(wk)\n",
+		"dialect pas\nPV1-19.4 = NEW\nZZ1-3 -> Observation(http://loinc.org|29463-7|Body weight).valueQuantity(kg)\n",
+		"dialect pas\nPID-3.4 = B when ZZ1-5 sent\nPID-7 from ZZ1-6\nZZ1-3 -> Observation(http://loinc.org|8302-2|Body height).valueQuantity(cm)\n",
+		"dialect pas\nPV1-19.4 = OLD\nDG1-3 from ZZ1-7\n",
+	} {
+		databases(t, func(t *testing.T, dsn string) {
+			messages := []inbox.Message{
+				admission(1, "ZZ1|fell||61|B"),
+				admission(2, "ZZ1|cut|31|61||B|19710203"),
+				admission(3, "ZZ1|cut||61"),
+				admission(4, "DG1|1\rZZ1|ill||60||||B20^HIV disease^I10"),
+				admission(5, "ZZ1|cut|31||B"),
+			}
+			before, set := spoken(t, was)
+			s := start(t, dsn, nil, set)
+			var ids []inbox.ID
+			for _, m := range messages {
+				ids = append(ids, s.put(t, m))
+			}
+			s.stop()
+
+			after, set := spoken(t, is)
+			s = start(t, dsn, nil, set)
+			must(t, s.Replay(ctx, ids...))
+			for _, id := range ids {
+				must(t, s.Applied(ctx, id))
+			}
+			fresh := start(t, t.TempDir()+"/record.db", nil, set)
+			for _, m := range messages {
+				fresh.put(t, m)
+			}
+			charts := map[string]bool{}
+			for _, keys := range []*mapping.Keys{before, after} {
+				for _, m := range messages {
+					chart, err := mapping.PatientKey(keys, m)
+					must(t, err)
+					charts[chart] = true
+				}
+			}
+			shown := func(s *system, chart string) string {
+				reader, ask := s.ask(t)
+				v, err := reader.Chart(ctx, ask, fhir.Ref{Type: "Patient", ID: chart})
+				if err != nil {
+					return err.Error()
+				}
+				return dump(v)
+			}
+			for chart := range charts {
+				if got, want := shown(s, chart), shown(fresh, chart); got != want {
+					t.Errorf("replayed:\n%s\nfrom the start:\n%s", got, want)
+				}
+			}
+			readings, err := s.Readings(ctx, "pas", 10)
+			must(t, err)
+			if len(readings) != 1 || readings[0].Messages != len(ids) || readings[0].Dialect == "" {
+				t.Errorf("read by %+v", readings)
+			}
+		})
+	}
 }

@@ -376,7 +376,7 @@ func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string)
 	for _, note := range result.Notes {
 		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
 	}
-	change.Corrects, change.Freed = result.Corrects, p.sweepSoon
+	change.Dialect, change.Corrects, change.Freed = result.Dialect, result.Corrects, p.sweepSoon
 	change.Resources = make([]record.Entry, 0, len(result.Resources))
 	for i, l := range p.label(s.Message, result) {
 		r := result.Resources[i]

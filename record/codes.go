@@ -349,6 +349,9 @@ func (b *batch) codes(ctx context.Context) error {
 	rounds := map[string]*int64{}
 	var stmts []sqldb.Stmt
 	for _, x := range b.commits {
+		if x.commit.differs() {
+			b.add(dropUsesOf, int64(x.commit.id))
+		}
 		for _, e := range x.commit.entries {
 			u := e.Use()
 			if u == nil || e.Deleted {
@@ -378,10 +381,11 @@ func (b *batch) codes(ctx context.Context) error {
 	for _, x := range b.commits {
 		var fresh []*entry // in the order of their numbers
 		for _, e := range x.commit.entries {
-			if e.fresh {
+			if e.fresh || e.first {
 				fresh = append(fresh, e)
 			}
 		}
+		slices.SortStableFunc(fresh, func(a, b *entry) int { return cmp.Compare(a.body, b.body) })
 		for _, e := range x.commit.entries {
 			if e.code == "" {
 				continue
@@ -395,7 +399,7 @@ func (b *batch) codes(ctx context.Context) error {
 				}
 			}
 			switch {
-			case e.fresh:
+			case e.fresh || e.first:
 				b.add(addUse, e.code, e.body, e.key.chart, int64(x.commit.id), fresh[0].body, fresh[len(fresh)-1].body, e.Use().Round, 0)
 			case len(fresh) > 0:
 				b.add(addUse, e.code, fresh[0].body, fresh[0].key.chart, int64(x.commit.id), fresh[0].body, fresh[len(fresh)-1].body, e.Use().Round, 1)

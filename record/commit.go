@@ -22,6 +22,8 @@ type committing struct {
 	source   string
 	kind     inbox.Kind
 	received int64
+	dialect  string
+	again    *earlier // what it said when it was applied before; nil: it never was
 	corrects bool
 	freed    bool // messages held for doubt became pending
 	entries  []*entry
@@ -42,6 +44,7 @@ type entry struct {
 	body    int64  // where the content lies
 	fresh   bool   // the content is new
 	stands  bool   // it repeats what is known, whose content it has: body
+	first   bool   // of a message that is applied again: it brought the content first
 	bare    bool   // a patient of whom nothing but numbers is said
 	rules   string // that judged it; empty: it must be judged again
 	code    string // key of the local code that says what it is about, if there is one
@@ -59,7 +62,7 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), corrects: c.Corrects, links: c.Links, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
+	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, corrects: c.Corrects, links: c.Links, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
 	all := make([]entry, len(c.Resources))
 	for i, e := range c.Resources {
 		res := e.Resource()
@@ -146,12 +149,33 @@ type batch struct {
 	stmts   []sqldb.Stmt
 }
 
+// commit stores what messages change. One that was applied before has a batch of
+// its own, for it may take back what others rest on.
 func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
-	if len(commits) == 0 {
-		return nil
+	before, err := w.again(ctx, tx, commits)
+	if err != nil {
+		return err
 	}
-	b := &batch{w: w, tx: tx, commits: commits, charts: map[string]*lines{}, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.check, b.doubt, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
+	w.charts = map[string]*lines{}
+	for len(commits) > 0 {
+		n := slices.IndexFunc(commits, func(x *write) bool { return before[x] })
+		switch n {
+		case -1:
+			n = len(commits)
+		case 0:
+			n, commits[0].commit.again = 1, new(earlier)
+		}
+		if err := w.batch(ctx, tx, slices.Clone(commits[:n])); err != nil {
+			return err
+		}
+		commits = commits[n:]
+	}
+	return nil
+}
+
+func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
+	b := &batch{w: w, tx: tx, commits: commits, charts: w.charts, owners: map[string]string{}, bumps: map[string]int64{}}
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.hear, b.check, b.doubt, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -169,7 +193,11 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	if err := tx.Batch(ctx, b.stmts); err != nil {
 		return err
 	}
-	w.charts = b.charts
+	for _, x := range b.commits {
+		if x.commit.differs() {
+			clear(b.charts) // they are read again
+		}
+	}
 	return nil
 }
 
@@ -326,44 +354,41 @@ func (b *batch) bodies(ctx context.Context) error {
 				e.body = *ids[content{e.key, e.version}]
 			}
 		}
+		if x.commit.differs() {
+			if err := b.home(ctx, x.commit); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
 // settle puts each fact into its line, in the order of the messages, and
 // queues what that changes.
-func (b *batch) settle(context.Context) error {
+func (b *batch) settle(ctx context.Context) error {
 	for _, x := range b.commits {
+		if x.commit.differs() {
+			if err := b.settleAgain(ctx, x.commit); err != nil {
+				return err
+			}
+			continue
+		}
 		for _, e := range x.commit.entries {
 			l := b.of(e)
-			f := fact{
-				mark:     mark{micros(e.At), int64(x.commit.id)},
-				recorded: x.commit.received,
-				source:   x.commit.source,
-				deleted:  e.Deleted,
-				body:     e.body,
-				version:  e.version,
-			}
-			relabeled := !e.stands && l.judge(f.body, e)
+			f := e.fact(x.commit)
 			known := slices.ContainsFunc(l.runs, func(r run) bool { return r.body == f.body && (r.first == f.mark || r.last == f.mark) })
+			relabeled := !e.stands && b.judge(l, e)
 			var changed bool
 			l.runs, changed = settle(l.runs, f, b.w.r.keys.again)
 			// What is no new run may yet show: of whoever told it before, it may not be known.
 			if relabeled || !known {
-				b.bumps[e.key.chart] = max(b.bumps[e.key.chart], x.commit.received)
-				if e.inDirectory() {
-					b.bumps[directories] = 0
-				}
+				b.bump(e, x.commit)
 				if changed {
 					b.index(x.commit.source, e)
 				}
 			}
-			if (relabeled || changed) && e.reasons != "" {
+			if changed && !relabeled && e.reasons != "" {
 				b.add(addReason, e.key.chart, e.body, e.reasons)
-			}
-			if relabeled {
-				m := l.marking(e.body)
-				b.add(setLabels, e.key.chart, e.key.typ, e.key.id, e.body, m.rules, m.labels)
 			}
 		}
 	}
@@ -373,6 +398,39 @@ func (b *batch) settle(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fact is what a message says of the entry's resource.
+func (e *entry) fact(x *committing) fact {
+	return fact{
+		mark:     mark{micros(e.At), int64(x.id)},
+		recorded: x.received,
+		source:   x.source,
+		deleted:  e.Deleted,
+		body:     e.body,
+		version:  e.version,
+	}
+}
+
+// judge notes the labels that a message gives to a content; as line.judge.
+func (b *batch) judge(l *line, e *entry) bool {
+	if !l.judge(e.body, e) {
+		return false
+	}
+	m := l.marking(e.body)
+	b.add(setLabels, e.key.chart, e.key.typ, e.key.id, e.body, m.rules, m.labels)
+	if e.reasons != "" {
+		b.add(addReason, e.key.chart, e.body, e.reasons)
+	}
+	return true
+}
+
+// bump notes that what the entry's chart shows changes.
+func (b *batch) bump(e *entry, x *committing) {
+	b.bumps[e.key.chart] = max(b.bumps[e.key.chart], x.received)
+	if e.inDirectory() {
+		b.bumps[directories] = 0
+	}
 }
 
 // index keeps the rows by which a patient or a given id is found.

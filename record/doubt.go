@@ -34,10 +34,10 @@ import (
 
 const (
 	readContent = `SELECT json FROM body WHERE id = $1`
-	patientsOf  = `SELECT v.labels, b.json FROM version v JOIN body b ON b.id = v.body WHERE v.chart = $1 AND v.type = 'Patient' AND v.deleted = 0`
+	patientsOf  = `SELECT v.labels, v.body, b.json FROM version v JOIN body b ON b.id = v.body WHERE v.chart = $1 AND v.type = 'Patient' AND v.deleted = 0`
 	// patientsWith are those of the records that the chart is merged with.
 	patientsWith = `
-		SELECT v.labels, b.json FROM version v JOIN body b ON b.id = v.body
+		SELECT v.labels, v.body, b.json FROM version v JOIN body b ON b.id = v.body
 		WHERE v.chart IN (SELECT g.chart FROM chart c JOIN chart g ON g.root = c.root WHERE c.chart = $1 AND c.root <> '' AND g.root <> '' AND g.chart <> c.chart)
 		AND v.type = 'Patient' AND v.deleted = 0`
 	addDoubt   = `INSERT INTO doubt (chart, message, context, other) VALUES ($1, $2, $3, $4) ON CONFLICT (chart, message) DO UPDATE SET context = excluded.context, other = excluded.other`
@@ -129,7 +129,7 @@ func (b *batch) looks(c *claim) (looks []sqldb.Stmt, said bool) {
 			return nil, true
 		}
 		for _, r := range slices.Backward(l.runs) {
-			if !r.deleted {
+			if !r.deleted && !c.x.commit.alone(r.body) {
 				looks = append(looks, sqldb.Stmt{SQL: readContent, Args: []any{r.body}, Row: c.learn})
 				break
 			}
@@ -166,11 +166,12 @@ func (b *batch) contradiction(ctx context.Context, c *claim) (reason string, err
 		for _, text := range []string{patientsOf, patientsWith} {
 			err := b.tx.Each(ctx, func(scan func(...any) error) error {
 				var labels string
+				var body int64
 				var content []byte
-				if err := scan(&labels, &content); err != nil {
+				if err := scan(&labels, &body, &content); err != nil {
 					return err
 				}
-				if context := contextOf(labels); context != "" && context != c.e.context {
+				if context := contextOf(labels); context != "" && context != c.e.context || c.x.commit.alone(body) {
 					return nil
 				}
 				return c.learn(func(to ...any) error { *to[0].(*[]byte) = content; return nil })

@@ -86,8 +86,20 @@ const (
 )
 
 // recall takes what the writer remembers of the charts concerned.
-func (b *batch) recall(context.Context) error {
+func (b *batch) recall(ctx context.Context) (err error) {
 	for _, x := range b.commits {
+		if a := x.commit.again; a != nil {
+			if a.was, err = b.before(ctx, int64(x.commit.id)); err != nil {
+				return err
+			}
+			for chart := range a.was {
+				if b.charts[chart] == nil {
+					if l := b.w.memory.take(chart); l != nil {
+						b.charts[chart] = l
+					}
+				}
+			}
+		}
 		for _, e := range x.commit.entries {
 			if b.charts[e.key.chart] == nil {
 				if l := b.w.memory.take(e.key.chart); l != nil {
@@ -114,6 +126,12 @@ func (b *batch) hold(ctx context.Context) error {
 		}
 		for _, l := range x.commit.links {
 			charts[l.From], charts[l.Into] = true, true
+		}
+		if a := x.commit.again; a != nil {
+			charts[directories] = true
+			for chart := range a.was {
+				charts[chart] = true
+			}
 		}
 	}
 	return b.holdCharts(ctx, sortedKeys(charts))

@@ -8,19 +8,19 @@ import (
 	"firebreak/internal/sqldb"
 )
 
-// Merges are pointers beside the charts: the latest word on each pair of charts
-// is a row of link, and each chart knows its root, the record that survives.
-// Undoing a merge is one more word, and restores exactly what was.
+// Merges are pointers beside the charts: what each message said of a pair of
+// charts is a row of word, of which the latest counts, and each chart knows its
+// root, the record that survives. Undoing a merge is one more word, and restores
+// exactly what was; so does a message that is applied again and says it no more.
 
 const (
-	setLink = `
-		INSERT INTO link (chart, into_chart, at, seq, undo) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (chart, into_chart) DO UPDATE SET at = excluded.at, seq = excluded.seq, undo = excluded.undo
-		WHERE link.at < excluded.at OR link.at = excluded.at AND link.seq < excluded.seq
-		RETURNING chart`
-	linksOf = `
-		SELECT chart, into_chart, at, seq, undo FROM link WHERE chart = $1
-		UNION ALL SELECT chart, into_chart, at, seq, undo FROM link WHERE into_chart = $1`
+	addWord = `
+		INSERT INTO word (chart, into_chart, at, seq, undo) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (chart, into_chart, seq) DO NOTHING RETURNING chart`
+	dropWords = `DELETE FROM word WHERE seq = $1 RETURNING chart, into_chart, at, seq, undo`
+	wordsOf   = `
+		SELECT chart, into_chart, at, seq, undo FROM word WHERE chart = $1
+		UNION ALL SELECT chart, into_chart, at, seq, undo FROM word WHERE into_chart = $1`
 	setRoot = `UPDATE chart SET root = $2, version = version + 1 WHERE chart = $1`
 )
 
@@ -29,30 +29,49 @@ const (
 func (b *batch) link(ctx context.Context) error {
 	var stmts []sqldb.Stmt
 	touched := map[string]bool{}
+	was, now := map[word]bool{}, map[word]bool{} // taken back, and said
 	for _, x := range b.commits {
+		if x.commit.again != nil {
+			stmts = append(stmts, sqldb.Stmt{SQL: dropWords, Args: []any{int64(x.commit.id)}, Row: func(scan func(...any) error) error {
+				w, err := scanWord(scan)
+				was[w] = true
+				return err
+			}})
+		}
 		for _, l := range x.commit.links {
 			if l.From == l.Into {
 				continue
 			}
+			w := word{l.From, l.Into, mark{micros(l.At), int64(x.commit.id)}, l.Undo}
 			stmts = append(stmts, sqldb.Stmt{
-				SQL:  setLink,
-				Args: []any{l.From, l.Into, micros(l.At), int64(x.commit.id), number(l.Undo)},
+				SQL:  addWord,
+				Args: []any{w.from, w.into, w.at, w.seq, number(w.undo)},
 				Row: func(scan func(...any) error) error {
 					var from string
-					touched[l.From], touched[l.Into] = true, true
+					now[w] = true
 					return scan(&from)
 				},
 			})
 		}
 	}
-	if err := b.tx.Batch(ctx, stmts); err != nil || len(touched) == 0 {
+	if err := b.tx.Batch(ctx, stmts); err != nil {
 		return err
+	}
+	for _, some := range []map[word]bool{was, now} {
+		for w := range some {
+			if was[w] != now[w] {
+				touched[w.from], touched[w.into] = true, true
+			}
+		}
+	}
+	if len(touched) == 0 {
+		return nil
 	}
 	all, err := related(ctx, b.tx, touched)
 	if err != nil {
 		return err
 	}
-	charts := map[string]bool{}
+	charts := touched // of what is taken back there may be no word left
 	for _, l := range all {
 		charts[l.from], charts[l.into] = true, true
 	}
@@ -103,10 +122,13 @@ func related(ctx context.Context, tx *sqldb.Tx, charts map[string]bool) ([]word,
 		seen[chart] = true
 		err := tx.Each(ctx, func(scan func(...any) error) error {
 			w, err := scanWord(scan)
-			words[[2]string{w.from, w.into}] = w
+			pair := [2]string{w.from, w.into}
+			if before, ok := words[pair]; !ok || before.compare(w.mark) < 0 {
+				words[pair] = w
+			}
 			next = append(next, w.from, w.into)
 			return err
-		}, linksOf, chart)
+		}, wordsOf, chart)
 		if err != nil {
 			return nil, err
 		}

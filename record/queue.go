@@ -194,3 +194,30 @@ func (r *Record) Stats(ctx context.Context) (Stats, error) {
 	s.Last = inbox.ID(last)
 	return s, nil
 }
+
+// Reading is how many messages of a source were read by one dialect.
+type Reading struct {
+	Dialect     string // with its version, as in Change; empty: by none
+	Messages    int
+	First, Last inbox.ID // the oldest and newest of them
+}
+
+const readingsOf = `
+	SELECT s.dialect, COUNT(DISTINCT s.message), MIN(s.message), MAX(s.message)
+	FROM (SELECT id FROM inbox WHERE source = $1 ORDER BY id DESC LIMIT $2) i JOIN said s ON s.message = i.id
+	GROUP BY s.dialect ORDER BY MAX(s.message) DESC`
+
+// Readings says by which dialects the latest n messages of a source were read when
+// they were last applied, the newest first. What is held, or says nothing, is not
+// counted.
+func (r *Record) Readings(ctx context.Context, source string, n int) (all []Reading, err error) {
+	err = r.db.Each(ctx, func(scan func(...any) error) error {
+		var x Reading
+		var messages, first, last int64
+		err := scan(&x.Dialect, &messages, &first, &last)
+		x.Messages, x.First, x.Last = int(messages), inbox.ID(first), inbox.ID(last)
+		all = append(all, x)
+		return err
+	}, readingsOf, source, int64(max(n, 0)))
+	return all, failed("list readings", err)
+}

@@ -111,6 +111,7 @@ type Change struct {
 	Resources []Entry
 	Links     []Link
 	Plan      *rest.Plan // of a message that looks for something: Stored.Found is what it found
+	Dialect   string     // by which it was read, with its version; empty: none
 	Corrects  bool       // it may correct the patient's birth date: name and other numbers must agree then
 	Freed     func()     // called when messages held for doubt became pending by it; nil: nobody waits for them
 }

@@ -15,7 +15,7 @@ import (
 // run, and what each was about may turn out to be sensitive later: see hindsight.
 
 const (
-	sayChart = `INSERT INTO said (chart, message, context, facts) VALUES ($1, $2, $3, $4) ON CONFLICT (chart, message) DO UPDATE SET context = excluded.context, facts = excluded.facts`
+	sayChart = `INSERT INTO said (chart, message, context, facts, dialect) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (chart, message) DO UPDATE SET context = excluded.context, facts = excluded.facts, dialect = excluded.dialect`
 	sayAgain = `UPDATE said SET context = $3 WHERE chart = $1 AND message = $2 AND context <> $3`
 	saidOf   = `SELECT message, context, facts FROM said WHERE chart = $1 ORDER BY message`
 )
@@ -94,7 +94,14 @@ func (b *batch) say(context.Context) error {
 				context = contexts[0]
 			}
 			parts[i].apart = whole && slices.ContainsFunc(about, func(chart string) bool { return chart != charts[i] })
-			b.add(sayChart, charts[i], int64(x.commit.id), string(context), parts[i].bytes())
+			b.add(sayChart, charts[i], int64(x.commit.id), string(context), parts[i].bytes(), x.commit.dialect)
+		}
+		if a := x.commit.again; a != nil {
+			for _, chart := range sortedKeys(a.was) {
+				if !slices.Contains(charts, chart) {
+					b.add(unsayChart, chart, int64(x.commit.id))
+				}
+			}
 		}
 	}
 	return nil
