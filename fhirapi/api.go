@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ type api struct {
 // interaction is a row of the table: a FHIR interaction, how it is spelled over
 // HTTP, and what a token must allow.
 type interaction struct {
-	name    string // R4 TypeRestfulInteraction or SystemRestfulInteraction; "" or one that is conditional is none of them
+	name    string // R4 TypeRestfulInteraction or SystemRestfulInteraction; "" or one that is conditional is none of them, "$..." an operation
 	method  string // GET stands for HEAD too
 	path    string // below the base
 	needs   auth.Interaction
@@ -77,14 +78,19 @@ var interactions = []interaction{
 	{"delete", http.MethodDelete, idPath, auth.Delete, (*api).delete},
 	{conditional + "update", http.MethodPut, typePath, auth.Update, (*api).update},
 	{conditional + "delete", http.MethodDelete, typePath, auth.Delete, (*api).delete},
+	{"$validate", http.MethodPost, typePath + `/$validate`, 0, (*api).validate},
+	{"$validate", http.MethodPost, idPath + `/$validate`, 0, (*api).validate},
 	{"transaction", http.MethodPost, "", 0, (*api).bundle},
 	{"", http.MethodPost, "/ccda", 0, (*api).document},
 	{"", http.MethodPost, "/hl7", 0, (*api).messages},
 }
 
 func (i interaction) writes() bool {
-	return i.needs == 0 || i.needs&(auth.Create|auth.Update|auth.Delete) != 0
+	return i.needs == 0 && !i.operation() || i.needs&(auth.Create|auth.Update|auth.Delete) != 0
 }
+
+// operation tells whether it is one that reads what was sent and nothing else.
+func (i interaction) operation() bool { return strings.HasPrefix(i.name, "$") }
 
 // Register adds the API to a router, below prefix ("/fhir"). The router is
 // wrapped by Guard.Wrap where it is served.

@@ -2,6 +2,7 @@ package fhirapi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -18,9 +19,13 @@ type object = map[string]any
 // capability is the CapabilityStatement: the route table, and the search
 // parameters that the evaluator compiles, said in FHIR.
 func capability(c Config) ([]byte, error) {
-	var typeLevel, systemLevel []object
+	var typeLevel, systemLevel, operations []object
 	for _, i := range interactions {
 		switch {
+		case i.operation():
+			if op := (object{"name": i.name[1:], "definition": "http://hl7.org/fhir/OperationDefinition/Resource-" + i.name[1:]}); !slices.ContainsFunc(operations, func(o object) bool { return o["name"] == op["name"] }) {
+				operations = append(operations, op)
+			}
 		case i.name == "" || strings.HasPrefix(i.name, conditional) || i.writes() && c.Push == nil:
 		case i.name == "transaction":
 			systemLevel = append(systemLevel, object{"code": "transaction"}, object{"code": "batch"})
@@ -35,7 +40,7 @@ func capability(c Config) ([]byte, error) {
 	var resources []object
 	for _, typ := range search.Types() {
 		r := object{
-			"type": typ, "interaction": typeLevel, "versioning": "versioned", "readHistory": true,
+			"type": typ, "interaction": typeLevel, "operation": operations, "versioning": "versioned", "readHistory": true,
 			"updateCreate": c.Push != nil, "conditionalCreate": c.Push != nil, "conditionalRead": "full-support",
 			"conditionalUpdate": c.Push != nil, "conditionalDelete": deletes, "referencePolicy": []string{"literal", "local"},
 		}

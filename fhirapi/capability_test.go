@@ -71,6 +71,12 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 				t.Errorf("%s %s: %d %s", typ, i.Get("code").Text(), got.Code, got.body)
 			}
 		}
+		for o := range r.All("operation") {
+			got := w.do(ask{method: http.MethodPost, path: "/" + typ + "/$" + o.Get("name").Text(), token: w.physician(), body: res})
+			if got.Code != http.StatusOK || !strings.HasPrefix(o.Get("definition").Text(), "http://hl7.org/fhir/OperationDefinition/") {
+				t.Errorf("%s: %s answers %d %s", typ, o.Raw(), got.Code, got.body)
+			}
+		}
 		if r.Get("conditionalCreate").Text() != "true" || r.Get("conditionalUpdate").Text() != "true" || r.Get("conditionalDelete").Text() != "single" {
 			t.Errorf("%s: what can be conditional is %.300s", typ, r.Raw())
 		}

@@ -45,6 +45,8 @@ var routes = []route{
 	{idPath, 120, false, (*asker).read},
 	{versionPath, 70, false, (*asker).vread},
 	{idPath + "/_history", 60, false, (*asker).history},
+	{typePath + "/$validate", 2, false, (*asker).validate},
+	{idPath + "/$validate", 3, false, (*asker).validate},
 	{"/fhir/metadata", 2, false, plainly("/fhir/metadata")},
 	{"/fhir/.well-known/smart-configuration", 1, false, plainly("/fhir/.well-known/smart-configuration")},
 	{"/fhir", 3, false, (*asker).system},

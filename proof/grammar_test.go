@@ -28,6 +28,13 @@ func (g *asker) read(*audience) question {
 	return question{target: target}
 }
 
+// validate asks for a judgement on what is not sent: of what lies at the address it
+// must tell nothing.
+func (g *asker) validate(*audience) question {
+	typ, id := g.ref()
+	return question{method: http.MethodPost, target: "/fhir/" + pick(g, typ, typ+"/"+id) + "/$validate" + pick(g, "", "?mode=update", "?mode=delete", "?profile=x"), form: "x=1"}
+}
+
 func (g *asker) vread(*audience) question {
 	return question{target: "/fhir/" + g.word(func(w *words) []string { return w.versions }, "Observation/none/_history/1")}
 }
