@@ -30,9 +30,10 @@ import (
 type Folder struct {
 	HL7
 	Dir    string
-	Settle time.Duration // without change, after which a file is whole
-	Every  time.Duration // between looks
-	CSV    *sheet.Plan   // files hold rows, each to become a message; nil: messages
+	Settle time.Duration               // without change, after which a file is whole
+	Every  time.Duration               // between looks
+	Open   func(context.Context) error // waits until a look may begin; nil: any time
+	CSV    *sheet.Plan                 // files hold rows, each to become a message; nil: messages
 
 	done, failed atomic.Int64
 	seen         map[string]look // files that wait
@@ -62,6 +63,9 @@ func (f *Folder) Counts() (done, failed int64) { return f.done.Load(), f.failed.
 // Run looks into the folder until ctx ends.
 func (f *Folder) Run(ctx context.Context) {
 	for {
+		if f.Open != nil && f.Open(ctx) != nil {
+			return
+		}
 		if err := f.Look(ctx); err != nil && ctx.Err() == nil {
 			f.log().Error("a folder cannot be read to the end; it is looked into again", "error", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"firebreak/alarm"
@@ -169,6 +170,9 @@ func (g *Gateway) causes(ctx context.Context, began time.Time) (all []alarm.Caus
 	if err != nil {
 		return nil, err
 	}
+	shut := func(name string) bool {
+		return slices.ContainsFunc(g.Config.Feeds, func(f Feed) bool { return f.Name == name && !f.open(now) })
+	}
 	last, paused := map[string]time.Time{}, map[string]bool{}
 	for _, f := range states {
 		last[f.Source] = f.Last
@@ -188,7 +192,7 @@ func (g *Gateway) causes(ctx context.Context, began time.Time) (all []alarm.Caus
 		if f.Letters.Refused > 0 {
 			add(alarm.Operators, "refused "+f.Source, now, "%s: its system refused what was sent to it", f.Source)
 		}
-		if f.Letters.Waiting > 0 && now.Sub(f.Letters.Oldest) > lag {
+		if f.Letters.Waiting > 0 && !shut(f.Source) && now.Sub(f.Letters.Oldest) > lag {
 			add(alarm.Operators, "unsent "+f.Source, f.Letters.Oldest, "%s: what is to be sent to its system is not taken", f.Source)
 		}
 	}

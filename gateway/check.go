@@ -67,10 +67,10 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 	}
 	for _, f := range cfg.Feeds {
 		if f.Send != nil {
-			say("feed "+f.Name, fmt.Sprintf("is sent %s %s, from %s", strings.Join(f.Send.Types, ", "), f.Send.at(), strings.Join(f.Send.From, ", ")), f.Send.try(ctx))
+			say("feed "+f.Name, fmt.Sprintf("is sent %s %s, from %s", strings.Join(f.Send.Types, ", "), f.Send.at(), strings.Join(f.Send.From, ", "))+f.within(), f.Send.try(ctx))
 		}
 		if f.Pull != nil {
-			say("feed "+f.Name, fmt.Sprintf("asks %s for %s", f.Pull.Base, strings.Join(f.Pull.Types, ", ")), f.Pull.try(ctx))
+			say("feed "+f.Name, fmt.Sprintf("asks %s for %s", f.Pull.Base, strings.Join(f.Pull.Types, ", "))+f.within(), f.Pull.try(ctx))
 			continue
 		}
 		if f.onlySends() {
@@ -84,7 +84,7 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 			from += ", in the dialect " + f.dialect.Name + " version " + f.dialect.Version
 		}
 		if f.Folder != nil {
-			say("feed "+f.Name, fmt.Sprintf("takes files from %s, of %s, times in %s", f.Folder.Path, from, f.Zone), f.Folder.usable())
+			say("feed "+f.Name, fmt.Sprintf("takes files from %s, of %s, times in %s", f.Folder.Path, from, f.Zone)+f.within(), f.Folder.usable())
 			continue
 		}
 		if f.Post {

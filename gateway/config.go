@@ -150,6 +150,9 @@ type Feed struct {
 	// Send is how what is addressed to the source's system is brought there. A feed
 	// may have this alone.
 	Send *Send `json:"send,omitzero"`
+	// Hours are when it may begin to ask, look into its folder or send; see Hours.
+	// Default: always.
+	Hours []Hours `json:"hours,omitzero"`
 	// Silent is how long nothing may come before the operators are told. Default: never.
 	Silent Duration `json:"silent,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
@@ -454,6 +457,9 @@ func (cfg *Config) check() error {
 		names[f.Name] = true
 		if _, err := time.LoadLocation(f.Zone); err != nil {
 			bad("%s.zone %q is not a time zone", where, f.Zone)
+		}
+		if err := f.checkHours(); err != nil {
+			bad("%s.%w", where, err)
 		}
 		if f.Dialect != "" {
 			if cfg.Feeds[i].dialect, err = ReadDialect(f.Dialect); err != nil {

@@ -99,6 +99,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"HL7 v2 sent in the open", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "mllp": {"address": "ehr.example.org:2577"}}}, `, "is not loopback, so it needs tls"},
 		{"appointments as something else", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "mllp": {"address": "127.0.0.1:2577", "appointments": "ORM"}}}, `, "must be SRM or SIU"},
 		{"a certificate without a key", `"feeds": [`, `"feeds": [{"name": "ehr", "send": {"from": ["portal"], "mllp": {"address": "ehr.example.org:2577", "tls": {"certificate": "a.pem"}}}}, `, "both certificate and key"},
+		{"hours that are none", `"feeds": [`, `"feeds": [{"name": "drop", "folder": {"path": "in"}, "hours": ["8-12"]}, `, `hours are written "20:00-06:00"`},
+		{"hours of a sender", `"feeds": [`, `"feeds": [{"name": "other", "listen": "127.0.0.1:2576", "hours": ["08:00-12:00"]}, `, "feeds[0].hours: the feed is sent to"},
 		{"a secret from an empty environment", `{"file": "secret.txt"}`, `{"env": "FIREBREAK_NOT_SET"}`, "FIREBREAK_NOT_SET"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

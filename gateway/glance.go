@@ -37,6 +37,7 @@ func (g *Gateway) feedNow(name string) (n viewer.FeedNow) {
 	if d := g.Config.Feeds[i].dialect; d != nil {
 		n.Dialect = strings.TrimSpace(d.Name + " " + d.Version)
 	}
+	n.Hours, n.Shut = g.Config.Feeds[i].hours(), !g.Config.Feeds[i].open(g.now())
 	n.Traced, n.Unread = g.traces.count(name)
 	return n
 }

@@ -159,7 +159,7 @@ func (g *Gateway) openPull(f Feed) error {
 	}
 	p := &pull.Feed{
 		Source: f.Name, Server: s, Types: f.Pull.Types, Export: f.Pull.Export,
-		Every: time.Duration(f.Pull.Every), Overlap: time.Duration(f.Pull.Overlap), Compare: time.Duration(f.Pull.Compare), List: time.Duration(f.Pull.List),
+		Open: f.awaitOpen(g.now), Every: time.Duration(f.Pull.Every), Overlap: time.Duration(f.Pull.Overlap), Compare: time.Duration(f.Pull.Compare), List: time.Duration(f.Pull.List),
 		Page: f.Pull.Page, Sink: g.pipeline, Store: g.record.Asked(), Logger: g.log,
 	}
 	g.asks = append(g.asks, g.unlessPaused(f.Name, p.Run))

@@ -263,7 +263,7 @@ func (g *Gateway) openSends(context.Context, Options) error {
 		if err != nil {
 			return fmt.Errorf("gateway: feed %s: %w", f.Name, err)
 		}
-		s := &send.Feed{To: f.Name, Receiver: receiver, Store: g.record.Outbox(), Now: g.now, Logger: g.log}
+		s := &send.Feed{To: f.Name, Receiver: receiver, Store: g.record.Outbox(), Now: g.now, Open: f.awaitOpen(g.now), Logger: g.log}
 		g.asks = append(g.asks, g.unlessPaused(f.Name, s.Run))
 		g.metrics.send(s)
 	}

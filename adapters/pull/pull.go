@@ -52,11 +52,12 @@ type Feed struct {
 	Types  []string
 	Export string // path of a Bulk Data kick-off, "Group/7/$export"; empty: search by _lastUpdated
 
-	Every   time.Duration // between rounds
-	Overlap time.Duration // how much later than it dates it the server may show a change
-	Compare time.Duration // between comparisons of counts
-	List    time.Duration // between listings of all ids, or full exports
-	Page    int           // resources in an answer, as far as the server follows
+	Open    func(context.Context) error // waits until a round may begin; nil: any time
+	Every   time.Duration               // between rounds
+	Overlap time.Duration               // how much later than it dates it the server may show a change
+	Compare time.Duration               // between comparisons of counts
+	List    time.Duration               // between listings of all ids, or full exports
+	Page    int                         // resources in an answer, as far as the server follows
 
 	Sink   inbox.Sink
 	Store  Store
@@ -112,6 +113,9 @@ const (
 // Run asks until ctx ends. A round that fails is begun again where it stopped.
 func (f *Feed) Run(ctx context.Context) {
 	for pause := minPause; ; {
+		if f.Open != nil && f.Open(ctx) != nil {
+			return
+		}
 		err := f.Round(ctx)
 		if ctx.Err() != nil {
 			return

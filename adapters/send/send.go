@@ -56,7 +56,8 @@ type Feed struct {
 	Receiver Receiver
 	Store    Store
 	Now      func() time.Time
-	Logger   *slog.Logger // nil: slog.Default()
+	Open     func(context.Context) error // waits until a letter may be sent; nil: any time
+	Logger   *slog.Logger                // nil: slog.Default()
 
 	mu     sync.Mutex
 	status Status
@@ -115,6 +116,9 @@ func (f *Feed) work(ctx context.Context, turn int64) {
 			sleep(ctx, look)
 		}
 		for _, l := range letters {
+			if f.Open != nil && f.Open(ctx) != nil {
+				return
+			}
 			o, down := f.deliver(ctx, l)
 			if ctx.Err() != nil {
 				return // of an attempt that was broken off nothing is known

@@ -51,6 +51,9 @@ func feedRow(l gateway.FeedLine) string {
 	if l.Paused != nil {
 		state = "paused since " + l.Paused.Since.Format(time.RFC3339) + " by " + l.Paused.Who
 	}
+	if l.Shut {
+		state += ", outside its hours " + l.Hours
+	}
 	if !l.Last.IsZero() {
 		last = l.Last.Format(time.RFC3339)
 	}
