@@ -357,7 +357,7 @@ func watch(ctx context.Context, broken func() error) error {
 // feed that is paused.
 func (g *Gateway) Idle(ctx context.Context) error {
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		waits, err := g.record.Queue().Pending(ctx, 0, 1)
+		waits, err := g.record.Queue().Sources(ctx)
 		if err != nil || len(waits) == 0 {
 			tick.Stop()
 			return err

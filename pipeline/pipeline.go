@@ -27,13 +27,6 @@ import (
 )
 
 const (
-	// lanes is how many messages are worked on at once. A lane mostly waits
-	// for its commit, and lanes share one flush.
-	lanes = 64
-	// laneDepth and maxWaiting bound the messages that wait, so many in a lane
-	// and so many bytes in all; behind them Put waits.
-	laneDepth  = 256
-	maxWaiting = 64 << 20
 	// sweepEvery is how often messages are looked for that nobody works on:
 	// released by another process, or left by a node that died.
 	sweepEvery = 15 * time.Second
@@ -56,20 +49,20 @@ type Pipeline struct {
 	apply  func(*mapping.Keys, inbox.Message) (mapping.Result, error) // mapping.Map
 
 	seed   maphash.Seed
-	lanes  [lanes]chan job
 	pauses pauses
 	sweep  chan struct{} // asks for a sweep at once
 	ended  chan struct{} // closed when Run has ended
 
 	applied, held, retried atomic.Int64
-	swept                  atomic.Int64 // sweeps begun and ended; odd while one goes on
 
-	room *budget       // for the bodies of messages in lanes
-	turn chan struct{} // holds one for each message that is being mapped
+	feedRoom int64         // of each feed
+	turn     chan struct{} // holds one for each message that is mapped beside those in their feeds' own turns
 
 	mu      sync.Mutex
-	working map[inbox.ID]chan struct{} // in a lane; closed when done with
-	running bool
+	working map[inbox.ID]chan struct{}  // in a lane; closed when done with
+	feeds   map[string]*feed            // by source
+	begin   func(func(context.Context)) // has work done while Run goes on; nil before
+	ending  bool                        // nothing more is begun
 }
 
 // job is a message in a lane. It is doubtful when a sweep and its Put may both
@@ -108,22 +101,21 @@ func New(r *record.Record, keys *mapping.Keys, rules *label.Rules, c Config) *Pi
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pipeline{
+	return &Pipeline{
 		record: r, queue: r.Queue(), keys: keys, rules: rules, log: c.Logger, apply: mapping.Map,
-		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), room: newBudget(maxWaiting),
-		turn: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), working: map[inbox.ID]chan struct{}{}, pauses: pauses{changed: make(chan struct{})},
+		seed: maphash.MakeSeed(), sweep: make(chan struct{}, 1), ended: make(chan struct{}), pauses: pauses{changed: make(chan struct{})},
+		// One processor is left for what comes in: mapping on all of them would stand
+		// between a message and its acknowledgement.
+		feedRoom: feedRoom, turn: make(chan struct{}, max(0, runtime.GOMAXPROCS(0)-2)), working: map[inbox.ID]chan struct{}{}, feeds: map[string]*feed{},
 	}
-	for i := range p.lanes {
-		p.lanes[i] = make(chan job, laneDepth)
-	}
-	return p
 }
 
-// Put stores a message and hands it on, unless its feed is paused; see inbox.Sink. When the lanes are
-// full it waits, which slows its sender; when its context ends while it waits
+// Put stores a message and hands it on, unless its feed is paused; see inbox.Sink. When the feed's
+// lanes are full it waits, which slows its sender; when its context ends while it waits
 // the message is stored all the same, and is applied later.
 func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, error) {
-	sweep := p.swept.Load()
+	f := p.feed(m.Source)
+	sweep := f.swept.Load()
 	receipt, err := p.record.Put(ctx, m)
 	if err != nil || receipt.Duplicate {
 		return receipt, err
@@ -131,7 +123,7 @@ func (p *Pipeline) Put(ctx context.Context, m inbox.Message) (inbox.Receipt, err
 	if p.Paused(m.Source) {
 		return receipt, nil // a sweep takes it when that is over
 	}
-	doubtful := sweep != p.swept.Load() || sweep%2 == 1
+	doubtful := sweep != f.swept.Load() || sweep%2 == 1
 	if !p.dispatch(ctx, job{record.Stored{ID: receipt.ID, Message: m}, doubtful}) {
 		p.sweepSoon()
 	}
@@ -148,27 +140,15 @@ func (p *Pipeline) dispatch(ctx context.Context, s job) bool {
 	}
 	p.working[s.ID] = make(chan struct{})
 	p.mu.Unlock()
-	if p.room.take(ctx, p.ended, int64(len(s.Body))) {
-		select {
-		case p.lane(s.Stored) <- s:
+	f, size := p.feed(s.Source), int64(len(s.Body)+jobSize)
+	if f.room.take(ctx, p.ended, size) {
+		if p.enqueue(f, s) {
 			return true
-		case <-ctx.Done():
-		case <-p.ended:
 		}
-		p.room.give(int64(len(s.Body)))
+		f.room.give(size)
 	}
 	p.finish(s.ID)
 	return false
-}
-
-// lane is where all messages of one patient go. A message that names none will
-// be held; until then it goes with its source.
-func (p *Pipeline) lane(s record.Stored) chan<- job {
-	key, err := mapping.PatientKey(p.keys, s.Message)
-	if err != nil {
-		key = s.Source
-	}
-	return p.lanes[maphash.String(p.seed, key)%lanes]
 }
 
 func (p *Pipeline) finish(id inbox.ID) {
@@ -191,36 +171,30 @@ func (p *Pipeline) sweepSoon() {
 // process left, in order. It then finishes what is in the lanes and returns
 // nil. It may run once.
 func (p *Pipeline) Run(ctx context.Context) error {
+	var hands sync.WaitGroup
 	p.mu.Lock()
-	if p.running {
+	if p.begin != nil {
 		p.mu.Unlock()
 		return errors.New("pipeline: it runs already")
 	}
-	p.running = true
-	p.mu.Unlock()
-
-	var workers sync.WaitGroup
-	for _, lane := range p.lanes {
-		workers.Go(func() {
-			for {
-				select {
-				case s := <-lane:
-					p.work(ctx, s)
-					continue
-				default:
-				}
-				select {
-				case s := <-lane:
-					p.work(ctx, s)
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
+	p.begin = func(work func(context.Context)) { hands.Go(func() { work(ctx) }) }
+	for _, f := range p.feeds {
+		for n := range f.lanes {
+			p.attend(f, n)
+		}
 	}
-	workers.Go(func() { p.watchPaused(ctx) })
+	p.mu.Unlock()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		p.watchPaused(ctx)
+	}()
 	p.sweeps(ctx)
-	workers.Wait()
+	<-watched
+	p.mu.Lock()
+	p.ending = true
+	p.mu.Unlock()
+	hands.Wait()
 	close(p.ended)
 	return nil
 }
@@ -234,11 +208,11 @@ func (p *Pipeline) sweeps(ctx context.Context) {
 	for {
 		select {
 		case <-p.sweep:
-			p.sweepUpTo(ctx, 0)
+			p.sweepAll(ctx, 0)
 		case <-tick.C:
 			stats, err := p.record.Stats(ctx)
 			if err == nil && stats.Pending > 0 && before > 0 {
-				p.sweepUpTo(ctx, before)
+				p.sweepAll(ctx, before)
 			}
 			before = stats.Last
 		case <-ctx.Done():
@@ -247,13 +221,27 @@ func (p *Pipeline) sweeps(ctx context.Context) {
 	}
 }
 
-// sweepUpTo dispatches the pending messages up to one of them; 0 is all.
-func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
+// sweepAll sweeps each feed that has pending messages, each by itself.
+func (p *Pipeline) sweepAll(ctx context.Context, last inbox.ID) {
+	sources, err := p.queue.Sources(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			p.log.Error("pending messages cannot be read", "error", err)
+		}
+		return
+	}
+	for _, source := range sources {
+		p.sweepFeed(source, last)
+	}
+}
+
+// sweepUpTo dispatches a feed's pending messages up to one of them; 0 is all.
+func (p *Pipeline) sweepUpTo(ctx context.Context, f *feed, source string, last inbox.ID) {
 	var after inbox.ID
-	p.swept.Add(1)
-	defer p.swept.Add(1)
+	f.swept.Add(1)
+	defer f.swept.Add(1)
 	for ctx.Err() == nil {
-		page, err := p.queue.Pending(ctx, after, sweepPage)
+		page, err := p.queue.Pending(ctx, source, after, sweepPage)
 		if err != nil {
 			if ctx.Err() == nil {
 				p.log.Error("pending messages cannot be read", "error", err)
@@ -274,9 +262,9 @@ func (p *Pipeline) sweepUpTo(ctx context.Context, last inbox.ID) {
 
 // work applies one message or holds it. When the database fails it tries
 // again until ctx ends: the messages behind it must wait, to stay in order.
-func (p *Pipeline) work(ctx context.Context, s job) {
+func (p *Pipeline) work(ctx context.Context, f *feed, s job) {
 	defer p.finish(s.ID)
-	defer p.room.give(int64(len(s.Body)))
+	defer f.room.give(int64(len(s.Body) + jobSize))
 	if p.Paused(s.Source) {
 		return // it stays pending
 	}
@@ -346,11 +334,9 @@ func (p *Pipeline) make(s *record.Stored) (change record.Change, reason string, 
 		return record.Change{}, "", err
 	}
 	s.Found = found
-	// One processor is left for what comes in: mapping on all of them would stand
-	// between a message and its acknowledgement.
-	p.turn <- struct{}{}
+	over := p.mapTurn(p.feed(s.Source))
 	change, reason = p.mapped(*s)
-	<-p.turn
+	over()
 	change.Plan = plan
 	return change, reason, nil
 }

@@ -313,17 +313,20 @@ func TestPendingMessagesAreTakenUp(t *testing.T) {
 	})
 }
 
-// When nothing is applied Put soon waits, so that memory stays bounded; a
-// sender that goes away leaves its message stored.
+// When nothing of a feed is applied its Put soon waits, so that memory stays
+// bounded; a sender that goes away leaves its message stored.
 func TestPutWaitsWhenThePipelineIsFull(t *testing.T) {
 	gate := make(chan struct{})
+	const room = 50
 	s := start(t, t.TempDir()+"/record.db", nil, func(p *Pipeline) {
+		p.feedRoom = room * int64(jobSize+len(oru(1)))
 		apply := p.apply
 		p.apply = func(k *mapping.Keys, m inbox.Message) (mapping.Result, error) {
 			<-gate
 			return apply(k, m)
 		}
 	})
+	must(t, s.AwaitPaused(ctx, "lab", false))
 	var ids []inbox.ID
 	put := func(n int) bool {
 		short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
@@ -334,12 +337,12 @@ func TestPutWaitsWhenThePipelineIsFull(t *testing.T) {
 		return short.Err() == nil
 	}
 	n := 0
-	for put(n * patients) { // all of one patient
-		if n++; n > laneDepth+1 {
-			t.Fatal("a full lane took more")
+	for put(n) {
+		if n++; n > 2*room {
+			t.Fatal("a full feed took more")
 		}
 	}
-	if n < laneDepth {
+	if n < room/2 {
 		t.Errorf("Put waited after %d messages", n)
 	}
 	close(gate)

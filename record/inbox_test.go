@@ -78,7 +78,7 @@ func TestQueueKeepsMessagesWholeAndInOrder(t *testing.T) {
 		q := w.Queue()
 		must(t, w.commit(all[0], said{Resources: []fhir.Resource{patient(t, "a", "Ash", "1980-01-02", "1")}}))
 		must(t, q.Hold(ctx, all[1].ID, "PID-3 in segment 2: no identifier"))
-		pending, err := q.Pending(ctx, 0, 10)
+		pending, err := q.Pending(ctx, "ward", 0, 10)
 		must(t, err)
 		var ids []inbox.ID
 		for _, p := range pending {

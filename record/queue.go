@@ -39,7 +39,9 @@ var ErrUnknown = errors.New("record: no such message")
 
 const (
 	messageColumns = `i.id, i.source, i.kind, i.control, i.peer, i.received`
-	pendingAfter   = `SELECT ` + messageColumns + `, i.body, f.ids FROM todo t JOIN inbox i ON i.id = t.id LEFT JOIN found f ON f.id = i.id WHERE t.held = 0 AND t.id > $1 AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.source = i.source) ORDER BY t.id LIMIT $2`
+	pendingAfter   = `SELECT ` + messageColumns + `, i.body, f.ids FROM todo t CROSS JOIN inbox i LEFT JOIN found f ON f.id = i.id WHERE i.id = t.id AND t.held = 0 AND t.id > $2 AND i.source = $1 ORDER BY t.id LIMIT $3`
+	// CROSS JOIN has SQLite begin with what is not done, whatever else has an index.
+	pendingSources = `SELECT DISTINCT i.source FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 0 AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.source = i.source)`
 	heldAfter      = `SELECT ` + messageColumns + `, t.reason FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 1 AND t.id > $1 ORDER BY t.id LIMIT $2`
 	oneMessage     = `SELECT ` + messageColumns + `, i.body, f.ids FROM inbox i LEFT JOIN found f ON f.id = i.id WHERE i.id = $1`
 	messageState   = `SELECT CASE WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END, COALESCE(t.reason, '') FROM inbox i LEFT JOIN todo t ON t.id = i.id WHERE i.id = $1`
@@ -84,14 +86,25 @@ func (q *Queue) Release(ctx context.Context, ids ...inbox.ID) error {
 	}})
 }
 
-// Pending gives the messages that are not applied, in order of arrival,
-// beginning after one of them; none of feeds that are paused.
-func (q *Queue) Pending(ctx context.Context, after inbox.ID, limit int) (all []Stored, err error) {
+// Sources are those of messages that are not applied; none that is paused.
+func (q *Queue) Sources(ctx context.Context) (all []string, err error) {
+	err = q.r.db.Each(ctx, func(scan func(...any) error) error {
+		var source string
+		err := scan(&source)
+		all = append(all, source)
+		return err
+	}, pendingSources)
+	return all, failed("list pending messages", err)
+}
+
+// Pending gives a source's messages that are not applied, in order of arrival,
+// beginning after one of them.
+func (q *Queue) Pending(ctx context.Context, source string, after inbox.ID, limit int) (all []Stored, err error) {
 	err = q.r.db.Each(ctx, func(scan func(...any) error) error {
 		s, err := scanStored(scan)
 		all = append(all, s)
 		return err
-	}, pendingAfter, int64(after), int64(limit))
+	}, pendingAfter, source, int64(after), int64(limit))
 	return all, failed("list pending messages", err)
 }
 

@@ -86,9 +86,9 @@ func (w *writer) enqueue(x *write) bool {
 	case w.closed:
 		return false
 	case x.commit != nil:
-		w.commits = append(w.commits, x)
+		w.commits = fairly(w.commits, x)
 	default:
-		w.first = append(w.first, x)
+		w.first = fairly(w.first, x)
 	}
 	w.awake()
 	return true
@@ -147,7 +147,7 @@ func (w *writer) next() (group []*write, wait time.Duration) {
 		}
 		return nil, wait
 	}
-	group, w.first = take(w.first, min(len(w.first), maxGroup))
+	group, w.first = take(w.first, firsts(w.first))
 	commits, rest := take(w.commits, n)
 	w.commits = rest
 	return append(group, commits...), 0
