@@ -155,5 +155,10 @@ func (l *lab) functions(o *order, d rx) []giver {
 	for _, who := range l.practitioners(o.orc.Field(12)) {
 		all = append(all, giver{one(fixed(v2System+"0443", "OP", "Ordering Provider")), who})
 	}
+	for _, part := range [...][2]string{{"AP", "Administering Provider"}, {"OP", "Ordering Provider"}} {
+		for _, who := range l.takers(o.shares.inRole(part[0])) {
+			all = append(all, giver{one(fixed(v2System+"0443", part[0], part[1])), who})
+		}
+	}
 	return all
 }

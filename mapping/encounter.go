@@ -18,7 +18,7 @@ func (b *build) encounter() *r4.Reference {
 		return b.visit
 	}
 	b.asked = true
-	b.visit = b.once(b.on("mentioned visit", b.segments("PID", "PV1", "PV2", "ROL", "ARV")...), func(b *build) *r4.Reference {
+	b.visit = b.once(b.on("mentioned visit", b.segments("PID", "PV1", "PV2", "ROL", "PRT", "ARV")...), func(b *build) *r4.Reference {
 		return b.mentionVisit(b.msg.Segment("PV1"), b.msg.Segment("PV2"))
 	})
 	return b.visit
@@ -262,6 +262,13 @@ func (b *build) participants(pv1, pv2 hl7.Segment) []r4.EncounterParticipant {
 					Period:     period(b.dateTime(rol, 5), b.dateTime(rol, 6)),
 				})
 			}
+		}
+	}
+	for _, prt := range sharesOf(b.msg.Segments(), "PV1", "PV2", "ARV", "ROL", "NTE") {
+		for _, who := range persons(b.taker(prt)) {
+			all = append(all, r4.EncounterParticipant{
+				Type: b.concepts(prt.Field(4), "Participation"), Individual: &who, Period: period(b.dateTime(prt, 11), b.dateTime(prt, 12)),
+			})
 		}
 	}
 	return all

@@ -51,7 +51,7 @@ func guide(t testing.TB, folder string) []row {
 			r := row{table: table, id: c[1], typ: c[3], condition: c[6], target: c[9], kind: c[11], by: c[14], codes: c[15], literal: c[16]}
 			switch folder {
 			case "messages": // Identifier, Syntax, Name, cardinality, condition, Primary Target, Segment Map
-				r = row{table: table, id: c[1], typ: c[2], target: c[9], by: c[10]}
+				r = row{table: table, id: c[1], typ: c[2], condition: c[6], target: c[9], by: c[10]}
 			}
 			if len(r.literal) > 1 && strings.HasPrefix(r.literal, `"`) && strings.HasSuffix(r.literal, `"`) {
 				r.literal = strings.Trim(r.literal, `"`)

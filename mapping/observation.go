@@ -78,6 +78,7 @@ func (l *lab) observation(a *about, r result, values []observed) (*r4.Reference,
 			obs.Component = append(obs.Component, v.component(*code))
 		}
 	}
+	l.takePart(&obs, r.shares)
 	l.addAt(a.at, obs, status("status", "ObservationResultStatusCodesInterpretation", state, "0085")...)
 	ref := refer("Observation", rid)
 	l.results = append(l.results, given{a.order, obx, ref})

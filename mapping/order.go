@@ -15,6 +15,7 @@ type order struct {
 	diagnoses []hl7.Segment // DG1
 	results   []result
 	specimens []specimen
+	shares    shares // PRT behind ORC and OBR
 
 	key          []string        // what its report and results are called by
 	requestID    string          // of the ServiceRequest made of it; empty for none
@@ -26,6 +27,7 @@ type order struct {
 type result struct {
 	lines    []hl7.Segment
 	notes    []hl7.Segment
+	shares   shares
 	specimen int // index of the SPM it stands under, -1 for none
 }
 
@@ -37,13 +39,18 @@ type specimen struct {
 // group sorts the segments of one order group, or of those before the first.
 func group(g hl7.Group) *order {
 	o := &order{}
-	notes := &o.notes
+	notes, whose := &o.notes, &o.shares
 	for _, s := range g {
 		switch s.Name() {
+		case "ORC", "OBR", "PRT", "NTE", "TQ1", "TQ2", "CTD", "OBX":
+		default:
+			whose = nil
+		}
+		switch s.Name() {
 		case "ORC":
-			o.orc, notes = s, &o.notes
+			o.orc, notes, whose = s, &o.notes, &o.shares
 		case "OBR":
-			o.obr, notes = s, &o.notes
+			o.obr, notes, whose = s, &o.notes, &o.shares
 		case "RXO", "RXE", "RXD", "RXA":
 			o.drugs = append(o.drugs, rx{seg: s})
 			notes = &o.drugs[len(o.drugs)-1].notes
@@ -72,10 +79,14 @@ func group(g hl7.Group) *order {
 			} else {
 				o.results = append(o.results, result{lines: []hl7.Segment{s}, specimen: len(o.specimens) - 1})
 			}
-			notes = &o.results[len(o.results)-1].notes
+			notes, whose = &o.results[len(o.results)-1].notes, &o.results[len(o.results)-1].shares
 		case "NTE":
 			*notes = append(*notes, s)
-		case "PRT", "TQ2", "CTD": // more about what stands before them
+		case "PRT":
+			if whose != nil {
+				*whose = whose.with(s)
+			}
+		case "TQ2", "CTD": // more about what stands before them
 		default:
 			notes = new([]hl7.Segment) // on something that is no part of an order
 		}

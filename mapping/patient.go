@@ -17,7 +17,7 @@ func (b *build) mentionPatient() {
 	if b.has("Patient", b.chart) {
 		return
 	}
-	b.once(b.on("mentioned patient", append(b.segments("PID", "PD1", "NK1", "ROL", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
+	b.once(b.on("mentioned patient", append(b.segments("PID", "PD1", "NK1", "ROL", "PRT", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(reminder(b.at), model, also...)
 		return nil
@@ -26,7 +26,7 @@ func (b *build) mentionPatient() {
 
 // statePatient adds the patient of a message that is about the patient.
 func (b *build) statePatient() {
-	b.once(b.on("stated patient", append(b.segments("PID", "PD1", "NK1", "ROL", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
+	b.once(b.on("stated patient", append(b.segments("PID", "PD1", "NK1", "ROL", "PRT", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(b.at, model, also...)
 		return nil
@@ -87,6 +87,7 @@ func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 			pat.GeneralPractitioner = append(pat.GeneralPractitioner, b.practitioners(rol.Field(4))...)
 		}
 	}
+	pat.GeneralPractitioner = append(pat.GeneralPractitioner, b.takers(sharesOf(group, "PID", "PD1", "ARV", "ROL", "NTE").inRole("PP"))...)
 	for nk1 := range group.All("NK1") {
 		if c := b.contact(nk1); c != nil {
 			pat.Contact = append(pat.Contact, *c)

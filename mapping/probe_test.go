@@ -58,8 +58,8 @@ func newProbe(t testing.TB) *probe {
 
 // hosts are the messages that segments stand in, each with the least that maps.
 var hosts = map[string]string{
-	"ADT": "MSH|^~\\&|APP|FAC|||20260102030405+0000||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN|A01|\rPID|1||P1^^^HOSP^MR\rPD1|\rROL|\rNK1|1|Kin^Ann|MTH\rPV1|1|I|||||||||||||||||V1^^^HOSP\rPV2|\rROL|\rOBX|1|ST|8302-2^Height^LN||x|||||F\rAL1|1|DA|ALG1^Nuts^L\rIAM|1|DA|ALG2^Eggs^L\rDG1|1||DX1^Gout^L\rPR1|1||PR9^Repair^L||20260101\rGT1|1||Payer^Pat\rIN1|1|PLAN1||Insurance Inc\rIN2|\rIN3|1\rACC|\rZBE|",
-	"ORU": "MSH|^~\\&|APP|FAC|||20260102030405+0000||ORU^R01^ORU_R01|C1|P|2.5.1\rPID|1||P1^^^HOSP^MR\rPV1|1|I|||||||||||||||||V1^^^HOSP\rORC|RE|\rOBR|1|||T1^Test^L|||||||||||||||||||||F\rNTE|1\rOBX|1|ST|R1^Result^L||x||||||F\rNTE|1\rSPM|1",
+	"ADT": "MSH|^~\\&|APP|FAC|||20260102030405+0000||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN|A01|\rPID|1||P1^^^HOSP^MR\rPD1|\rROL|\rPRT|1|AD||PP|D8^Part^Pat\rNK1|1|Kin^Ann|MTH\rPV1|1|I|||||||||||||||||V1^^^HOSP\rPV2|\rROL|\rOBX|1|ST|8302-2^Height^LN||x|||||F\rAL1|1|DA|ALG1^Nuts^L\rIAM|1|DA|ALG2^Eggs^L\rDG1|1||DX1^Gout^L\rPR1|1||PR9^Repair^L||20260101\rGT1|1||Payer^Pat\rIN1|1|PLAN1||Insurance Inc\rIN2|\rIN3|1\rACC|\rZBE|",
+	"ORU": "MSH|^~\\&|APP|FAC|||20260102030405+0000||ORU^R01^ORU_R01|C1|P|2.5.1\rPID|1||P1^^^HOSP^MR\rPV1|1|I|||||||||||||||||V1^^^HOSP\rORC|RE|\rOBR|1|||T1^Test^L|||||||||||||||||||||F\rNTE|1\rOBX|1|ST|R1^Result^L||x||||||F\rNTE|1\rPRT|1|AD||RO|D8^Part^Pat|||||||||||||||SER9\rSPM|1",
 	"OML": "MSH|^~\\&|APP|FAC|||20260102030405+0000||OML^O21^OML_O21|C1|P|2.5.1\rPID|1||P1^^^HOSP^MR\rPV1|1|I|||||||||||||||||V1^^^HOSP\rORC|NW|\rTQ1|1\rOBR|1|||T1^Test^L\rNTE|1\rSPM|1",
 	"VXU": "MSH|^~\\&|APP|FAC|||20260102030405+0000||VXU^V04^VXU_V04|C1|P|2.5.1\rPID|1||P1^^^HOSP^MR\rORC|RE||F1^LAB\rRXA|0|1|20260101||03^MMR^CVX\rRXR|",
 	"RDE": "MSH|^~\\&|APP|FAC|||20260102030405+0000||OMP^O09^OMP_O09|C1|P|2.5.1\rPID|1||P1^^^HOSP^MR\rORC|NW|O1^EHR\rTQ1|1\rRXO|D1^Drug^L\rRXR|",
@@ -243,7 +243,7 @@ func putPart(whole, value string, parts []int) string {
 // structure.
 var full = map[string]string{
 	"SFT": "SFT|Maker|1.2|EHR|77", "EVN": "EVN|A01|20260102|||OP1^Op^Ann|20260102", "PID": "PID|1||P1^^^HOSP^MR||Doe^Jane||19700101|F||||||||||ACC9^^^HOSP||||||||||||||||20260101|REG",
-	"PD1": "PD1||||G1^Gp^Ann|||Y", "ROL": "ROL|1|AD|PP|G7^Role^Rob", "PRT": "PRT|1|AD||PCP|G8^Part^Pat", "ARV": "ARV|1|A|DEM|PHI",
+	"PD1": "PD1||||G1^Gp^Ann|||Y", "ROL": "ROL|1|AD|PP|G7^Role^Rob", "PRT": "PRT|1|AD||PCP|G8^Part^Pat|SP8^Special^L||Org8^^^^^A^XX^^^O8|WARD8|D8^MAKER||||17 Quiz St^^Quizcity|^WPN^PH^^^555^1717|||||SER8", "ARV": "ARV|1|A|DEM|PHI",
 	"NK1": "NK1|1|Kin^Ann|MTH", "PV1": "PV1|1|I|WARD^1^A||||D1^Doc^Dan||||||||||D1^Doc^Dan||V1^^^HOSP|SELF^20260101", "PV2": "PV2||||||||20260105", "DB1": "DB1|1|PT||Y",
 	"OBX": "OBX|1|NM|R1^Result^L||5|mg|||||F", "AL1": "AL1|1|DA|A1^Nuts^L", "IAM": "IAM|1|DA|A2^Eggs^L", "DG1": "DG1|1||DX1^Gout^L", "PR1": "PR1|1||PR9^Repair^L||20260101",
 	"GT1": "GT1|1||Payer^Pat", "IN1": "IN1|1|PLAN1||Insurance Inc", "IN2": "IN2||12", "IN3": "IN3|1|CERT1||||||||||||CM1^Manager^May", "ACC": "ACC|20260101", "MRG": "MRG|P2^^^HOSP^MR||ACC8^^^HOSP",
@@ -280,6 +280,15 @@ func (p *probe) message(r row, with string) string {
 					panic("no sample of " + seg)
 				}
 				line := full[seg]
+				if strings.HasSuffix(r.id, ".PRT") && strings.Contains(r.condition, `"OP"`) { // who ordered is told by it alone
+					line = strings.ReplaceAll(line, "D2^Order^Olga", "")
+				}
+				if i == at && seg == "PRT" {
+					line = set(line, "PRT-5", "G9^Own^Olive")
+					for _, c := range conditions(r.condition) {
+						line = set(line, c[0], c[1])
+					}
+				}
 				if slices.Index(lines, id) < i { // the second patient's
 					line = strings.NewReplacer("|P1^", "|P2^", "|V1^", "|V2^").Replace(line)
 				}

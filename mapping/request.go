@@ -183,6 +183,9 @@ func (l *lab) requester(o *order) *r4.Reference {
 			return l.roleOf(ref, facility)
 		}
 	}
+	if all := l.takers(o.shares.inRole("OP")); all != nil && facility == nil {
+		return &all[0]
+	}
 	return facility
 }
 

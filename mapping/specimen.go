@@ -65,7 +65,7 @@ func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 		Method:    l.concept(first(spm.Field(7)), "SpecimenCollectionMethod"),
 		BodySite:  l.concept(first(spm.Field(8)), "SpecimenSourceSite"),
 		Quantity:  l.amount(first(spm.Field(12))),
-		Collector: l.practitioner(first(o.obr.Field(10))),
+		Collector: l.collector(o),
 	}
 	if span := first(spm.Field(17)); span.at(2) != "" {
 		taken.CollectedPeriod = l.rangeOf(span)
@@ -93,6 +93,17 @@ func (l *lab) specimen(o *order, s specimen) *r4.Reference {
 	return &ref
 }
 
+// collector is OBR-10, or whom a PRT names.
+func (l *lab) collector(o *order) *r4.Reference {
+	if who := l.practitioner(first(o.obr.Field(10))); who != nil {
+		return who
+	}
+	if all := persons(l.takers(o.shares.inRole("SC"))); len(all) > 0 {
+		return &all[0]
+	}
+	return nil
+}
+
 // specimenSource makes the Specimen of OBR-15 and the OBR fields around it.
 //
 // Source: v2-to-FHIR, OBR[Specimen], SPS[Specimen-Source].
@@ -104,7 +115,7 @@ func (l *lab) specimenSource(o *order) *r4.Reference {
 	start, end := l.dateTime(o.obr, 7), l.dateTime(o.obr, 8)
 	taken := r4.SpecimenCollection{
 		Quantity:  l.amount(first(o.obr.Field(9))),
-		Collector: l.practitioner(first(o.obr.Field(10))),
+		Collector: l.collector(o),
 		BodySite:  l.concept(sps.in(4), "BodySite"),
 	}
 	if end != nil {

@@ -324,6 +324,9 @@ func (f *forge) secretResult(k kind, typ, code, value string) result {
 	if f.IntN(2) == 0 {
 		r.limits, r.flag = f.canary(), "A"
 	}
+	if f.IntN(2) == 0 { // who observed it, for whom, where and with what
+		r.part = fmt.Sprintf("PRT|1|AD||RO|%s|%s|%s|%s|%s|%s^MAKER||||%s^^%s|^WPN^PH^^^%s|%s||||%s", f.doctor(true), f.canary(), f.canary(), f.canary(), f.canary(), f.canary(), f.canary(), f.canary(), f.canary(), f.canary(), f.canary())
+	}
 	return r
 }
 

@@ -39,6 +39,7 @@ type result struct {
 	state  string
 	notes  []string
 	by     string // OBX-16
+	part   string // a PRT behind it
 }
 
 // letter is an HL7 v2 message on its way to text. What is secret in it can be
@@ -116,6 +117,9 @@ func (l letter) text(secrets bool) []byte {
 			}
 			n++
 			add("OBX|%d|%s|%s||%s|%s|%s|%s|||%s|||%s||%s", n, r.typ, r.code, r.value, r.unit, r.limits, r.flag, or(r.state, "F"), hl7Time(g.at), r.by)
+			if r.part != "" {
+				s = append(s, r.part)
+			}
 			for i, note := range r.notes {
 				add("NTE|%d||%s", i+1, note)
 			}
