@@ -43,6 +43,14 @@ func (f *frame) Moment(o clinical.Origin) template.HTML {
 	return f.When(clinical.Moment(o.Received, f.v.Zone))
 }
 
+// Began is when a patient came to a place, as told, or since when it was told.
+func (f *frame) Began(s clinical.Stay) template.HTML {
+	if s.From.IsZero() {
+		return f.When(clinical.Moment(s.Said, f.v.Zone))
+	}
+	return f.When(s.From)
+}
+
 // Now is the time the page was made.
 func (f *frame) Now() template.HTML { return f.When(clinical.Moment(f.now, f.v.Zone)) }
 

@@ -19,6 +19,7 @@ type Visit struct {
 	Status  Status
 	Period  Span
 	Place   string
+	Before  []Stay // where the patient was before, latest first
 	People  []Participant
 	Reason  string
 	Service string
@@ -72,11 +73,7 @@ func (c *Chart) readVisits() {
 			Status: Status(r.Get("status").Text()), Period: span(r.Get("period")), Reason: names(concepts(r.Get("reasonCode"))),
 			Service: concept(r.Get("serviceType")).Name(), Left: concept(r.Get("hospitalization").Get("dischargeDisposition")).Name(),
 		}
-		for l := range r.Get("location").Items() {
-			if name := c.placeOf(l.Get("location")); name != "" {
-				v.Place = name // the last named is where the patient was or is
-			}
-		}
+		v.Place, v.Before = c.stays(x)
 		if org := c.called(r.Get("serviceProvider")); org != "" && !strings.HasSuffix(v.Place, org) {
 			v.Place = strings.TrimPrefix(v.Place+", "+org, ", ")
 		}
