@@ -23,7 +23,8 @@ type Sought struct {
 	State       State     // Pending, OnHold, or any
 	Control     string    // control id
 	Type        string    // as inbox.Message.Type, or the beginning of it
-	Text        string    // that the message holds, a patient's number for one
+	Patient     string    // a number of the patient, by the index of numbers
+	Text        string    // that the message holds
 	From, Until time.Time // when it came
 	Below       inbox.ID  // where to go on: messages with lower numbers; 0: all
 }
@@ -85,7 +86,7 @@ func (o *Operations) Messages(ctx context.Context, s Shift, q Sought) (found Fou
 	for _, x := range []struct {
 		name string
 		set  bool
-	}{{"feed " + q.Source, q.Source != ""}, {string(q.State), q.State != ""}, {"control id", q.Control != ""}, {"type", q.Type != ""}, {"text", q.Text != ""}, {"time", !q.From.IsZero() || !q.Until.IsZero()}} {
+	}{{"feed " + q.Source, q.Source != ""}, {string(q.State), q.State != ""}, {"control id", q.Control != ""}, {"type", q.Type != ""}, {"patient", q.Patient != ""}, {"text", q.Text != ""}, {"time", !q.From.IsZero() || !q.Until.IsZero()}} {
 		if x.set {
 			asked += ", " + x.name
 		}
@@ -96,6 +97,9 @@ func (o *Operations) Messages(ctx context.Context, s Shift, q Sought) (found Fou
 	below := int64(q.Below)
 	if below <= 0 {
 		below = 1 << 62
+	}
+	if q.Patient != "" {
+		return o.ofPatient(ctx, q, below)
 	}
 	head := int64(messageHead)
 	if q.Text != "" {

@@ -235,3 +235,64 @@ func TestHeldMessageIsMended(t *testing.T) {
 		}
 	})
 }
+
+// TestMessagesOfAPatientAreFound by a number of theirs, whoever was said to have it
+// and however far back, with what waits or is held and holds it; and nobody else's.
+func TestMessagesOfAPatientAreFound(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		told := func(id, number string) inbox.ID {
+			m := w.put(said{}) // its text does not hold the number
+			must(t, w.commit(m, said{Resources: []fhir.Resource{patient(t, id, "Ash", "1980-01-02", number)}}))
+			return m.ID
+		}
+		first := told("a", "900-7")
+		told("b", "9008")
+		var last inbox.ID
+		for range 230 {
+			last = told("b", "9008")
+		}
+		again := told("a", "900-7")
+		r, err := w.Put(ctx, inbox.Message{Source: "lab", Kind: inbox.HL7v2, ControlID: "h", Received: noon, Body: v2("ADT^A08", "h", "900-7")})
+		must(t, err)
+		must(t, w.Queue().Hold(ctx, r.ID, "no identifier"))
+		find := func(q record.Sought) (ids []inbox.ID, below inbox.ID) {
+			t.Helper()
+			found, err := w.operations().Messages(ctx, shift(t), q)
+			must(t, err)
+			for _, l := range found.Lines {
+				ids = append(ids, l.ID)
+			}
+			return ids, found.Below
+		}
+		for name, row := range map[string]struct {
+			q    record.Sought
+			want []inbox.ID
+		}{
+			"all":             {record.Sought{Patient: "900-7"}, []inbox.ID{r.ID, again, first}},
+			"without dashes":  {record.Sought{Patient: "9007"}, []inbox.ID{again, first}},
+			"held":            {record.Sought{Patient: "900-7", State: record.OnHold}, []inbox.ID{r.ID}},
+			"of a feed":       {record.Sought{Patient: "900-7", Source: "lab"}, []inbox.ID{r.ID}},
+			"control id":      {record.Sought{Patient: "900-7", Control: "h"}, []inbox.ID{r.ID}},
+			"words":           {record.Sought{Patient: "900-7", Text: "message"}, []inbox.ID{again, first}},
+			"below":           {record.Sought{Patient: "900-7", Below: again}, []inbox.ID{first}},
+			"nobody's number": {record.Sought{Patient: "9009"}, nil},
+		} {
+			if got, below := find(row.q); !slices.Equal(got, row.want) || below != 0 {
+				t.Errorf("%s: %v, want %v; below %d", name, got, row.want, below)
+			}
+		}
+		n, q := 0, record.Sought{Patient: "9008"}
+		for {
+			ids, below := find(q)
+			if n += len(ids); n == len(ids) && ids[0] != last {
+				t.Errorf("the newest is %d, not %d", ids[0], last)
+			}
+			if q.Below = below; below == 0 {
+				break
+			}
+		}
+		if n != 231 {
+			t.Errorf("%d messages of who has many", n)
+		}
+	})
+}

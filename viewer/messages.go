@@ -55,7 +55,7 @@ func (v *Viewer) opsMessages(w http.ResponseWriter, r *http.Request, f *frame, s
 		m.Q.State = ""
 	}
 	if r.Method == http.MethodPost {
-		m.Q.Control, m.Q.Type, m.Q.Text = value("control"), value("type"), value("text")
+		m.Q.Control, m.Q.Type, m.Q.Patient, m.Q.Text = value("control"), value("type"), value("patient"), value("text")
 		m.From, m.Until = value("from"), value("until")
 		var bad [2]bool
 		m.Q.From, bad[0] = v.day(m.From, 0)

@@ -58,8 +58,8 @@ type FeedNow struct {
 	Acks           int64   // messages it answered
 	P50ms, P99ms   float64 // from a whole message to its acknowledgement, of the last 1,000
 	Dialect        string  // name and version; empty: the standard's
-	Hours          string        // in which it asks, looks or sends; empty: always
-	Shut           bool          // it is not in them
+	Hours          string  // in which it asks, looks or sends; empty: always
+	Shut           bool    // it is not in them
 	Traced, Unread int     // messages looked through, and fields in them that nobody reads
 }
 

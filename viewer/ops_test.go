@@ -279,9 +279,9 @@ func TestOperatorDecidesOnDuplicates(t *testing.T) {
 func TestOperatorLooksForMessages(t *testing.T) {
 	h := newHouse(t)
 	h.operator()
-	out := h.post("/ops/messages", url.Values{"feed": {"lab-b"}, "state": {"pending"}, "control": {" c7 "}, "type": {"ADT"}, "text": {"9000"}, "from": {"2026-03-01"}, "until": {"2026-03-01"}, "below": {"99"}})
+	out := h.post("/ops/messages", url.Values{"feed": {"lab-b"}, "state": {"pending"}, "control": {" c7 "}, "type": {"ADT"}, "patient": {"9001"}, "text": {"9000"}, "from": {"2026-03-01"}, "until": {"2026-03-01"}, "below": {"99"}})
 	q := h.ops.sought[0]
-	want := record.Sought{Source: "lab-b", State: record.Pending, Control: "c7", Type: "ADT", Text: "9000", Below: 99,
+	want := record.Sought{Source: "lab-b", State: record.Pending, Control: "c7", Type: "ADT", Patient: "9001", Text: "9000", Below: 99,
 		From: time.Date(2026, 3, 1, 0, 0, 0, 0, vancouver), Until: time.Date(2026, 3, 2, 0, 0, 0, 0, vancouver)}
 	if out.Code != http.StatusOK || !q.From.Equal(want.From) || !q.Until.Equal(want.Until) {
 		t.Errorf("%d, from %v until %v", out.Code, q.From, q.Until)
@@ -292,8 +292,8 @@ func TestOperatorLooksForMessages(t *testing.T) {
 	if w := h.post("/ops/messages", url.Values{"from": {"yesterday"}}); w.Code != http.StatusUnprocessableEntity || len(h.ops.sought) != 1 {
 		t.Errorf("a day that is none: %d", w.Code)
 	}
-	h.get("/ops/messages?text=9000&control=c7")
-	if q := h.ops.sought[1]; q.Text != "" || q.Control != "" {
+	h.get("/ops/messages?text=9000&control=c7&patient=9001")
+	if q := h.ops.sought[1]; q.Text != "" || q.Patient != "" || q.Control != "" {
 		t.Error("an address looks for somebody")
 	}
 }
