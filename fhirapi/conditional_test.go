@@ -385,3 +385,27 @@ func TestWhatWasFoundStays(t *testing.T) {
 	}
 	w.do(ask{method: http.MethodPost, path: "/Patient", token: w.backend(), body: jane("1", "Roe"), headers: []string{ifNone + "1"}}).want(t, 412)
 }
+
+// Two people under one number are no one's guess: the source is told where it
+// contradicts itself, and learns nothing of what others say of the number.
+func TestDoubtfulPatientsAreRefusedWithTheirPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ehr, lab := w.backend(), client(t, "lab", "system/*.cruds")
+	w.do(post(ehr, "/Patient", jane("1", "Roe"), ifNone+"1")).want(t, 201)
+	other := strings.Replace(jane("1", "Doe"), "1970-01-31", "1984-07-12", 1)
+	for place, a := range map[string]ask{
+		"Patient.birthDate":                  post(ehr, "/Patient", other, ifNone+"1"),
+		"Bundle.entry[1].resource.birthDate": post(ehr, "", conditions(bundle("transaction", `POST Observation||`+result("1", "urn:uuid:1", "1"), `POST Patient|urn:uuid:1|`+other), "", "identifier=urn:mrn|1")),
+		"Bundle.entry[2].resource.birthDate": post(ehr, "", bundle("transaction", `POST Observation||`+result("1", "urn:uuid:1", "1"), `POST Patient|urn:uuid:1|`+jane("5", "Roe"), `POST Patient|urn:uuid:2|`+strings.Replace(other, `"1"`, `"5"`, 1))),
+	} {
+		got := w.do(a).want(t, 422)
+		if got.place(t) != place || bytes.Contains(got.body, []byte("19")) {
+			t.Errorf("%s: %s", place, got.body)
+		}
+	}
+	w.do(post(lab, "/Patient", other, ifNone+"1")).want(t, 201)
+	if n := w.get(ehr, "/Observation?_summary=count").total(t); n != "0" {
+		t.Errorf("%s results of nobody", n)
+	}
+}

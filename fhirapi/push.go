@@ -309,8 +309,11 @@ func notApplied(err error) error {
 // any: "mapping: Bundle.entry[3].resource: not a valid resource".
 func refused(held *inbox.HeldError) error {
 	e := &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "processing", Text: strings.TrimPrefix(held.Reason, "mapping: "), Err: held}
-	if place, why, ok := strings.Cut(e.Text, ": "); ok && strings.HasPrefix(place, "Bundle") {
-		e.Expression, e.Text = place, why
+	text, doubtful := strings.CutPrefix(e.Text, "doubtful identity: ")
+	if place, why, ok := strings.Cut(text, ": "); ok && (doubtful || strings.HasPrefix(place, "Bundle")) {
+		if e.Expression, e.Text = place, why; doubtful {
+			e.Text = "Doubtful identity: " + why + "."
+		}
 	}
 	return e
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -144,7 +145,7 @@ func (p *pushed) take(c rest.Change, was bool, resolve func(string) string) erro
 	if !fhir.IsType(c.Ref.Type) || !fhir.ValidID(c.Ref.ID) {
 		return misplaced(at, "the address is not Type/id")
 	}
-	r := Resource{At: p.out.At, Given: true, Found: was}
+	r := Resource{At: p.out.At, Given: true, Found: was && byNumber(c.Query)}
 	var err error
 	switch c.Method {
 	case http.MethodDelete:
@@ -190,6 +191,12 @@ func (p *pushed) take(c rest.Change, was bool, resolve func(string) string) erro
 	p.at = append(p.at, at)
 	p.made = append(p.made, c.Method == http.MethodPost || c.Query != "" && !c.Named)
 	return nil
+}
+
+// byNumber tells whether a search names no id.
+func byNumber(query string) bool {
+	q, err := url.ParseQuery(query)
+	return err == nil && !q.Has("_id")
 }
 
 // settle gives each resource its chart. A deletion keeps none: the record

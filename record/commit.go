@@ -175,7 +175,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 
 func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	b := &batch{w: w, tx: tx, commits: commits, charts: w.charts, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.hear, b.check, b.doubt, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -29,8 +29,8 @@ import (
 // A message that turns out to be sensitive later has been believed until then:
 // what was held for it stays held until somebody decides.
 //
-// Ids that a source gives to its own resources (FHIR) are no numbers of people,
-// and are not doubted.
+// Ids that a source gives to its own resources (FHIR) are no numbers of people;
+// how those are doubted is said in namesake.go.
 
 const (
 	readContent = `SELECT json FROM body WHERE id = $1`
@@ -47,6 +47,7 @@ const (
 	isDoubtful = `SELECT COUNT(*) FROM doubt d JOIN todo t ON t.id = d.message AND t.held = 1 WHERE d.message = $1`
 	vouch      = `INSERT INTO vouched (id, who, at) SELECT id, $2, $3 FROM inbox WHERE id = $1 ON CONFLICT (id) DO NOTHING`
 	wasVouched = `SELECT COUNT(*) FROM vouched WHERE id = $1`
+	doubtful   = "doubtful identity: "
 	otherBirth = "another birth date than is known of the patient of this number"
 	otherSex   = "another name and sex than is known of the patient of this number"
 	otherName  = "another name than is known of the patient of this number, and no birth date to compare"
@@ -328,7 +329,7 @@ func (x *committing) place(reason string) string {
 			at = "PID-5"
 		}
 	}
-	return "doubtful identity: " + at + ": " + reason
+	return doubtful + at + ": " + reason
 }
 
 // retry makes what is held in a chart for doubt pending again when more is known

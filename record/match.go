@@ -341,7 +341,7 @@ func (b *batch) match(ctx context.Context) error {
 		if x.commit.plan != nil {
 			lookers[x.commit.source] = true
 		}
-		if x.commit.plan != nil {
+		if x.commit.plan != nil || x.commit.names() {
 			locked[x.commit.source] = true
 		}
 	}
