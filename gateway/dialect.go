@@ -3,11 +3,8 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,18 +17,18 @@ import (
 	"firebreak/record"
 )
 
-// ReadDialect reads a dialect's file. Errors name the file and the line, a line
-// each.
+// ReadDialect reads a dialect's file, and those of its tables. Errors name the file
+// and the line, a line each.
 func ReadDialect(path string) (*mapping.Dialect, error) {
-	b, err := os.ReadFile(path)
+	text, origin, err := dialectText(path)
 	if err != nil {
 		return nil, err
 	}
-	d, err := mapping.ReadDialect(string(b))
-	if err == nil {
-		return d, nil
+	d, err := mapping.ReadDialect(text)
+	if err != nil {
+		return nil, placed(err, origin)
 	}
-	return nil, errors.New(filepath.Base(path) + " " + strings.ReplaceAll(err.Error(), "\n", "\n"+filepath.Base(path)+" "))
+	return d, nil
 }
 
 // MappingFeed is what the configuration declares about the feed of a name.

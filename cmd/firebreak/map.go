@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -256,11 +255,10 @@ func (c *mapper) compare(ctx context.Context, e *env) error {
 		if _, err := gateway.ReadDialect(path); err != nil {
 			return err
 		}
-		b, err := os.ReadFile(path)
+		text, err := gateway.DialectText(path)
 		if err != nil {
 			return err
 		}
-		text := string(b)
 		ask.Dialect = &text
 	}
 	out := bufio.NewWriterSize(e.stdout, 1<<16)
