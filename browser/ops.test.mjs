@@ -1,64 +1,161 @@
-// The operator's pages: a held message is found, replayed and corrected, with
-// and without script, on a desk and on a telephone.
+// The operator's pages: what is held is found, mended and replayed in three
+// presses, with and without script, on a desk and on a telephone.
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, test } from "node:test";
-import { axe, close, page, shot, short, signIn } from "./lib.mjs";
+import { atWork, axe, close, page, shot, short, signIn } from "./lib.mjs";
 
 after(close);
 const clean = async (p, name) => assert.deepEqual(await axe(p), [], name);
 
 // tell sends one message by MLLP and resolves to the answer's code.
-const tell = (id) => new Promise((resolve, reject) => {
+const tell = (id, type, pid) => new Promise((resolve, reject) => {
 	const [host, port] = short.mllp.split(":");
-	const s = connect(Number(port), host, () => s.write(`\x0bMSH|^~\\&|LAB|SFAC|GW|B|20260301120000||ADT^A08|${id}|P|2.5.1\rPID|1||^^^SIMULATOR MRN^MRN||Testfall^Anna||19700101|F\r\x1c\r`));
+	const s = connect(Number(port), host, () => s.write(`\x0bMSH|^~\\&|LAB|SFAC|GW|B|20260301120000||${type}|${id}|P|2.5.1\rPID|1||${pid}\r\x1c\r`));
 	s.on("error", reject);
 	s.on("data", (b) => { s.end(); resolve(/MSA\|(\w\w)/.exec(b)[1]); });
 });
 
-for (const javaScriptEnabled of [false, true]) {
-	test(`three presses from the feeds to a replay, script ${javaScriptEnabled}`, async () => {
-		assert.equal(await tell("ops-" + javaScriptEnabled), "AA");
-		const p = await page({ at: short, javaScriptEnabled, colorScheme: "light" });
-		await signIn(p, "operator", short);
-		await Promise.all([p.waitForURL("**/ops"), p.click(".choices button")]);
-		for (let i = 0; i < 50 && !(await p.$(".list a[href$=held]")); i++) await p.goto("/ops");
-		const look = async (name) => {
-			if (!javaScriptEnabled) return;
-			await clean(p, name);
-			await shot(p, name);
-			await p.setViewportSize({ width: 390, height: 800 });
-			await shot(p, name + "-390");
-			assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name + " is wider than a telephone");
-			await p.setViewportSize({ width: 1280, height: 860 });
-			await p.emulateMedia({ colorScheme: "dark" });
-			await clean(p, name + ", dark");
-			await shot(p, name + "-dark");
-			await p.emulateMedia({ colorScheme: "light" });
-		};
-		await look("40-ops-feeds");
-		await Promise.all([p.waitForURL("**/ops/messages?**"), p.click(".list a[href$=held]")]);
-		await look("41-ops-held");
-		await Promise.all([p.waitForURL(/\/ops\/messages\/\d+$/), p.click("th a")]);
-		await look("42-ops-message");
-		assert.doesNotMatch(await p.content(), /Testfall|Anna/, "the message is not masked");
-		await Promise.all([p.waitForResponse((r) => r.request().method() === "POST"), p.click("form[action$=replay] button")]);
-		await p.waitForURL(/\/ops\/messages\/\d+$/);
-		assert.match(await p.textContent(".facts"), /held/, "without the cause mended it is held again");
+// atOps is an operator at the first page, who counts presses.
+async function atOps(javaScriptEnabled) {
+	const p = await page({ at: short, javaScriptEnabled, colorScheme: "light" });
+	await signIn(p, "operator", short);
+	await Promise.all([p.waitForURL("**/ops"), p.click(".choices button")]);
+	p.presses = 0;
+	p.press = async (what) => {
+		p.presses++;
+		await Promise.all([p.waitForEvent("framenavigated"), p.click(what)]);
+		await p.waitForLoadState();
+	};
+	return p;
+}
 
-		await p.click("button[name=why][value=fault]");
+// look holds the page to what every page must be, in each of its forms, and takes
+// its picture.
+async function look(p, name) {
+	await clean(p, name);
+	await shot(p, name);
+	await p.setViewportSize({ width: 390, height: 800 });
+	await shot(p, name + "-390");
+	assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth), name + " is wider than a telephone");
+	await p.setViewportSize({ width: 1280, height: 860 });
+	await p.emulateMedia({ colorScheme: "dark" });
+	await clean(p, name + ", dark");
+	await shot(p, name + "-dark");
+	await p.emulateMedia({ colorScheme: "light" });
+}
+
+// seeHeld waits until the first page tells of something held.
+async function seeHeld(p) {
+	for (let i = 0; i < 50 && !(await p.$(".list a[href$=held]")); i++) await p.goto("/ops");
+}
+
+for (const script of [false, true]) {
+	test(`found, mended and replayed in three presses, script ${script}`, async () => {
+		assert.equal(await tell("ops-" + script, "ADT^A08", "^^^SIMULATOR MRN^MRN||Testfall^Anna||19700101|F"), "AA");
+		const p = await atOps(script);
+		const maybe = script ? (name) => look(p, name) : async () => {};
+		await seeHeld(p);
+		await maybe("40-ops-feeds");
+		await p.press(".list a[href$=held]");
+		await maybe("41-ops-held");
+		await p.press(`tr:has-text("ops-${script}") button`);
 		assert.match(await p.textContent("main"), /Testfall/);
-		await look("43-ops-in-clear");
-		await p.fill("#copy", (await p.inputValue("#copy")).replace("||^^^", `||77000${Number(javaScriptEnabled)}^^^`));
-		const held = p.url();
-		await Promise.all([p.waitForURL((u) => /\/ops\/messages\/\d+$/.test(u) && String(u) !== held), p.click("form:has(#copy) button")]);
+		await maybe("43-ops-in-clear");
+		await p.fill("#copy", (await p.inputValue("#copy")).replace("||^^^", `||77000${Number(script)}^^^`));
+		await p.press("form:has(#copy) button");
 		assert.match(await p.textContent(".facts"), /applied/);
+		assert.equal(p.presses, 3);
 		assert.match(await p.textContent("main"), /Patient\//);
 		assert.match(await p.textContent("tr:has-text('birthDate')"), /9999-99-99.*PID-7/, "a value is not traced, or not masked");
-		await look("44-ops-copy");
-		await p.click(".facts a");
+		await maybe("44-ops-copy");
+		await p.press("button[name=why][value=sender]");
+		assert.match(await p.textContent("tr:has-text('birthDate')"), /1970-01-01/, "a value is masked though the text is not");
+		await p.press(".facts a");
 		assert.match(await p.textContent(".facts"), /superseded/);
 		p.clean();
 		await p.context().close();
 	});
 }
+
+test("a message is masked, and held again while its cause is not mended", async () => {
+	assert.equal(await tell("ops-again", "ADT^A08", "^^^SIMULATOR MRN^MRN||Testfall^Anna||19700101|F"), "AA");
+	const p = await atOps(true);
+	await seeHeld(p);
+	await p.press(".list a[href$=held]");
+	await p.press(`tr:has-text("ops-again") th a`);
+	await look(p, "42-ops-message");
+	assert.doesNotMatch(await p.content(), /Testfall|Anna/, "the message is not masked");
+	await p.press("form[action$=replay] button");
+	assert.match(await p.textContent(".facts"), /held/);
+	assert.equal(p.presses, 3);
+	await p.goto("/ops");
+	await p.press(".list a[href$=held]");
+	await p.press("form[action='/ops/replay'] button >> nth=0");
+	assert.match(await p.textContent("main"), /ops-again/, "replayed with others for the same reason, it is not held again");
+	p.clean();
+	await p.context().close();
+});
+
+test("a doubtful identity is compared and decided in three presses", async () => {
+	assert.equal(await tell("doubt-a", "ADT^A08", "880001^^^SIMULATOR MRN^MRN||Zweifel^Bea||19620202|F"), "AA");
+	assert.equal(await tell("doubt-b", "ADT^A01", "880001^^^SIMULATOR MRN^MRN||Zweifel^Bea||19900909|F"), "AA");
+	const p = await atOps(true);
+	await seeHeld(p);
+	await p.press(".list a[href$=held]");
+	await p.press(`tr:has-text("doubt-b") button`);
+	const asked = await p.textContent("table:has-text('Whose is it?')");
+	assert.match(asked, /The message\s*Zweifel Bea\s*1990-09-09/);
+	assert.match(asked, /Known for its number\s*Zweifel Bea\s*1962-02-02/);
+	await look(p, "45-ops-doubt");
+	await p.press("form[action$=same] button");
+	assert.match(await p.textContent(".facts"), /applied/);
+	assert.equal(p.presses, 3);
+	p.clean();
+	await p.context().close();
+});
+
+test("a probable duplicate is warned of on both charts, linked, undone and kept apart by pressing", async () => {
+	const jane = "|Doppel^Jane||19710203|F|||1 Main St^^Town^BC^V6B 1A1||604-555-0199";
+	assert.equal(await tell("twin-a", "ADT^A08", `990001^^^SIMULATOR MRN^MRN|${jane}`), "AA");
+	assert.equal(await tell("twin-b", "ADT^A08", `990002^^^SIMULATOR MRN^MRN|${jane}`), "AA");
+	const p = await page({ at: short, colorScheme: "light" });
+	await atWork(p, "physician", short);
+	const open = async (number) => {
+		await p.goto("/find");
+		if (!(await p.$("#number"))) await atWork(p, "physician", short); // signed out meanwhile
+		await p.fill("#number", number);
+		await Promise.all([p.waitForURL("**/find?n=*"), p.click(".find .button")]);
+		await Promise.all([p.waitForURL("**/p/*"), p.click(".hits a")]);
+		return (await p.textContent(".banner")).replace(/\s+/g, " ");
+	};
+	assert.match(await open("990001"), /Possible duplicate.*Open the other record/);
+	await look(p, "46-double");
+	await Promise.all([p.waitForEvent("framenavigated"), p.click(".banner >> text=Open the other record")]);
+	assert.match(await p.textContent(".banner"), /990002/);
+	assert.match(await p.textContent(".banner"), /Possible duplicate/);
+
+	const o = await atOps(true);
+	await o.press(".tabs a[href$=duplicates]");
+	assert.match(await o.textContent("main"), /a number|the telephone number/);
+	assert.doesNotMatch(await o.content(), /Doppel/, "the pair is not masked");
+	await look(o, "48-ops-duplicates");
+	await o.press("button[name=why][value=safety]");
+	assert.match(await o.textContent("main"), /Doppel/);
+	await look(o, "49-ops-duplicates-clear");
+	await o.press("button[value=same]");
+	await look(o, "50-ops-duplicates-linked");
+	let said = await open("990001");
+	assert.match(said, /Joined from 2 records/);
+	assert.doesNotMatch(said, /Possible duplicate/);
+	await o.press("button[value=undone]");
+	assert.match(await open("990002"), /Possible duplicate/);
+	await o.press("button[name=why][value=safety]");
+	await o.press("button[value=different]");
+	said = await open("990002");
+	assert.doesNotMatch(said, /Possible duplicate|Joined/, "two people are still warned of");
+	p.clean();
+	o.clean();
+	await p.context().close();
+	await o.context().close();
+});

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"firebreak/access/accesstest"
+	"firebreak/audit"
 	"firebreak/inbox"
 	"firebreak/mapping"
 	"firebreak/record"
@@ -89,6 +90,7 @@ func TestDoubtfulIdentityIsHeldForAPerson(t *testing.T) {
 			t.Errorf("%d results while two wait", n)
 		}
 		ops, me := s.operations(t)
+		comparesDoubt(t, s, ops, me, held)
 		must(t, s.Replay(ctx, held["ccc"]))
 		if why := s.why(t, held["ccc"]); why != birthDiffers {
 			t.Errorf("replayed, it is held for %q", why)
@@ -113,6 +115,29 @@ func TestDoubtfulIdentityIsHeldForAPerson(t *testing.T) {
 			t.Errorf("%d results at the end", n)
 		}
 	})
+}
+
+// comparesDoubt: whoever decides sees what the message says and whom its number is
+// known for; masked, and in clear written down as a look at that patient.
+func comparesDoubt(t *testing.T, s *system, ops *record.Operations, me record.Shift, held map[string]inbox.ID) {
+	t.Helper()
+	seen, err := ops.Message(ctx, me, held["ccc"], "")
+	must(t, err)
+	if d := seen.Doubt; d == nil || d.Says.Name != "xxx xxxx" || len(d.Known) != 1 || d.Known[0].Name != "xxx xxxx" || d.Known[0].Birth != "9999-99-99" || len(d.Beside) != 2 {
+		t.Errorf("masked: %+v", d)
+	}
+	seen, err = ops.Message(ctx, me, held["ccc"], "safety")
+	must(t, err)
+	if d := seen.Doubt; d.Says.Birth != "1985-05-05" || d.Known[0].Name != "Roe Jane" || d.Known[0].Birth != "1970-01-31" || d.Known[0].Numbers[0] != "7" {
+		t.Errorf("in clear: %+v", d)
+	}
+	key, err := mapping.PatientKey(s.keys, said("ADT^A01", "x", "7", "", "", ""))
+	must(t, err)
+	entries, _, err := s.Log.Find(ctx, audit.About{Action: audit.Operate, Patients: []string{"Patient/" + key}}, 10)
+	must(t, err)
+	if len(entries) != 1 || !strings.Contains(entries[0].Detail, "in clear, for safety") {
+		t.Errorf("looks at the patient: %+v", entries)
+	}
 }
 
 // It is another person: the copy with the right number makes a chart of its own,

@@ -321,14 +321,17 @@ func (r *Record) survivor(ctx context.Context, a, b string) (string, error) {
 	return a, nil
 }
 
-// Pairs is as Record.Pairs; what tells of whom is masked unless why is one of Whys.
+// Pairs is as Record.Pairs, of charts that changed a moment ago too, unless those
+// are many; what tells of whom is masked unless why is one of Whys.
 func (o *Operations) Pairs(ctx context.Context, s Shift, why Why) (open, past []Pair, err error) {
 	detail, bad := "ops duplicates, masked", why != "" && !slices.Contains(Whys(), why)
 	if why != "" {
 		detail = "ops duplicates, in clear" + map[bool]string{false: ", for " + string(why)}[bad]
 	}
 	if !bad {
-		open, past, err = o.r.Pairs(ctx)
+		if _, err = o.reader.Office().catchUp(ctx, ""); err == nil {
+			open, past, err = o.r.Pairs(ctx)
+		}
 	}
 	if err != nil {
 		return nil, nil, err

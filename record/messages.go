@@ -25,6 +25,7 @@ type Sought struct {
 	Type        string    // as inbox.Message.Type, or the beginning of it
 	Patient     string    // a number of the patient, by the index of numbers
 	Text        string    // that the message holds
+	Reason      string    // why it is held
 	From, Until time.Time // when it came
 	Below       inbox.ID  // where to go on: messages with lower numbers; 0: all
 }
@@ -73,7 +74,6 @@ const (
 	heldAlike    = `
 		SELECT i.source, t.reason, COUNT(*) FROM (SELECT id, reason FROM todo WHERE held = 1 ORDER BY id LIMIT $1) t JOIN inbox i ON i.id = t.id
 		GROUP BY i.source, t.reason ORDER BY 3 DESC, 1, 2 LIMIT 20`
-	heldOf     = `SELECT t.id FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 1 AND i.source = $1 AND t.reason = $2 ORDER BY t.id LIMIT $3`
 	supersede  = `INSERT INTO mended (id, copy, who, at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING`
 	unhold     = `DELETE FROM todo WHERE id = $1 AND held = 1`
 	originalOf = `SELECT COALESCE(MIN(id), 0) FROM mended WHERE copy = $1`
@@ -82,18 +82,13 @@ const (
 // Messages are the stored messages that match, newest first. A question of what
 // has no index looks at so many and says how far back it came.
 func (o *Operations) Messages(ctx context.Context, s Shift, q Sought) (found Found, err error) {
-	asked := "ops messages"
-	for _, x := range []struct {
-		name string
-		set  bool
-	}{{"feed " + q.Source, q.Source != ""}, {string(q.State), q.State != ""}, {"control id", q.Control != ""}, {"type", q.Type != ""}, {"patient", q.Patient != ""}, {"text", q.Text != ""}, {"time", !q.From.IsZero() || !q.Until.IsZero()}} {
-		if x.set {
-			asked += ", " + x.name
-		}
-	}
-	if err := o.audit(ctx, s, asked, false); err != nil {
+	if err := o.audit(ctx, s, "ops messages"+q.named(), false); err != nil {
 		return Found{}, err
 	}
+	return o.look(ctx, q)
+}
+
+func (o *Operations) look(ctx context.Context, q Sought) (found Found, err error) {
 	below := int64(q.Below)
 	if below <= 0 {
 		below = 1 << 62
@@ -163,8 +158,21 @@ func (o *Operations) Messages(ctx context.Context, s Shift, q Sought) (found Fou
 	}
 }
 
+// named is what is asked, by name and not by value; feed and state are nobody's.
+func (q Sought) named() (asked string) {
+	for _, x := range []struct {
+		name string
+		set  bool
+	}{{"feed " + q.Source, q.Source != ""}, {string(q.State), q.State != ""}, {"control id", q.Control != ""}, {"type", q.Type != ""}, {"patient", q.Patient != ""}, {"text", q.Text != ""}, {"reason", q.Reason != ""}, {"time", !q.From.IsZero() || !q.Until.IsZero()}} {
+		if x.set {
+			asked += ", " + x.name
+		}
+	}
+	return asked
+}
+
 func (q Sought) fits(l Line, body []byte) bool {
-	return (q.Source == "" || l.Source == q.Source) && (q.State == Unknown || l.State == q.State) &&
+	return (q.Source == "" || l.Source == q.Source) && (q.State == Unknown || l.State == q.State) && (q.Reason == "" || l.Reason == q.Reason) &&
 		(q.Type == "" || len(l.Type) >= len(q.Type) && bytes.EqualFold([]byte(l.Type[:len(q.Type)]), []byte(q.Type))) &&
 		(q.From.IsZero() || !l.Received.Before(q.From)) && (q.Until.IsZero() || l.Received.Before(q.Until)) &&
 		(q.Text == "" || bytes.Contains(bytes.ToLower(body), bytes.ToLower([]byte(q.Text))))
@@ -208,7 +216,7 @@ type Seen struct {
 	Clear    bool
 	Trace    Trace    // masked with the text
 	Original inbox.ID // the message that it is a corrected copy of; 0: none
-	Doubtful bool     // it is held until somebody says whose it is
+	Doubt    *Doubt   // nil: whose it is is not doubted
 }
 
 // Message is one stored message, masked unless why is one of Whys. Nobody's is
@@ -218,6 +226,12 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 	if err == nil && why != "" && !slices.Contains(Whys(), why) {
 		err = fhir.NotFound()
 	}
+	seen := Seen{Line: l, Clear: why != ""}
+	if err == nil && l.State == OnHold {
+		if seen.Doubt, err = o.r.doubtOn(ctx, id); err != nil {
+			return Seen{}, err
+		}
+	}
 	how := "masked"
 	if why != "" {
 		how = "in clear, for " + string(why)
@@ -225,21 +239,27 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 			how = "in clear"
 		}
 	}
-	if err := errors.Join(err, o.audit(ctx, s, fmt.Sprintf("ops message %d, %s", id, how), err != nil)); err != nil {
+	var whose []fhir.Ref
+	if seen.Clear && seen.Doubt != nil && len(seen.Doubt.Known) > 0 {
+		whose = []fhir.Ref{{Type: "Patient", ID: seen.Doubt.chart}}
+	}
+	if err := errors.Join(err, o.auditOf(ctx, s, fmt.Sprintf("ops message %d, %s", id, how), err != nil, whose...)); err != nil {
 		return Seen{}, err
 	}
-	seen := Seen{Line: l, Text: m.Masked(), Clear: why != "", Trace: o.in.Trace(m)}
+	seen.Trace = o.in.Trace(m)
+	if seen.Doubt != nil {
+		seen.Doubt.Says = seen.Trace.person(l.Source)
+	}
 	if seen.Clear {
 		seen.Text = string(m.Body)
 	} else {
+		seen.Text = m.Masked()
 		seen.Trace.mask()
+		seen.Doubt.mask()
 	}
 	var original int64
 	err = o.r.db.QueryRow(ctx, originalOf, int64(id)).Scan(&original)
 	seen.Original = inbox.ID(original)
-	if err == nil && l.State == OnHold {
-		seen.Doubtful, err = o.r.doubtful(ctx, id)
-	}
 	return seen, failed("read a message", err)
 }
 
@@ -320,22 +340,26 @@ func (o *Operations) Vouch(ctx context.Context, s Shift, id inbox.ID) error {
 	return nil
 }
 
-// ReplayAlike applies again what is held of a feed for a reason, as many as are
-// counted at once, and says how many.
-func (o *Operations) ReplayAlike(ctx context.Context, s Shift, source, reason string) (int, error) {
+// ReplayFound applies again what is held and matches, as many as are counted at
+// once, and says how many.
+func (o *Operations) ReplayFound(ctx context.Context, s Shift, q Sought) (int, error) {
 	var ids []inbox.ID
-	err := o.r.db.Each(ctx, func(scan func(...any) error) error {
-		var id int64
-		err := scan(&id)
-		ids = append(ids, inbox.ID(id))
-		return err
-	}, heldOf, source, reason, int64(maxUndone))
-	if err != nil {
-		return 0, failed("list held messages", err)
+	for q.State, q.Below = OnHold, 0; len(ids) < maxUndone; {
+		found, err := o.look(ctx, q)
+		if err != nil {
+			return 0, err
+		}
+		for _, l := range found.Lines {
+			ids = append(ids, l.ID)
+		}
+		if q.Below = found.Below; q.Below == 0 {
+			break
+		}
 	}
-	if err := o.audit(ctx, s, fmt.Sprintf("ops replay of %d messages of feed %s held alike", len(ids), source), len(ids) == 0); err != nil || len(ids) == 0 {
+	if err := o.audit(ctx, s, fmt.Sprintf("ops replay of %d messages%s", len(ids), q.named()), len(ids) == 0); err != nil || len(ids) == 0 {
 		return 0, err
 	}
+	slices.Sort(ids)
 	if err := o.in.Replay(ctx, ids...); err != nil {
 		return 0, err
 	}

@@ -23,7 +23,9 @@ func (i intake) Replay(ctx context.Context, ids ...inbox.ID) error {
 }
 func (intake) Applied(context.Context, inbox.ID) error { return nil }
 
-func (intake) Trace(inbox.Message) record.Trace { return record.Trace{} }
+func (intake) Trace(m inbox.Message) record.Trace {
+	return record.Trace{Resources: []record.Traced{{Ref: fhir.Ref{Type: "Patient", ID: "p"}, Values: []record.TracedValue{{Element: "Patient.name.family", Text: "Ayan"}}}}}
+}
 
 func (intake) Try(m inbox.Message) ([]fhir.Ref, string) {
 	if !strings.Contains(string(m.Body), "|9000") {
@@ -172,10 +174,10 @@ func TestHeldMessageIsMended(t *testing.T) {
 		}
 		seen, err := ops.Message(ctx, me, r.ID, "")
 		must(t, err)
-		if seen.Clear || strings.Contains(seen.Text, "Ayan") || seen.State != record.OnHold || seen.Reason != "no identifier" || seen.Type != "ADT^A08" {
+		if seen.Clear || strings.Contains(fmt.Sprint(seen.Text, seen.Trace), "Ayan") || seen.State != record.OnHold || seen.Reason != "no identifier" || seen.Type != "ADT^A08" {
 			t.Errorf("masked %+v", seen)
 		}
-		if seen, err = ops.Message(ctx, me, r.ID, "fault"); err != nil || !strings.Contains(seen.Text, "Ayan") {
+		if seen, err = ops.Message(ctx, me, r.ID, "fault"); err != nil || !strings.Contains(seen.Text, "Ayan") || seen.Trace.Resources[0].Values[0].Text != "Ayan" {
 			t.Errorf("in clear %+v, %v", seen, err)
 		}
 		for _, why := range []record.Why{"curious"} {
@@ -183,7 +185,12 @@ func TestHeldMessageIsMended(t *testing.T) {
 				t.Errorf("for %s: %v", why, err)
 			}
 		}
-		if n, err := ops.ReplayAlike(ctx, me, "lab", "no identifier"); n != 1 || err != nil {
+		for _, q := range []record.Sought{{Source: "adt"}, {Reason: "another"}, {Until: noon}, {State: record.Pending, Type: "ORU"}} {
+			if n, err := ops.ReplayFound(ctx, me, q); n != 0 || err != nil {
+				t.Errorf("%+v: replayed %d, %v", q, n, err)
+			}
+		}
+		if n, err := ops.ReplayFound(ctx, me, record.Sought{Source: "lab", From: noon, Reason: "no identifier"}); n != 1 || err != nil {
 			t.Errorf("replayed %d, %v", n, err)
 		}
 		if state, _, _ := w.State(ctx, r.ID); state != record.Pending {

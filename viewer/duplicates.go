@@ -20,8 +20,9 @@ type opsDuplicatesModel struct {
 type pairLine struct {
 	record.Pair
 	Clear bool
-	Words []string // what agrees
-	Said  string   // who decided what
+	Feeds [2]string // as they are called
+	Words []string  // what agrees
+	Said  string    // who decided what
 	On    template.HTML
 }
 
@@ -37,6 +38,9 @@ func (v *Viewer) duplicates(w http.ResponseWriter, r *http.Request, f *frame, s 
 	lines := func(all []record.Pair) (out []pairLine) {
 		for _, p := range all {
 			l := pairLine{Pair: p, Clear: m.Clear}
+			for i, who := range p.Of {
+				l.Feeds[i] = v.feedName(who.Source)
+			}
 			for _, a := range p.Agrees {
 				l.Words = append(l.Words, v.words.say("ops.duplicates.on."+a))
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/record"
 	"firebreak/viewer/clinical"
@@ -42,32 +43,22 @@ type messageLine struct {
 	At clinical.Time
 }
 
-// opsMessages looks for stored messages: by feed and state from a link, by what
-// else was typed from the form.
+// Mendable tells whether it may be corrected here, or decided whose it is.
+func (l messageLine) Mendable() bool {
+	return l.State == record.OnHold && (l.Kind == inbox.HL7v2 || strings.HasPrefix(l.Reason, "doubtful"))
+}
+
+// Mendable tells whether any may be.
+func (m opsMessagesModel) Mendable() bool { return slices.ContainsFunc(m.Lines, messageLine.Mendable) }
+
+// opsMessages looks for stored messages.
 func (v *Viewer) opsMessages(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
-	value := r.URL.Query().Get
-	if r.Method == http.MethodPost {
-		value = func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
-	}
 	m := opsMessagesModel{frame: f, States: []record.State{record.Pending, record.OnHold}}
-	m.Q = record.Sought{Source: value("feed"), State: record.State(value("state"))}
-	if m.Q.State != record.OnHold && m.Q.State != record.Pending {
-		m.Q.State = ""
+	if err := v.seekMessages(r, &m); err != nil {
+		return err
 	}
-	if r.Method == http.MethodPost {
-		m.Q.Control, m.Q.Type, m.Q.Patient, m.Q.Text = value("control"), value("type"), value("patient"), value("text")
-		m.From, m.Until = value("from"), value("until")
-		var bad [2]bool
-		m.Q.From, bad[0] = v.day(m.From, 0)
-		m.Q.Until, bad[1] = v.day(m.Until, 1)
-		if m.Wrong = bad[0] || bad[1]; m.Wrong {
-			return v.render(w, r, http.StatusUnprocessableEntity, f.Page, m)
-		}
-		below, err := entryNumber(value("below"))
-		if err != nil {
-			return err
-		}
-		m.Q.Below = inbox.ID(below)
+	if m.Wrong {
+		return v.render(w, r, http.StatusUnprocessableEntity, f.Page, m)
 	}
 	found, err := v.Ops.Messages(r.Context(), s, m.Q)
 	if err != nil {
@@ -85,6 +76,32 @@ func (v *Viewer) opsMessages(w http.ResponseWriter, r *http.Request, f *frame, s
 		}
 	}
 	return v.render(w, r, http.StatusOK, f.Page, m)
+}
+
+// seekMessages reads what is looked for: by feed and state from a link, by what
+// else was typed from the form.
+func (v *Viewer) seekMessages(r *http.Request, m *opsMessagesModel) error {
+	value := r.URL.Query().Get
+	if r.Method == http.MethodPost {
+		value = func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	}
+	m.Q = record.Sought{Source: value("feed"), State: record.State(value("state"))}
+	if m.Q.State != record.OnHold && m.Q.State != record.Pending {
+		m.Q.State = ""
+	}
+	if r.Method != http.MethodPost {
+		return nil
+	}
+	m.Q.Control, m.Q.Type, m.Q.Patient = value("control"), value("type"), value("patient")
+	m.Q.Text, m.Q.Reason = value("text"), value("reason")
+	m.From, m.Until = value("from"), value("until")
+	var bad [2]bool
+	m.Q.From, bad[0] = v.day(m.From, 0)
+	m.Q.Until, bad[1] = v.day(m.Until, 1)
+	m.Wrong = bad[0] || bad[1]
+	below, err := entryNumber(value("below"))
+	m.Q.Below = inbox.ID(below)
+	return err
 }
 
 // day is the beginning of a day of the facility, some days on.
@@ -114,9 +131,17 @@ type opsMessageModel struct {
 	More    []string // resources that are named only
 	Needed  []spot
 	Whys    []record.Why
+	Advice  string // what to do about it
+	Persons []personLine
 	Fixable bool   // here
 	Edited  string // the copy, as typed or to begin with
 	Unfit   string // why the copy was not taken
+}
+
+// personLine is one of those who are compared.
+type personLine struct {
+	record.Person
+	Whose string // who says so
 }
 
 // part is a stretch of a message's text.
@@ -140,6 +165,15 @@ func (v *Viewer) messagePage(w http.ResponseWriter, r *http.Request, f *frame, s
 	f.Tab = "messages"
 	m := opsMessageModel{frame: f, Seen: seen, At: clinical.Moment(seen.Received, v.Zone), Lines: linesOf(marked(seen.Text, seen.Reason), seen.Kind), Needed: placesOf(seen.Trace.Needed), Whys: record.Whys(), Edited: edited, Unfit: unfit}
 	m.Blocks, m.More = blocksOf(seen.Trace.Resources)
+	if seen.State == record.OnHold {
+		m.Advice = v.words.say("ops.advice." + advice(seen.Reason))
+	}
+	if seen.Doubt != nil {
+		m.Persons = append(m.Persons, personLine{seen.Doubt.Says, v.words.say("ops.doubt.says")})
+		for _, p := range seen.Doubt.Known {
+			m.Persons = append(m.Persons, personLine{p, v.words.say("ops.doubt.known")})
+		}
+	}
 	if seen.State == record.OnHold && seen.Clear && seen.Kind == inbox.HL7v2 {
 		m.Fixable = len(seen.Text) <= maxEdited && utf8.ValidString(seen.Text) && !strings.Contains(seen.Text, "\x00")
 		if m.Edited == "" {
@@ -176,12 +210,19 @@ func (v *Viewer) vouch(w http.ResponseWriter, r *http.Request, _ *frame, s recor
 	return nil
 }
 
-func (v *Viewer) replayAlike(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
-	source := r.PostFormValue("feed")
-	if _, err := v.Ops.ReplayAlike(r.Context(), s, source, r.PostFormValue("reason")); err != nil {
+// replayFound applies again what is held and was looked for.
+func (v *Viewer) replayFound(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
+	m := opsMessagesModel{}
+	if err := v.seekMessages(r, &m); err != nil {
 		return err
 	}
-	http.Redirect(w, r, f.MessagesAt(source, record.OnHold), http.StatusSeeOther)
+	if m.Wrong {
+		return fhir.NotFound()
+	}
+	if _, err := v.Ops.ReplayFound(r.Context(), s, m.Q); err != nil {
+		return err
+	}
+	http.Redirect(w, r, f.MessagesAt(m.Q.Source, record.OnHold), http.StatusSeeOther)
 	return nil
 }
 

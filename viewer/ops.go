@@ -26,7 +26,7 @@ type Operations interface {
 	Message(ctx context.Context, s record.Shift, id inbox.ID, why record.Why) (record.Seen, error)
 	Replay(ctx context.Context, s record.Shift, id inbox.ID) error
 	Vouch(ctx context.Context, s record.Shift, id inbox.ID) error
-	ReplayAlike(ctx context.Context, s record.Shift, source, reason string) (int, error)
+	ReplayFound(ctx context.Context, s record.Shift, q record.Sought) (int, error)
 	Pairs(ctx context.Context, s record.Shift, why record.Why) (open, past []record.Pair, err error)
 	Judge(ctx context.Context, s record.Shift, a, b string, j record.Judgement) error
 	Pause(ctx context.Context, s record.Shift, source string, pause bool) error

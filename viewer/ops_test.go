@@ -86,8 +86,8 @@ func (o *fakeOps) Vouch(_ context.Context, s record.Shift, id inbox.ID) error {
 	return nil
 }
 
-func (o *fakeOps) ReplayAlike(_ context.Context, s record.Shift, source, reason string) (int, error) {
-	o.did = append(o.did, "replay "+source+": "+reason)
+func (o *fakeOps) ReplayFound(_ context.Context, s record.Shift, q record.Sought) (int, error) {
+	o.did = append(o.did, fmt.Sprint("replay ", q.Source, ": ", q.Reason, q.From.Format(" 2006-01-02")))
 	return 14, nil
 }
 
@@ -201,7 +201,7 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 		t.Fatal("no way to what is held")
 	}
 	list := h.get(unescape(m[1]))
-	says(outline(list), "PID-3 in segment 2: no identifier | Lab A |", "Replay all 14", "| [11] | 22-Nov-2026 14:25 PST | Lab A | ADT^A08 | c7 | held |")
+	says(outline(list), "PID-3 in segment 2: no identifier | Lab A |", "Replay all 14", "Open as it came{Message 11}", "| 22-Nov-2026 14:25 PST | Lab A | ADT^A08 | c7 | held |")
 	if q := h.ops.sought[0]; q.Source != "lab-a" || q.State != record.OnHold {
 		t.Errorf("asked %+v", q)
 	}
@@ -223,7 +223,7 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 	if w := h.post("/ops/messages/11/replay", nil); w.Header().Get("Location") != "/ops/messages/11" {
 		t.Errorf("replay: %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	if w := h.post("/ops/replay", url.Values{"feed": {"lab-a"}, "reason": {"R"}}); w.Header().Get("Location") != "/ops/messages?feed=lab-a&state=held" {
+	if w := h.post("/ops/replay", url.Values{"feed": {"lab-a"}, "reason": {"R"}, "from": {"2026-03-01"}}); w.Header().Get("Location") != "/ops/messages?feed=lab-a&state=held" {
 		t.Errorf("replay of all: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	says(h.post("/ops/messages/11", url.Values{"why": {"fault"}}).Body.String(), "Ayan^Q~R", "<textarea")
@@ -235,11 +235,13 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 	if w := h.post("/ops/messages/11/copy", url.Values{"text": {"MSH|x\r\n\r\nPID|1||9000^^^X\r\n"}}); w.Header().Get("Location") != "/ops/messages/12" {
 		t.Errorf("a copy: %d to %q", w.Code, w.Header().Get("Location"))
 	}
-	if got, want := fmt.Sprint(h.ops.did), `[replay 11 replay lab-a: R mend 11 "MSH|x\rPID|1||9000^^^X\r"]`; got != want {
+	if got, want := fmt.Sprint(h.ops.did), `[replay 11 replay lab-a: R 2026-03-01 mend 11 "MSH|x\rPID|1||9000^^^X\r"]`; got != want {
 		t.Errorf("did %s, want %s", got, want)
 	}
-	h.ops.message.Doubtful = true
-	says(h.get("/ops/messages/11"), `action="/ops/messages/11/same"`, "It is the same person")
+	h.ops.message.Reason = "doubtful identity: PID-7: another birth date"
+	h.ops.message.Doubt = &record.Doubt{Says: record.Person{Name: "xxxx", Birth: "9999"}, Known: []record.Person{{Name: "xx", Numbers: []string{"9", "99"}, Source: "lab-a"}}, Beside: []inbox.ID{14}}
+	says(h.get("/ops/messages/11"), `action="/ops/messages/11/same"`, "It is the same person", "until somebody says whose it is")
+	says(outline(h.get("/ops/messages/11")), "| The message | xxxx | 9999 | | |", "| Known for its number | xx | | | 9, 99 | Lab A", "of the same number: [14]")
 	if w := h.post("/ops/messages/11/same", nil); w.Header().Get("Location") != "/ops/messages/11" || h.ops.did[3] != "same 11" {
 		t.Errorf("the same person: %d to %q", w.Code, w.Header().Get("Location"))
 	}

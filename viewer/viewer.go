@@ -180,7 +180,7 @@ func (v *Viewer) Routes(r *mux.Router) {
 	get(messagesAt, v.ops("messages", v.opsMessages))
 	post(messagesAt, v.ops("messages", v.opsMessages))
 	post(opsAt+"/pause", v.ops("feeds", v.pauseFeed))
-	post("/ops/replay", v.ops("messages", v.replayAlike))
+	post("/ops/replay", v.ops("messages", v.replayFound))
 	get(duplicatesAt, v.ops("duplicates", v.duplicates))
 	post(duplicatesAt, v.ops("duplicates", v.duplicates))
 	post(duplicatesAt+"/decide", v.ops("duplicates", v.judge))
