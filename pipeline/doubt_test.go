@@ -121,6 +121,11 @@ func TestDoubtfulIdentityIsHeldForAPerson(t *testing.T) {
 // known for; masked, and in clear written down as a look at that patient.
 func comparesDoubt(t *testing.T, s *system, ops *record.Operations, me record.Shift, held map[string]inbox.ID) {
 	t.Helper()
+	for _, id := range held { // what came last had them tried again
+		if s.why(t, id) == "" {
+			t.Errorf("message %d is applied", id)
+		}
+	}
 	seen, err := ops.Message(ctx, me, held["ccc"], "")
 	must(t, err)
 	if d := seen.Doubt; d == nil || d.Says.Name != "xxx xxxx" || len(d.Known) != 1 || d.Known[0].Name != "xxx xxxx" || d.Known[0].Birth != "9999-99-99" || len(d.Beside) != 2 {
