@@ -139,12 +139,12 @@ test("a probable duplicate is warned of on both charts, linked, undone and kept 
 	await o.press(".tabs a[href$=duplicates]");
 	assert.match(await o.textContent("main"), /a number|the telephone number/);
 	assert.doesNotMatch(await o.content(), /Doppel/, "the pair is not masked");
-	await look(o, "48-ops-duplicates");
+	await shot(o, "48-ops-duplicates");
 	await o.press("button[name=why][value=safety]");
 	assert.match(await o.textContent("main"), /Doppel/);
 	await look(o, "49-ops-duplicates-clear");
 	await o.press("button[value=same]");
-	await look(o, "50-ops-duplicates-linked");
+	await shot(o, "50-ops-duplicates-linked");
 	let said = await open("990001");
 	assert.match(said, /Joined from 2 records/);
 	assert.doesNotMatch(said, /Possible duplicate/);
