@@ -16,7 +16,7 @@ import (
 const module = "firebreak/"
 
 // testOnly may be imported by tests alone.
-var testOnly = []string{"access/accesstest", "demo/demotest", "internal/canary", "internal/corpus", "internal/pgtest", "internal/score"}
+var testOnly = []string{"access/accesstest", "demo/demotest", "internal/canary", "internal/corpus", "internal/pgtest", "internal/score", "internal/twin"}
 
 // The house is what docs/architecture.md says: each package has a row, rows
 // come after the rows they import, and nothing is imported that the row does

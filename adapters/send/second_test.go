@@ -1,53 +1,28 @@
 package send
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/gorilla/mux"
-
-	"firebreak/access"
-	"firebreak/access/accesstest"
-	"firebreak/adapters"
 	"firebreak/adapters/peer"
-	"firebreak/audit"
-	"firebreak/auth"
 	"firebreak/fhir"
-	"firebreak/fhirapi"
-	"firebreak/inbox"
-	"firebreak/label"
-	"firebreak/mapping"
-	"firebreak/pipeline"
-	"firebreak/policy"
-	"firebreak/record"
-	"firebreak/web"
+	"firebreak/internal/twin"
 )
 
 // second is another Firebreak, to which this one sends. It is killed when its
-// faults say so, and starts again on what is on disk.
+// faults say so.
 type second struct {
-	h        *house
-	dir      string
-	verifier *auth.Verifier
-	token    string
-	fault    func() fault
-
-	mu      sync.Mutex // one request at a time
-	router  http.Handler
-	halfway http.Handler // which dies between storing a push and applying it
-	close   func()
-	kills   int
+	*twin.Twin
+	h     *house
+	mu    sync.Mutex // one request at a time
+	fault func() fault
 }
 
 const (
@@ -57,89 +32,14 @@ const (
 	allFaults
 )
 
-func (s *second) open() {
-	log, err := audit.Open(filepath.Join(s.dir, "audit"), time.Now)
-	s.h.must(err)
-	rules, err := label.Default()
-	s.h.must(err)
-	r, err := record.Open(context.Background(), record.Config{DSN: "sqlite:" + filepath.Join(s.dir, "record.db"), Log: log, Rules: rules, Secret: []byte("the second's secret")})
-	s.h.must(err)
-	pipe := pipeline.New(r, mapping.NewKeys([]byte("keys of the second")), rules, pipeline.Config{})
-	ctx, stop := context.WithCancel(context.Background())
-	var work sync.WaitGroup
-	work.Go(func() { _ = pipe.Run(ctx) })
-	policies, err := policy.Load(policy.Demo())
-	s.h.must(err)
-	quiet, now := slog.New(slog.DiscardHandler), func() time.Time { return accesstest.Now }
-	guard, err := web.New(web.Config{Sessions: nobody{}, Tokens: s.verifier, Door: nobody{}, Audit: log.Append, Now: now, Log: quiet})
-	s.h.must(err)
-	api := func(p *adapters.Push) http.Handler {
-		m := mux.NewRouter().SkipClean(true)
-		p.Now = time.Now
-		s.h.must(fhirapi.Register(m, "/fhir", fhirapi.Config{
-			Base: secondBase, Version: "second", Guard: guard, Reader: r.Reader(policies), Audit: log, Now: now, Log: quiet, Push: p,
-			Smart: func(context.Context) ([]byte, error) { return nil, errReset },
-		}))
-		return guard.Wrap(m)
-	}
-	s.router = api(&adapters.Push{Sink: pipe, Applied: pipe.Applied})
-	s.halfway = api(&adapters.Push{Sink: r, Applied: func(context.Context, inbox.ID) error { return errReset }})
-	s.close = func() {
-		stop()
-		work.Wait()
-		s.h.must(errors.Join(r.Close(), log.Close()))
-	}
-}
-
-const secondBase = "http://127.0.0.1/fhir"
-
-// nobody signs in; who has a token is a source.
-type nobody struct{}
-
-func (nobody) Session(*http.Request, bool) (web.Session, error) { return web.Session{}, nil }
-func (nobody) Person(context.Context, auth.Identity, string, string) (access.Caller, error) {
-	return access.Caller{}, access.ErrLogin
-}
-func (nobody) Officer(context.Context, auth.Identity, string) (access.Officer, error) {
-	return access.Officer{}, access.ErrRole
-}
-func (nobody) Operator(context.Context, auth.Identity, string) (access.Operator, error) {
-	return access.Operator{}, access.ErrRole
-}
-func (nobody) Token(_ context.Context, id auth.Identity) (access.Caller, error) {
-	c := access.Client{ID: id.Client(), Issuer: accesstest.Issuer, Name: id.Client(), Active: true, Source: id.Client(), Scopes: []string{"system/*.cruds"}}
-	return access.AdmitClient(id, c, accesstest.Now)
-}
-
-func (s *second) kill() {
-	s.close()
-	s.open()
-	s.kills++
-}
-
-// ask has a handler answer.
-func (s *second) ask(h http.Handler, r *http.Request) *http.Response {
-	time.Sleep(2 * time.Millisecond) // so that no two come at one moment
-	r = r.Clone(context.WithoutCancel(r.Context()))
-	r.RequestURI, r.Host, r.RemoteAddr = r.URL.RequestURI(), r.URL.Host, "127.0.0.1:1"
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	r.Header.Set("Authorization", "Bearer "+s.token)
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
-}
-
 // has is what it has of a patient, in the order in which it came.
 func (s *second) has(patient int) []string {
-	r := httptest.NewRequest(http.MethodGet, fmt.Sprintf("%s/Communication?patient=s%d&_count=100&_sort=_lastUpdated", secondBase, patient), nil)
-	r.Header.Set("Authorization", "Bearer "+s.token)
-	w := httptest.NewRecorder()
-	s.router.ServeHTTP(w, r)
-	x, err := fhir.Parse(w.Body.Bytes())
-	if err != nil || w.Code != http.StatusOK {
-		s.h.t.Errorf("%d %s", w.Code, w.Body)
+	got := s.Ask(httptest.NewRequest(http.MethodGet, fmt.Sprintf("%s/Communication?patient=s%d&_count=100&_sort=_lastUpdated", twin.Base, patient), nil))
+	body, err := io.ReadAll(got.Body)
+	s.h.must(err)
+	x, err := fhir.Parse(body)
+	if err != nil || got.StatusCode != http.StatusOK {
+		s.h.t.Errorf("%s %s", got.Status, body)
 		return nil
 	}
 	var all []string
@@ -162,16 +62,16 @@ func (s *second) RoundTrip(r *http.Request) (*http.Response, error) {
 	case broken:
 		return answer(500, nil, ""), nil
 	case killedBefore:
-		s.kill()
+		s.Kill()
 		return nil, errReset
 	case killedHalf:
-		s.ask(s.halfway, r)
-		s.kill()
+		s.Ask(r, s.Halfway)
+		s.Kill()
 		return nil, errReset
 	case lostAfter, killedAfter:
-		s.ask(s.router, r)
+		s.Ask(r)
 		if f == killedAfter {
-			s.kill()
+			s.Kill()
 		}
 		return nil, errReset
 	case hangs:
@@ -183,32 +83,25 @@ func (s *second) RoundTrip(r *http.Request) (*http.Response, error) {
 		s.mu.Lock()
 		return nil, errReset
 	}
-	return s.ask(s.router, r), nil
+	return s.Ask(r), nil
 }
 
 // Between two Firebreaks: whatever fails on the way, and whenever either is
 // killed, the second has what each patient wrote, once, in the order of writing.
 func TestASecondFirebreakHasEachLetterOnce(t *testing.T) {
 	const patients, lives = 2, 2
-	verifier, token := accesstest.Verifier(t), accesstest.Token(t, map[string]any{"sub": "first", "client_id": "first", "scope": "system/*.cruds"})
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			dir := t.TempDir()
+			other := twin.New(t)
 			within(t, func(h *house) {
 				r := rand.New(rand.NewPCG(seed, 9))
 				var lock sync.Mutex
 				intn := func(n int) int { lock.Lock(); defer lock.Unlock(); return r.IntN(n) }
-				s := &second{h: h, dir: dir, verifier: verifier, token: token, fault: func() fault { return none }}
-				s.open()
-				defer func() { s.close() }()
+				s := &second{Twin: other, h: h, fault: func() fault { return none }}
+				s.Start(h.t)
+				defer s.Stop()
 				for p := range patients {
-					body := fmt.Sprintf(`{"resourceType":"Patient","id":"s%d","identifier":[{"system":"urn:mrn","value":"N%[1]d"}]}`, p)
-					q, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/Patient/s%d", secondBase, p), bytes.NewReader([]byte(body)))
-					h.must(err)
-					q.Header.Set("Content-Type", "application/fhir+json")
-					if got := s.ask(s.router, q); got.StatusCode != http.StatusCreated {
-						t.Fatal(got.Status)
-					}
+					s.Put(fmt.Sprintf("Patient/s%d", p), fmt.Sprintf(`{"resourceType":"Patient","id":"s%d","identifier":[{"system":"urn:mrn","value":"N%[1]d"}]}`, p))
 				}
 				s.fault = func() fault {
 					if intn(3) > 0 {
@@ -218,7 +111,7 @@ func TestASecondFirebreakHasEachLetterOnce(t *testing.T) {
 				}
 				feed := func() *Feed {
 					f := h.feed()
-					f.Receiver = &FHIR{Server: peer.Server{Base: secondBase, Rate: 1000, Via: s, Now: time.Now}}
+					f.Receiver = &FHIR{Server: peer.Server{Base: twin.Base, Rate: 1000, Via: s, Now: time.Now}}
 					return f
 				}
 				want := h.lives(lives, patients, intn, feed)
@@ -242,8 +135,8 @@ func TestASecondFirebreakHasEachLetterOnce(t *testing.T) {
 				if got := s.has(1); slices.Contains(got, "first words") || !slices.Contains(got, "other words") {
 					t.Errorf("after a change the second has %q", got)
 				}
-				if s.kills < 3 {
-					t.Errorf("it was killed %d times: the test did not test", s.kills)
+				if s.Kills < 3 {
+					t.Errorf("it was killed %d times: the test did not test", s.Kills)
 				}
 			})
 		})
