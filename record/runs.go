@@ -49,12 +49,23 @@ type fact struct {
 // again names a later run of the same content.
 type again func(version string, m mark) string
 
+// free is a name that no run of the line has: a run may have got its name from this
+// mark, which it lost again when others were settled inside it.
+func (name again) free(line []run, version string, m mark) string {
+	for {
+		version = name(version, m)
+		if !slices.ContainsFunc(line, func(r run) bool { return r.version == version }) {
+			return version
+		}
+	}
+}
+
 // settle puts f into its place in the line, which is in order. changed tells
 // whether there is a new run; ends that only moved are no new version.
 func settle(line []run, f fact, name again) (next []run, changed bool) {
 	begin := run{version: f.version, first: f.mark, last: f.mark, recorded: f.recorded, source: f.source, deleted: f.deleted, body: f.body, fresh: true}
 	if slices.ContainsFunc(line, func(r run) bool { return r.body == f.body }) {
-		begin.version = name(f.version, f.mark)
+		begin.version = name.free(line, f.version, f.mark)
 	}
 	i := len(line) - 1
 	for i >= 0 && line[i].first.compare(f.mark) > 0 {
@@ -75,7 +86,7 @@ func settle(line []run, f fact, name again) (next []run, changed bool) {
 	case i >= 0 && f.compare(line[i].last) < 0: // it splits a run
 		rest := line[i]
 		rest.first, rest.fresh, rest.moved = rest.last, true, false
-		rest.version = name(rest.version, rest.first)
+		rest.version = name.free(line, rest.version, rest.first)
 		line[i].last = line[i].first
 		line[i].moved = true
 		return slices.Insert(line, i+1, begin, rest), true

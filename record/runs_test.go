@@ -62,6 +62,23 @@ func TestCurrentDoesNotDependOnOrder(t *testing.T) {
 	})
 }
 
+// A message that is applied again begins a run of its own where the run that it
+// began once has lost its time to others: two of one name could not be stored, and
+// the patient's messages stood still.
+func TestARunBegunAgainHasANameOfItsOwn(t *testing.T) {
+	var facts []fact
+	for _, x := range [][3]int64{{2, 0, 10}, {1, 0, 2}, {1, 2, 5}, {1, 6, 8}, {1, 1, 6}, {2, 1, 11}, {2, 6, 7}, {1, 2, 5}} {
+		facts = append(facts, fact{mark: mark{x[1], x[2]}, body: x[0], version: fmt.Sprint("v", x[0])})
+	}
+	names := map[string]bool{}
+	for _, r := range fold(facts) {
+		if names[r.version] {
+			t.Errorf("two runs are %s", r.version)
+		}
+		names[r.version] = true
+	}
+}
+
 // Saying everything again, as a replay does, shows nothing new. (Had facts come
 // late into a run of others, a split forgot the inside of that run, and saying
 // it again may put it back into history.)
