@@ -64,6 +64,7 @@ type Feed struct {
 	Logger *slog.Logger // nil: slog.Default()
 
 	most    int // instead of maxWindow, for tests
+	longest int // instead of maxFile, for tests
 	server  *peer.Client
 	deletes map[string]bool // types whose deletions the server's history tells
 	stated  time.Time       // when the server said so
@@ -293,7 +294,17 @@ func (f *Feed) take(ctx context.Context, typ string, round int64, all []found, a
 			known[x.id] = inbox.Known{ID: x.id, Owner: owner, Updated: before.Updated}
 			expected = append(expected, known[x.id])
 		}
-		here = append(here, message(rest.Copy{Type: typ, ID: x.id, At: x.at, Base: f.Server.Base, Resource: x.res.JSON()}))
+		copied := rest.Copy{Type: typ, ID: x.id, At: x.at, Base: f.Server.Base, Resource: x.res.JSON()}
+		if ids := f.named(x.res); len(ids) > 0 {
+			if had && before.Updated.Equal(x.at) { // it is here, with its files
+				p.Have = append(p.Have, inbox.Known{ID: x.id, Owner: owner, Updated: x.at})
+				continue
+			}
+			if copied.Files, err = f.files(ctx, ids); err != nil {
+				return p, err
+			}
+		}
+		here = append(here, message(copied))
 		p.Have = append(p.Have, inbox.Known{ID: x.id, Owner: owner, Updated: x.at})
 	}
 	if err := f.put(ctx, left); err != nil {

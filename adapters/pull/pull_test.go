@@ -37,7 +37,8 @@ import (
 type house struct {
 	t      testing.TB
 	up     *upstream
-	me     access.Caller
+	me     access.Caller // the source itself
+	staff  access.Caller // a physician
 	dir    string
 	record *record.Record
 	reader *record.Reader
@@ -51,9 +52,10 @@ type house struct {
 // time, and ends when everybody waits. No other test here sleeps.
 func within(t *testing.T, f func(h *house)) {
 	me := accesstest.Source(t, "up", "system/*.rs") // outside: its keys are shared
+	staff := accesstest.Person(t, access.Physician)
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		h := &house{t: t, me: me, dir: dir, up: newUpstream(time.Now)}
+		h := &house{t: t, me: me, staff: staff, dir: dir, up: newUpstream(time.Now)}
 		network := &pipes{ch: make(chan net.Conn), done: make(chan struct{})}
 		server := &http.Server{Handler: h.up}
 		var serving sync.WaitGroup

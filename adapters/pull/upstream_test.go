@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -51,6 +52,8 @@ type resource struct {
 	Owner    string // id of a Patient
 	Value    int
 	Gone     bool
+	Files    []string // of a DocumentReference: where they lie
+	Text     string   // of a Binary
 }
 
 func (r *resource) key() string { return r.Type + "/" + r.ID }
@@ -68,6 +71,17 @@ func (r *resource) json() map[string]any {
 		b["subject"] = map[string]any{"reference": "Patient/" + r.Owner}
 		b["performer"] = []any{map[string]any{"reference": "Practitioner/1"}}
 		b["valueInteger"] = r.Value
+	case "DocumentReference":
+		b["status"], b["subject"] = "current", map[string]any{"reference": "Patient/" + r.Owner}
+		b["type"] = map[string]any{"coding": []any{map[string]any{"system": "http://loinc.org", "code": "11506-3", "display": "Progress note"}}}
+		var content []any
+		for _, at := range r.Files {
+			content = append(content, map[string]any{"attachment": map[string]any{"contentType": "text/plain", "url": at}})
+		}
+		b["content"] = content
+	case "Binary":
+		delete(b, "identifier")
+		b["contentType"], b["data"] = "text/plain", base64.StdEncoding.EncodeToString([]byte(r.Text))
 	default:
 		b["name"] = []any{map[string]any{"family": fmt.Sprintf("Family%d", r.Value)}}
 	}
@@ -193,6 +207,11 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(parts) == 2 && parts[1] == "_history":
 		u.history(w, parts[0], q, f)
 	case len(parts) == 2:
+		if x := u.all[path]; x != nil && x.ID == "raw" { // some give a file as it is, whatever was asked for
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			_, _ = w.Write([]byte(x.Text))
+			return
+		}
 		if x := u.all[path]; x != nil {
 			answer(w, 200, x.json())
 			return
