@@ -12,10 +12,39 @@ import (
 
 // Asked keeps how far sources were read that are asked for what they have, and
 // what they were known to have.
-type Asked struct{ r *Record }
+type Asked struct {
+	r *Record
+	turnTimes
+}
 
 // Asked is the memory of sources that are asked.
-func (r *Record) Asked() Asked { return Asked{r} }
+func (r *Record) Asked() Asked { return Asked{r, usualTimes} }
+
+// Turn waits until nobody else, on this node or another, asks a source, and runs
+// work until it returns or the turn is lost; as Outbox.Turn. What work is given
+// names the turn to Keep and Expect.
+func (a Asked) Turn(ctx context.Context, source string, work func(ctx context.Context, turn int64)) error {
+	if !a.r.Postgres() { // nobody else can be alive
+		work(ctx, 0)
+		return nil
+	}
+	return Outbox{a.r, a.turnTimes}.Turn(ctx, askTurn+source, work)
+}
+
+// askTurn stands before a source in the name of a turn to ask it: no feed is called so.
+const askTurn = "ask "
+
+// holdTurn makes sure that a turn to ask is not lost, in a transaction; 0 is no turn.
+func holdTurn(ctx context.Context, tx *sqldb.Tx, turn int64, source string) error {
+	if turn == 0 {
+		return nil
+	}
+	n, err := tx.Exec(ctx, beatTurn, askTurn+source, turn)
+	if err == nil && n == 0 {
+		err = ErrTurn
+	}
+	return err
+}
 
 const (
 	askedState = `SELECT state FROM asked WHERE source = $1 AND name = $2`
@@ -49,8 +78,9 @@ func (a Asked) State(ctx context.Context, source, name string) ([]byte, error) {
 }
 
 // Keep keeps, in one transaction, how far a task has come and what is known by
-// then. What a page brought must be in the inbox before.
-func (a Asked) Keep(ctx context.Context, source, name string, state []byte, p inbox.Asked) error {
+// then, in a turn that is not lost (ErrTurn). What a page brought must be in the
+// inbox before.
+func (a Asked) Keep(ctx context.Context, turn int64, source, name string, state []byte, p inbox.Asked) error {
 	stmts := []sqldb.Stmt{{SQL: setAsked, Args: []any{source, name, state}}}
 	for _, k := range p.Have {
 		stmts = append(stmts, sqldb.Stmt{SQL: putCopy, Args: []any{source, p.Type, k.ID, k.Owner, micros(k.Updated), p.Round}})
@@ -61,17 +91,36 @@ func (a Asked) Keep(ctx context.Context, source, name string, state []byte, p in
 	for _, id := range p.Gone {
 		stmts = append(stmts, sqldb.Stmt{SQL: dropCopy, Args: []any{source, p.Type, id}})
 	}
-	return a.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error { return tx.Batch(ctx, stmts) }})
+	return a.write(ctx, turn, source, stmts)
 }
 
 // Expect notes copies, and whose they are, before their messages are in the
-// inbox; Keep follows when they are.
-func (a Asked) Expect(ctx context.Context, source, typ string, round int64, all []inbox.Known) error {
+// inbox, in a turn; Keep follows when they are.
+func (a Asked) Expect(ctx context.Context, turn int64, source, typ string, round int64, all []inbox.Known) error {
 	var stmts []sqldb.Stmt
 	for _, k := range all {
 		stmts = append(stmts, sqldb.Stmt{SQL: expectCopy, Args: []any{source, typ, k.ID, k.Owner, micros(k.Updated), round}})
 	}
-	return a.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error { return tx.Batch(ctx, stmts) }})
+	return a.write(ctx, turn, source, stmts)
+}
+
+// write writes while the turn holds: ErrTurn, and nothing, when it is lost.
+func (a Asked) write(ctx context.Context, turn int64, source string, stmts []sqldb.Stmt) error {
+	lost := false
+	err := a.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+		err := holdTurn(ctx, tx, turn, source)
+		if lost = errors.Is(err, ErrTurn); lost {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Batch(ctx, stmts)
+	}})
+	if err == nil && lost {
+		return ErrTurn
+	}
+	return err
 }
 
 // Known gives those of ids that a source is known to have.

@@ -6,3 +6,8 @@ import "time"
 func (r *Record) Hurried() Outbox {
 	return Outbox{r, turnTimes{20 * time.Millisecond, 200 * time.Millisecond, time.Second}}
 }
+
+// HurriedAsked is the same of an Asked.
+func (r *Record) HurriedAsked() Asked {
+	return Asked{r, turnTimes{20 * time.Millisecond, 200 * time.Millisecond, time.Second}}
+}

@@ -21,7 +21,7 @@ type Outbox struct {
 
 // Outbox is the deliverers' and the operator's way to the letters.
 func (r *Record) Outbox() Outbox {
-	return Outbox{r, turnTimes{3 * time.Second, 10 * time.Second, 18 * time.Second}}
+	return Outbox{r, usualTimes}
 }
 
 const (
@@ -245,6 +245,8 @@ const (
 // clock of whoever waits: no two clocks are compared. Whoever cannot show it stops
 // working after stop.
 type turnTimes struct{ beat, stop, over time.Duration }
+
+var usualTimes = turnTimes{3 * time.Second, 10 * time.Second, 18 * time.Second}
 
 // Turn waits until nobody else delivers to a feed, on this node or another, and
 // runs work until it returns or the turn is lost: then work's context ends.

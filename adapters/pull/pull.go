@@ -37,9 +37,11 @@ import (
 // Store keeps how far a source was read and what it was known to have; see
 // record.Asked.
 type Store interface {
+	// Turn runs work while nobody else, on this node or another, asks source.
+	Turn(ctx context.Context, source string, work func(ctx context.Context, turn int64)) error
 	State(ctx context.Context, source, name string) ([]byte, error)
-	Keep(ctx context.Context, source, name string, state []byte, p inbox.Asked) error
-	Expect(ctx context.Context, source, typ string, round int64, all []inbox.Known) error
+	Keep(ctx context.Context, turn int64, source, name string, state []byte, p inbox.Asked) error
+	Expect(ctx context.Context, turn int64, source, typ string, round int64, all []inbox.Known) error
 	Known(ctx context.Context, source, typ string, ids []string) (map[string]inbox.Known, error)
 	Count(ctx context.Context, source, typ string, from, to time.Time) (int, error)
 	Unseen(ctx context.Context, source, typ string, round int64, after string, limit int) ([]inbox.Known, error)
@@ -63,8 +65,9 @@ type Feed struct {
 	Store  Store
 	Logger *slog.Logger // nil: slog.Default()
 
-	most    int // instead of maxWindow, for tests
-	longest int // instead of maxFile, for tests
+	most    int   // instead of maxWindow, for tests
+	longest int   // instead of maxFile, for tests
+	turn    int64 // 0: none is needed
 	server  *peer.Client
 	deletes map[string]bool // types whose deletions the server's history tells
 	stated  time.Time       // when the server said so
@@ -111,8 +114,26 @@ const (
 	stateEvery = time.Hour // between questions what the server can
 )
 
-// Run asks until ctx ends. A round that fails is begun again where it stopped.
+// Run asks until ctx ends, while it has the turn: of several nodes one asks, and
+// another goes on where that stopped.
 func (f *Feed) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := f.Store.Turn(ctx, f.Source, f.work)
+		f.count(func(s *Status) { s.Error = "" }) // whoever has the turn now can tell
+		if err != nil && ctx.Err() == nil {
+			f.log().Error("a server cannot be asked: the database does not answer", "error", err)
+			select {
+			case <-time.After(minPause):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// work asks until ctx ends or the turn is lost. A round that fails is begun again
+// where it stopped.
+func (f *Feed) work(ctx context.Context, turn int64) {
+	f.turn = turn
 	for pause := minPause; ; {
 		if f.Open != nil && f.Open(ctx) != nil {
 			return
@@ -237,7 +258,7 @@ func (f *Feed) keep(ctx context.Context, name string, v any, p inbox.Asked) erro
 	if err != nil {
 		return err
 	}
-	return f.Store.Keep(ctx, f.Source, name, b, p)
+	return f.Store.Keep(ctx, f.turn, f.Source, name, b, p)
 }
 
 // take puts what was found into the inbox and returns, when all of it is on
@@ -311,7 +332,7 @@ func (f *Feed) take(ctx context.Context, typ string, round int64, all []found, a
 		return p, err
 	}
 	if len(expected) > 0 {
-		if err := f.Store.Expect(ctx, f.Source, typ, round, expected); err != nil {
+		if err := f.Store.Expect(ctx, f.turn, f.Source, typ, round, expected); err != nil {
 			return p, err
 		}
 	}
