@@ -119,8 +119,11 @@ const (
 func (f *Feed) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := f.Store.Turn(ctx, f.Source, f.work)
+		if ctx.Err() != nil {
+			return
+		}
 		f.count(func(s *Status) { s.Error = "" }) // whoever has the turn now can tell
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			f.log().Error("a server cannot be asked: the database does not answer", "error", err)
 			select {
 			case <-time.After(minPause):
