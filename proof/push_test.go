@@ -19,7 +19,7 @@ func (f *forge) patient(p *person, secret bool) obj {
 	if secret {
 		given, phone = f.canary(), f.canary()
 	}
-	return obj{"resourceType": "Patient", "id": p.number, "identifier": arr{obj{"system": "urn:oid:2.16.840.1.113883.4.50", "value": p.phn}},
+	return obj{"resourceType": "Patient", "id": p.number, "identifier": arr{obj{"system": "urn:oid:2.16.840.1.113883.4.50", "value": p.phn}, obj{"system": "urn:ehr", "value": p.number}},
 		"name": arr{obj{"family": p.family, "given": arr{given}}}, "birthDate": p.born[:4] + "-" + p.born[4:6] + "-" + p.born[6:],
 		"gender": map[string]string{"F": "female", "M": "male"}[p.sex], "telecom": arr{obj{"system": "phone", "value": phone}}}
 }
@@ -77,6 +77,26 @@ func (f *forge) bundle(what string, entries ...entry) *event {
 	e := &event{what: what, source: "ehr", kind: inbox.FHIR, control: request, whole: make(true), harmless: make(false)}
 	if e.harmless == nil {
 		e.control = f.canary()
+	}
+	return f.add(e)
+}
+
+// byNumber adds a transaction that creates what is not there: its source knows
+// numbers, and no ids. What is created gets the id that the resource has.
+func (f *forge) byNumber(what string, secret bool, all ...obj) *event {
+	request := f.number("R")
+	i := rest.Interaction{Method: http.MethodPost, Request: request, Base: base + "/fhir", Looks: true}
+	var entries arr
+	for _, r := range all {
+		n := r["identifier"].(arr)[len(r["identifier"].(arr))-1].(obj) // of a Patient the number that no other record has
+		i.Assigned = append(i.Assigned, r["id"].(string))
+		entries = append(entries, obj{"fullUrl": fmt.Sprint(base, "/fhir/", r["resourceType"], "/", r["id"]), "resource": r,
+			"request": obj{"method": "POST", "url": r["resourceType"], "ifNoneExist": fmt.Sprint("identifier=", n["system"], "|", n["value"])}})
+	}
+	i.Resource = body(obj{"resourceType": "Bundle", "type": "transaction", "entry": entries})
+	e := &event{what: what, source: "ehr", kind: inbox.FHIR, control: request, whole: i.Encode()}
+	if !secret {
+		e.harmless = e.whole
 	}
 	return f.add(e)
 }
@@ -233,6 +253,12 @@ var harmlessPushes = []form{
 		p.phone = fmt.Sprintf("604-556-%04d", f.n)
 		f.push(p, "a new telephone number", f.patient(p, false))
 	}},
+	{"by number", "ehr", func(f *forge, p *person) {
+		o := but(f.sodium(p), obj{"identifier": arr{obj{"system": local, "value": f.number("S")}}})
+		for range 1 + f.IntN(2) {
+			f.byNumber("a sodium result of whoever has the number", false, f.patient(p, false), o)
+		}
+	}},
 	{"directory", "ehr", func(f *forge, p *person) {
 		f.push(p, "a clinic in the directory", f.new(p, "Organization", false, obj{"name": "Oak Street Clinic"}))
 	}},
@@ -363,6 +389,13 @@ var sensitivePushes = []form{
 		o := f.new(p, "Observation", true, obj{"status": "final", "code": text("Sodium"), "valueString": f.canary(),
 			"meta": obj{"security": arr{obj{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}}}})
 		f.hide(p, "a result tagged HIV by its source", o)
+	}},
+	{"by number", "ehr", func(f *forge, p *person) {
+		k := f.kind()
+		c := f.new(p, "Condition", true, obj{"code": coded(icd, k.icd, k.disease), "identifier": arr{obj{"system": local, "value": f.canary()}}})
+		for range 1 + f.IntN(2) {
+			f.byNumber("a diagnosis of "+k.name+" of whoever has the number", true, f.patient(p, true), c)
+		}
 	}},
 	{"demographics with it", "ehr", func(f *forge, p *person) {
 		k := f.kind()
