@@ -49,6 +49,6 @@ func (t *times) quantiles() Took {
 		return took
 	}
 	slices.Sort(all)
-	took.P50, took.P99 = all[(len(all)-1)/2], all[(len(all)-1)*99/100]
+	took.P50, took.P99 = all[(len(all)+1)/2-1], all[(len(all)*99+99)/100-1]
 	return took
 }
