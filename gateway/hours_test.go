@@ -112,7 +112,7 @@ func TestFeedsBeginInTheirHours(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Date(2026, 3, 6, 12, 0, 0, 0, zone).Sub(time.Now()))
+		time.Sleep(time.Until(time.Date(2026, 3, 6, 12, 0, 0, 0, zone)))
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		n := noted{make(chan string, 9), zone}
