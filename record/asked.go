@@ -28,7 +28,7 @@ func (a Asked) Turn(ctx context.Context, source string, work func(ctx context.Co
 		work(ctx, 0)
 		return nil
 	}
-	return Outbox{a.r, a.turnTimes}.Turn(ctx, askTurn+source, work)
+	return Outbox(a).Turn(ctx, askTurn+source, work)
 }
 
 // askTurn stands before a source in the name of a turn to ask it: no feed is called so.
