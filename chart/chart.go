@@ -19,6 +19,8 @@ type Version struct {
 	Source    string    // inbox.Message.Source
 	Current   bool      // labelled by the current rules; otherwise withheld from everyone
 	Deleted   bool      // tombstone: the resource ended here
+	Editions  []int     // of Chart.Editions: the documents that say so
+	Besides   bool      // something else says so too, or it outlasts them
 }
 
 // History is one resource's versions, current first, then falling At. Never empty.
@@ -30,6 +32,14 @@ type Chart struct {
 	Version   string    // changes whenever anything in the chart (or its merged charts) does
 	Histories []History // sorted by type, then id
 	Links     []Link    // merges in force between the records of this chart
+	Editions  []Edition // of documents of which there are several; nil when there are none
+}
+
+// Edition is one version of a document. Whoever may know of one that replaces it
+// sees nothing of what it alone says.
+type Edition struct {
+	Whole    fhir.Ref // keeps it whole, and stays
+	Replaced []int    // those that replace it
 }
 
 // Link says that From was merged into Into (A34, A40) and stays until undone.

@@ -64,8 +64,9 @@ func clinicalDocument(k *Keys, m inbox.Message) (Result, error) {
 	}
 	b.out.Patient, b.out.At = fhir.Ref{Type: "Patient", ID: b.chart}, b.at
 	index := c.all()
-	c.whole(index)
+	whole := c.whole(index)
 	c.origin()
+	c.edition(whole, index)
 	switch e, ok := errors.AsType[*Error](b.fault); {
 	case ok:
 		return Result{}, e

@@ -161,7 +161,7 @@ func (c *clinical) sections(all []*ccda.Section, up *ccda.Section, entries map[*
 
 // whole keeps the document as it came: a DocumentReference, the file of an unstructured
 // document as its first content, and the document itself.
-func (c *clinical) whole(index r4.Reference) {
+func (c *clinical) whole(index r4.Reference) fhir.Ref {
 	key := c.docKey()
 	rid := c.id("DocumentReference", key...)
 	self := refer("DocumentReference", rid)
@@ -204,7 +204,7 @@ func (c *clinical) whole(index r4.Reference) {
 	form := c.file(attached{mime: "text/xml", data: base64.StdEncoding.EncodeToString(c.in.Body), size: len(c.in.Body)}, &self, append(key, "document"), tags)
 	form.Title = doc.Description
 	doc.Content = append(doc.Content, r4.DocumentReferenceContent{Attachment: form, Format: ptr(c.format())})
-	c.add(doc, also...)
+	return c.add(doc, also...)
 }
 
 // format says that a content is a C-CDA document, of which release and kind.

@@ -18,6 +18,7 @@ type Result struct {
 	Resources []Resource // in the order made; every reference among them resolves
 	Links     []Link     // merges it asks for or takes back
 	Dialect   string     // by which it was read: Dialect.ID
+	Edition   *Edition   // of a document that is called by something; nil: it is no such document
 	Corrects  bool       // it updates who the patient is, and so may correct the birth date
 	Notes     []string   // what was left out and where, never a value: "DG1-5 in segment 7: not a time"
 }
@@ -35,6 +36,17 @@ type Resource struct {
 	Place   string    // where in what was pushed: "Bundle.entry[3].resource"
 	To      []string  // feeds that it is to be sent to
 	Answers []string  // numbers of letters to its source that it answers
+	Lasts   bool      // of an Edition: it stays when that is replaced
+	Whole   bool      // of an Edition: the DocumentReference that keeps it whole
+}
+
+// Edition is which version of a document a message is. What replaces it, by a later
+// version or by its name, takes away what it alone says; see Resource.Lasts.
+type Edition struct {
+	Name     string   // of this version
+	Series   string   // what all versions share; empty: it names none
+	Number   int64    // of the version in its series, 0 when it has none
+	Replaces []string // names of those that it says it replaces
 }
 
 // Link says that what is known of From belongs to Into, or with Undo that it

@@ -369,7 +369,10 @@ func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string)
 		if r.Chart == "" && !r.Deleted {
 			r.Chart = result.Patient.ID
 		}
-		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given, Stays: r.Stays, Found: r.Found, Repeats: r.Repeats, Place: r.Place, To: r.To, Answers: r.Answers})
+		change.Resources = append(change.Resources, record.Entry{Labeled: l, Chart: r.Chart, At: r.At, Deleted: r.Deleted, Alias: r.Given, Stays: r.Stays, Found: r.Found, Repeats: r.Repeats, Place: r.Place, To: r.To, Answers: r.Answers, Lasts: r.Lasts, Whole: r.Whole})
+	}
+	if e := result.Edition; e != nil {
+		change.Edition = &record.Edition{Name: e.Name, Series: e.Series, Number: e.Number, At: result.At, Replaces: e.Replaces}
 	}
 	for _, l := range result.Links {
 		change.Links = append(change.Links, record.Link{From: l.From.ID, Into: l.Into.ID, At: l.At, Undo: l.Undo})

@@ -66,16 +66,23 @@ func (p *Policy) ToldOf(ch chart.Chart, now time.Time) map[fhir.Ref]bool {
 // of the chart, what a View for that position does with it.
 func (p *Policy) Explain(at Position, now time.Time, ch chart.Chart) []Verdict {
 	s := p.look(position{audience: at.Audience, role: at.Role, site: at.Worksite, app: at.App, source: at.Source})
-	v := p.view(s, []subject{{at.Person, at.Worksite, at.Role}}, now, ch)
+	v, left := p.viewOf(s, []subject{{at.Person, at.Worksite, at.Role}}, now, ch)
 	out := make([]Verdict, 0, len(ch.Histories))
-	for i, h := range ch.Histories {
+	for _, h := range ch.Histories {
 		d := Verdict{Ref: h[0].Resource().Ref(), Labels: h[0].Labels(), Reasons: h[0].Reasons()}
 		if v.sight.nobody {
 			d.Why = "the caller sees nothing"
 			out = append(out, d)
 			continue
 		}
+		i, stays := v.byRef[d.Ref]
+		if !stays {
+			d.Why = "a newer version of its document does not say it"
+			out = append(out, d)
+			continue
+		}
 		e := &v.entries[i]
+		h = left.Histories[i]
 		x := &h[e.first]
 		d.Kept = e.state == visible
 		switch {

@@ -142,6 +142,12 @@ func (v *View) release(e *entry, x *chart.Version) (fhir.Resource, error) {
 	}
 	before := res
 	var err error
+	if v.superseded[e.ref] {
+		if res, err = superseded(res); err != nil {
+			return res, err
+		}
+		before = res
+	}
 	if slices.ContainsFunc(x.Links(), func(l label.Link) bool { return v.drops(l.To) }) {
 		for _, r := range required[e.ref.Type] {
 			if res, err = v.dropItems(res, r[0], r[1]); err != nil {
@@ -315,4 +321,14 @@ func (v *View) linked(res fhir.Resource) (fhir.Resource, error) {
 	b := bytes.TrimRight(res.JSON(), " \t\r\n")
 	b = slices.Concat(b[:len(b)-1], []byte(`,"link":[`+strings.Join(slices.Compact(links), ",")+`]}`))
 	return fhir.Parse(b)
+}
+
+// superseded is a document that another one replaced.
+func superseded(res fhir.Resource) (fhir.Resource, error) {
+	res, err := res.Without("status")
+	if err != nil {
+		return res, err
+	}
+	b := bytes.TrimRight(res.JSON(), " \t\r\n")
+	return fhir.Parse(slices.Concat(b[:len(b)-1], []byte(`,"status":"superseded"}`)))
 }

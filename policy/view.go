@@ -17,17 +17,18 @@ import (
 // View is one chart as one audience sees it. It is immutable and safe for many
 // goroutines. What is withheld and what never was look the same in it.
 type View struct {
-	sight   sight
-	patient fhir.Ref
-	said    *directives       // the patient's, nil when there are none
-	concern string            // key of what they say of the caller
-	reviews reviews           // of its results, where they must be reviewed
-	merged  map[string]string // "Patient/old" to "Patient/surviving", of merges in force
-	links   []chart.Link
-	entries []entry            // the whole chart, sorted
-	byRef   map[fhir.Ref]int32 // into entries
-	all     []Released         // what is visible, in its current version
-	spoken  map[spoken]bool    // orders that came along with hidden results of theirs
+	sight      sight
+	patient    fhir.Ref
+	said       *directives       // the patient's, nil when there are none
+	concern    string            // key of what they say of the caller
+	reviews    reviews           // of its results, where they must be reviewed
+	merged     map[string]string // "Patient/old" to "Patient/surviving", of merges in force
+	links      []chart.Link
+	entries    []entry            // the whole chart, sorted
+	byRef      map[fhir.Ref]int32 // into entries
+	all        []Released         // what is visible, in its current version
+	superseded map[fhir.Ref]bool  // documents that were replaced
+	spoken     map[spoken]bool    // orders that came along with hidden results of theirs
 
 	once  sync.Once
 	index *search.Index[Released]
@@ -55,6 +56,25 @@ func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
 }
 
 func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *View {
+	v, _ := p.viewOf(s, who, now, ch)
+	return v
+}
+
+// viewOf is a view, and what of the chart it is made of.
+func (p *Policy) viewOf(s sight, who []subject, now time.Time, ch chart.Chart) (*View, chart.Chart) {
+	v := p.viewAll(s, who, now, ch)
+	gone := v.replaced(ch)
+	if gone == nil {
+		return v, ch
+	}
+	left := minus(ch, gone)
+	v = p.viewAll(s, who, now, left)
+	v.superseded = wholes(ch, gone)
+	return v, left
+}
+
+// viewAll is a view in which no document replaces another.
+func (p *Policy) viewAll(s sight, who []subject, now time.Time, ch chart.Chart) *View {
 	v := &View{sight: s, patient: ch.Patient, patients: p.openRelease()}
 	if v.sight.nobody {
 		return v

@@ -41,9 +41,9 @@ func (f *forge) kind() kind { return kinds[(f.IntN(len(kinds))+f.variant)%len(ki
 // every policy, sensitive ones are withheld, whole, from everyone but their
 // source, mixed ones hold both in one message.
 var (
-	harmless  = slices.Concat(harmlessMessages, harmlessPushes, harmlessCare)
-	sensitive = slices.Concat(sensitiveMessages, lateMessages, sensitivePushes, latePushes, sensitiveCare)
-	mixed     = slices.Concat(mixedMessages, mixedPushes, mixedCare)
+	harmless  = slices.Concat(harmlessMessages, harmlessDocuments, harmlessPushes, harmlessCare)
+	sensitive = slices.Concat(sensitiveMessages, sensitiveDocuments, lateMessages, sensitivePushes, latePushes, sensitiveCare)
+	mixed     = slices.Concat(mixedMessages, mixedDocuments, mixedPushes, mixedCare)
 )
 
 var harmlessMessages = []form{

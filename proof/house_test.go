@@ -55,8 +55,8 @@ var vancouver = func() *time.Location {
 
 // sources are the feeds of every world.
 var sources = []mapping.Feed{
-	{Source: "hospital", Zone: vancouver, Systems: map[string]string{"BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id"}},
-	{Source: "lab", Zone: vancouver},
+	{Source: "hospital", Zone: vancouver, Systems: map[string]string{"BCPHN": "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id", "MRN": "urn:oid:" + mrn}, Dialect: spoken("hospital")},
+	{Source: "lab", Zone: vancouver, Systems: map[string]string{"MRN": "urn:oid:" + mrn}, Dialect: spoken("lab")},
 	{Source: "ehr"},
 }
 

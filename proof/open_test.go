@@ -27,10 +27,10 @@ func TestOpenHalf(t *testing.T) {
 				if err := h.tell(m); err != nil {
 					t.Fatal(err)
 				}
-				stated(t, m, e.what, all)
+				stated(t, m, e, with, all)
 			}
 			if m, ok := e.message(without); ok {
-				stated(t, m, e.what, plain)
+				stated(t, m, e, without, plain)
 			}
 		}
 		who := audiences(t, w.people[0].id())
@@ -64,8 +64,9 @@ func TestOpenHalf(t *testing.T) {
 // needed are types that are known by what names them.
 var needed = map[string]bool{"Practitioner": true, "Organization": true, "Location": true, "Specimen": true, "Binary": true, "Provenance": true, "Medication": true}
 
-// stated takes down what a message says there is, and what there is no more.
-func stated(t *testing.T, m message, what string, all map[fhir.Ref]string) {
+// stated takes down what a message says there is, and what there is no more; of a
+// document in whose place there is another what lasts.
+func stated(t *testing.T, m message, e *event, s side, all map[fhir.Ref]string) {
 	t.Helper()
 	if m.kind == decision {
 		return
@@ -75,10 +76,11 @@ func stated(t *testing.T, m message, what string, all map[fhir.Ref]string) {
 		t.Fatal(err)
 	}
 	for _, x := range r.Resources {
-		if x.Deleted {
+		switch {
+		case x.Deleted:
 			delete(all, x.Ref())
-		} else {
-			all[x.Ref()] = what
+		case x.Lasts || !e.replaced[s]:
+			all[x.Ref()] = e.what
 		}
 	}
 }

@@ -35,8 +35,9 @@ type event struct {
 	other    []byte    // as told in a world with another secret in its place; nil: as whole
 	opens    bool      // until it closes again, the worlds differ by right: it is not known yet to be sensitive
 	closes   bool
-	pair     *event // what it opens or closes
-	stays    bool   // in a story cut down: without it the rest would not be secret
+	pair     *event  // what it opens or closes
+	stays    bool    // in a story cut down: without it the rest would not be secret
+	replaced [2]bool // in the worlds without and with secrets, a document that is told takes its place
 }
 
 func (e *event) secret() bool { return e.harmless == nil }
@@ -225,7 +226,7 @@ func (f *forge) arrive() {
 	key := map[*event]time.Time{}
 	for _, e := range f.events {
 		key[e] = e.fact
-		if e.kind == inbox.HL7v2 && !e.opens && !e.closes && f.IntN(4) == 0 {
+		if (e.kind == inbox.HL7v2 || e.kind == inbox.CCDA) && !e.opens && !e.closes && f.IntN(4) == 0 {
 			key[e] = e.fact.Add(time.Duration(f.IntN(96)) * time.Hour)
 		}
 	}

@@ -24,6 +24,7 @@ type committing struct {
 	received int64
 	dialect  string
 	again    *earlier // what it said when it was applied before; nil: it never was
+	edition  *Edition
 	corrects bool
 	freed    bool // messages held for doubt became pending
 	entries  []*entry
@@ -62,7 +63,7 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, corrects: c.Corrects, links: c.Links, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
+	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, edition: c.Edition, corrects: c.Corrects, links: c.Links, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
 	all := make([]entry, len(c.Resources))
 	for i, e := range c.Resources {
 		res := e.Resource()
@@ -175,7 +176,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 
 func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	b := &batch{w: w, tx: tx, commits: commits, charts: w.charts, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.link} {
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -379,7 +379,8 @@ func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []ro
 		if moved {
 			histories = r.histories(anew, r.settle(anew))
 		}
-		return all, histories, nil
+		l.chart.Editions, err = r.editions(ctx, tx, members, all, anew, histories)
+		return all, histories, err
 	}
 }
 

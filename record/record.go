@@ -104,6 +104,17 @@ type Entry struct {
 	Place   string    // where in what was pushed
 	To      []string  // feeds that it is to be sent to
 	Answers []string  // numbers of letters to its source that it answers
+	Lasts   bool      // of an Edition: it stays when that is replaced
+	Whole   bool      // of an Edition: what keeps it whole
+}
+
+// Edition is which version of a document a message is. One replaces another of its
+// source and chart that it names, or that is of the same series, or name, and older.
+type Edition struct {
+	Name, Series string // Series may be empty
+	Number       int64
+	At           time.Time
+	Replaces     []string // names
 }
 
 // Change is all that one message changes.
@@ -111,6 +122,7 @@ type Change struct {
 	Resources []Entry
 	Links     []Link
 	Plan      *rest.Plan // of a message that looks for something: Stored.Found is what it found
+	Edition   *Edition   // nil: it is no document that may be replaced
 	Dialect   string     // by which it was read, with its version; empty: none
 	Corrects  bool       // it may correct the patient's birth date: name and other numbers must agree then
 	Freed     func()     // called when messages held for doubt became pending by it; nil: nobody waits for them
