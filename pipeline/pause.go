@@ -70,9 +70,13 @@ func (p *Pipeline) Resume(ctx context.Context, feed string) error {
 	return p.lookPaused(ctx)
 }
 
-// AwaitPaused waits until a feed is paused, or is not.
+// AwaitPaused waits until a feed is paused, or is not. It fails when ctx has ended,
+// whatever the feed is.
 func (p *Pipeline) AwaitPaused(ctx context.Context, feed string, paused bool) error {
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		p.pauses.mu.Lock()
 		changed := p.pauses.changed
 		p.pauses.mu.Unlock()

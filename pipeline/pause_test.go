@@ -97,4 +97,7 @@ func TestNothingIsAppliedBeforeItIsKnownWhatIsPaused(t *testing.T) {
 	if err := s.AwaitPaused(gone, "lab", true); err == nil {
 		t.Error("an open feed is taken for a paused one")
 	}
+	if err := s.AwaitPaused(gone, "lab", false); err == nil {
+		t.Error("who has ended goes on, for the feed is open")
+	}
 }
