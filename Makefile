@@ -28,7 +28,8 @@ test: setup lint unit browser
 # no-leak proof; everything else runs with it.
 WHOLE := TestWholeCorpus|TestWholeStream|TestTheCorpusLeavesAsItCame|TestAnyRequest|TestPages|TestGuide|TestScore|TestCDC|TestMustSupport|TestClinicalRecall|$\
 	TestCorpus|TestWhatIsRememberedIsWhatIsMapped|TestClinicalDocuments|TestRealRecordsCanBeRead|TestEverythingIsTakenAndFollowed|TestFaultsLoseAndDoubleNothing|$\
-	TestEachLetterArrivesOnceAndInOrder|TestEachMessageArrivesOnceAndInOrder
+	TestEachLetterArrivesOnceAndInOrder|TestEachMessageArrivesOnceAndInOrder|TestMostOfAServerDoesNotVanish|TestASecondFirebreakIsFollowed|$\
+	TestXMLLosesNothing|TestAppliedAgain|TestAReplayTakesBackWhatOnlyTheOldDialectMade|TestADocumentIsReplaced
 WHOLE_IN = $$(git grep -lE 'func ($(WHOLE))\(' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,')
 
 # Worlds of the no-leak proof, and questions in each: of every run, and of make fuzz.
