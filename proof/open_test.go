@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"firebreak/adapters/rest"
 	"firebreak/demo"
 	"firebreak/fhir"
 	"firebreak/inbox"
@@ -71,7 +72,15 @@ func stated(t *testing.T, m message, e *event, s side, all map[fhir.Ref]string) 
 	if m.kind == decision {
 		return
 	}
-	r, err := mapping.Map(keys, inbox.Message{Source: m.source, Kind: m.kind, ControlID: m.control, Received: m.at, Body: m.body})
+	in := inbox.Message{Source: m.source, Kind: m.kind, ControlID: m.control, Received: m.at, Body: m.body}
+	if i, err := rest.Decode(m.body); m.kind == inbox.FHIR && err == nil && i.Looks {
+		plan, err := i.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Found = make([]string, len(plan.Changes)+len(plan.Refs)) // what is there has the id that it would be created with
+	}
+	r, err := mapping.Map(keys, in)
 	if err != nil {
 		t.Fatal(err)
 	}
