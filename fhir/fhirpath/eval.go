@@ -106,6 +106,14 @@ func single(all []Value) (Value, error) {
 	return all[0], nil
 }
 
+// pair is the one item of each side of an operator.
+func pair(a, b []Value) (x, y Value, err error) {
+	if x, err = single(a); err == nil {
+		y, err = single(b)
+	}
+	return x, y, err
+}
+
 // truth is a collection as a boolean: known is false for an empty one, and one
 // item that is no boolean is true.
 //
@@ -173,11 +181,7 @@ var operators = map[string]operator{
 		if len(a) == 0 || len(b) == 0 {
 			return nil, nil
 		}
-		x, err := single(a)
-		if err != nil {
-			return nil, err
-		}
-		y, err := single(b)
+		x, y, err := pair(a, b)
 		if err != nil {
 			return nil, err
 		}
@@ -249,11 +253,7 @@ func order(holds func(c int) bool) operator {
 		if len(a) == 0 || len(b) == 0 {
 			return nil, nil
 		}
-		x, err := single(a)
-		if err != nil {
-			return nil, err
-		}
-		y, err := single(b)
+		x, y, err := pair(a, b)
 		if err != nil {
 			return nil, err
 		}

@@ -1,10 +1,7 @@
 package fhirpath_test
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,29 +9,18 @@ import (
 	"firebreak/fhir"
 	"firebreak/fhir/fhirpath"
 	"firebreak/fhir/r4def"
+	"firebreak/internal/corpus"
 )
 
 // examples are the official ones of R4.
 func examples(t testing.TB) (all []fhir.Resource) {
 	t.Helper()
-	f, err := os.Open("../r4def/testdata/examples.ndjson.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, fhir.MaxBytes)
-	for lines.Scan() {
-		if r, err := fhir.Parse(lines.Bytes()); err == nil {
-			all = append(all, r)
+	for _, line := range corpus.Lines(t, "../r4def/testdata/examples.ndjson.gz") {
+		r, err := fhir.Parse(line)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(all) < 700 || lines.Err() != nil {
-		t.Fatalf("%d examples: %v", len(all), lines.Err())
+		all = append(all, r)
 	}
 	return all
 }

@@ -112,7 +112,7 @@ func (w *Twin) Kill() {
 
 // Ask has it answer a request of its client; by Halfway when that is given.
 func (w *Twin) Ask(r *http.Request, by ...http.Handler) *http.Response {
-	time.Sleep(2 * time.Millisecond) // so that no two come at one moment
+	time.Sleep(2 * time.Millisecond) // of the test's own time: no two come at one moment
 	r = r.Clone(context.WithoutCancel(r.Context()))
 	r.RequestURI, r.Host, r.RemoteAddr = r.URL.RequestURI(), r.URL.Host, "127.0.0.1:1"
 	if r.Body == nil {
