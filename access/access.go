@@ -15,6 +15,7 @@ const (
 	Provider Audience = "provider"      // community provider, by page or by app
 	Backend  Audience = "backend"       // system client (client_credentials)
 	Source   Audience = "source-system" // what a source sent itself
+	Auditor  Audience = "auditor"       // system client that reads the audit log; no policy knows it, so it sees no chart
 
 	// oversight is a privacy officer's: no policy knows it, so it sees no chart.
 	oversight Audience = "privacy-officer"
@@ -141,17 +142,36 @@ func (c Caller) OnBehalfOf() (Membership, bool) {
 
 // May tells how far the caller's token reaches for in on resources of typ. The zero
 // Caller reaches nothing, a person never writes (CC-32), and a client never
-// exceeds what it is registered for.
+// exceeds what it is registered for. A Subscription is no part of a record: an app may
+// have itself told of what its person sees, where the person let it by a scope that
+// names the type.
 func (c Caller) May(in auth.Interaction, typ string) auth.Reach {
 	if c.IsZero() {
+		return auth.Nothing
+	}
+	if c.audience == Auditor && (typ != "AuditEvent" || in != auth.Read && in != auth.Search) {
 		return auth.Nothing
 	}
 	if c.identity.IsClient() {
 		if !c.limit.Allows(auth.System, typ, in) {
 			return auth.Nothing
 		}
-	} else if in != auth.Read && in != auth.Search {
+	} else if in != auth.Read && in != auth.Search && !(typ == "Subscription" && c.identity.Names(typ)) {
 		return auth.Nothing
 	}
 	return c.identity.May(in, typ)
+}
+
+// Wholly tells whether in is allowed on every resource of typ that the caller may see,
+// and on what is in no chart.
+func (c Caller) Wholly(in auth.Interaction, typ string) bool {
+	if c.May(in, typ) == auth.Nothing {
+		return false
+	}
+	l := c.identity.Limits()
+	if l == nil {
+		return true
+	}
+	all, _ := l.Of(in, typ, true)
+	return all
 }

@@ -145,7 +145,7 @@ func AdmitClient(id auth.Identity, c Client, now time.Time) (Caller, error) {
 	if audience == "" {
 		audience = Backend
 	}
-	if audience != Backend && audience != Source || audience == Source && c.Source == "" {
+	if audience != Backend && audience != Source && audience != Auditor || audience == Source && c.Source == "" || audience == Auditor && c.Source != "" {
 		return Caller{}, ErrRole
 	}
 	limit := auth.ParseScopes(strings.Join(c.Scopes, " "))

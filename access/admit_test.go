@@ -172,6 +172,8 @@ func TestAdmitClient(t *testing.T) {
 	}{
 		{"a backend", ehr, good, nil, access.Backend},
 		{"a source", ehr, change(func(c *access.Client) { c.Audience = access.Source }), nil, access.Source},
+		{"an auditor", ehr, change(func(c *access.Client) { c.Audience, c.Source = access.Auditor, "" }), nil, access.Auditor},
+		{"an auditor that pushes", ehr, change(func(c *access.Client) { c.Audience = access.Auditor }), access.ErrRole, ""},
 		{"a backend that may not push", ehr, change(func(c *access.Client) { c.Source = "" }), nil, access.Backend},
 		{"nobody", auth.Identity{}, good, access.ErrNobody, ""},
 		{"a person", identity(t, map[string]any{"client_id": "ehr"}), good, access.ErrKind, ""},
@@ -221,7 +223,8 @@ func TestReachIsWhatTokenAndRegistryBothGive(t *testing.T) {
 		{"an app with context and wider scope", app("patient/*.rs user/*.rs", "p1"), auth.Read, "Observation", auth.AllPatients},
 		{"an app with patient scopes and no context", app("patient/*.rs", ""), auth.Read, "Observation", auth.Nothing},
 		{"an app with a system scope", app("system/*.rs", ""), auth.Read, "Observation", auth.Nothing},
-		{"an app with a restricted scope", app("user/Observation.rs?category=laboratory", ""), auth.Read, "Observation", auth.Nothing},
+		{"an app with a restricted scope, for the view to restrict", app("user/Observation.rs?category=laboratory", ""), auth.Read, "Observation", auth.AllPatients},
+		{"an app with a restriction that is none", app("user/Observation.rs?date=2020", ""), auth.Read, "Observation", auth.Nothing},
 		{"a backend that pushes", backend, auth.Update, "Observation", auth.AllPatients},
 		{"a backend beyond its scopes", backend, auth.Update, "Patient", auth.Nothing},
 		{"a token wider than the registry", wide, auth.Read, "Observation", auth.Nothing},

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"firebreak/adapters/hl7"
 	"firebreak/inbox"
 )
@@ -27,6 +29,10 @@ type HL7 struct {
 	// send for; empty: any. A message of another is not kept, because what is
 	// kept is applied; it is answered AR and logged.
 	Facilities []string
+
+	// Limit bounds how many messages a second are taken, over all connections; nil:
+	// none. What is above waits for its answer, which slows its sender.
+	Limit *rate.Limiter
 
 	Now    func() time.Time // clock of inbox.Message.Received
 	Logger *slog.Logger     // nil: slog.Default()
@@ -74,7 +80,14 @@ func (h *HL7) keep(ctx context.Context, body []byte, parsed *hl7.Message, proble
 			return &hl7.Rejection{Err: fault}
 		}
 	}
-	receipt, err := h.Sink.Put(ctx, m)
+	var err error
+	if h.Limit != nil {
+		err = h.Limit.Wait(ctx)
+	}
+	var receipt inbox.Receipt
+	if err == nil {
+		receipt, err = h.Sink.Put(ctx, m)
+	}
 	switch {
 	case err != nil:
 		h.log().Error("message not kept", "message", m, "peer", m.Peer, "error", err)

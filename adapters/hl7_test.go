@@ -5,17 +5,20 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"firebreak/adapters/hl7"
 	"firebreak/inbox"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/time/rate"
 )
 
 // memory is an inbox that keeps what it is given, or fails.
@@ -172,6 +175,40 @@ func TestAFeedIsBoundToItsFacilities(t *testing.T) {
 	if len(sink.kept) != 3 {
 		t.Errorf("%d are kept", len(sink.kept))
 	}
+}
+
+// What is above a feed's rate waits for its answer and is kept all the same, whoever
+// of its senders it comes from; who goes away meanwhile is not answered.
+func TestAFeedIsTakenAtItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &memory{}
+		h := &HL7{Source: "ward", Sink: sink, Limit: rate.NewLimiter(2, 2), Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
+		began := time.Now()
+		var senders sync.WaitGroup
+		for sender := range 2 {
+			senders.Go(func() {
+				for n := range 5 {
+					text := adt(fmt.Sprint(sender, n), "GENERAL")
+					m, err := hl7.Parse([]byte(text))
+					if err == nil {
+						err = h.HandleHL7(t.Context(), &hl7.Request{Bytes: []byte(text), Message: m})
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		senders.Wait()
+		if took := time.Since(began); took != 4*time.Second || len(sink.kept) != 10 {
+			t.Errorf("%d messages were kept in %v", len(sink.kept), took)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := h.HandleHL7(gone, &hl7.Request{Bytes: []byte("MSH|^~\\&|")}); err == nil || len(sink.kept) != 10 {
+			t.Errorf("who went away is answered: %v", err)
+		}
+	})
 }
 
 func TestPeersAreNamedForTheOperator(t *testing.T) {

@@ -31,6 +31,11 @@ func (m *Mail) Name() string { return "mail" }
 
 // Tell sends one message to all.
 func (m *Mail) Tell(ctx context.Context, n Notice) error {
+	return m.Send(ctx, n.ID, subject(n), text(n))
+}
+
+// Send sends one message to all; id is the same when it is sent again.
+func (m *Mail) Send(ctx context.Context, id, subject, text string) error {
 	host, port, err := net.SplitHostPort(m.Server)
 	if err != nil {
 		return errors.New("alarm: mail: the server is no HOST:PORT")
@@ -59,7 +64,7 @@ func (m *Mail) Tell(ctx context.Context, n Notice) error {
 	if err != nil {
 		return errors.New("alarm: mail: the server's settings do not fit together")
 	}
-	msg, err := m.message(n)
+	msg, err := m.message(id, subject, text)
 	if err != nil {
 		return err
 	}
@@ -83,7 +88,7 @@ func plain(err error) error {
 	return errors.New("the server could not be talked to")
 }
 
-func (m *Mail) message(n Notice) (*mail.Msg, error) {
+func (m *Mail) message(id, subject, text string) (*mail.Msg, error) {
 	msg := mail.NewMsg()
 	if err := msg.From(m.From); err != nil {
 		return nil, errors.New("alarm: mail: from is no address")
@@ -91,12 +96,12 @@ func (m *Mail) message(n Notice) (*mail.Msg, error) {
 	if err := msg.To(m.To...); err != nil {
 		return nil, errors.New("alarm: mail: a receiver is no address")
 	}
-	sum := sha256.Sum256([]byte(n.ID))
+	sum := sha256.Sum256([]byte(id))
 	msg.SetMessageIDWithValue(hex.EncodeToString(sum[:12]) + "@firebreak")
 	msg.SetDateWithValue(m.Now())
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
-	msg.Subject(subject(n))
-	msg.SetBodyString(mail.TypeTextPlain, text(n))
+	msg.Subject(subject)
+	msg.SetBodyString(mail.TypeTextPlain, text)
 	return msg, nil
 }
 

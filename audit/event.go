@@ -36,10 +36,12 @@ const (
 	VRead    Action = "vread"
 	HistoryA Action = "history"
 	Search   Action = "search"
-	Find     Action = "find" // search for a person
-	Page     Action = "open" // a page of one chart
+	Export   Action = "export" // of many charts at once
+	Find     Action = "find"   // search for a person
+	Page     Action = "open"   // a page of one chart
 	Print    Action = "print"
-	Write    Action = "write" // push by a source
+	Write    Action = "write"  // push by a source
+	Notify   Action = "notify" // a subscriber is told, or is to be
 	SignIn   Action = "sign-in"
 	SignOut  Action = "sign-out"
 	Operate  Action = "operate"  // replay, look at a stored message

@@ -21,6 +21,7 @@ type Entry struct {
 	Action   Action    `json:"action"`
 	Refused  bool      `json:"refused"`
 	Audience string    `json:"audience"`
+	Issuer   string    `json:"issuer"`
 	Subject  string    `json:"subject"`
 	Client   string    `json:"client"`
 	Person   string    `json:"person"`
@@ -30,9 +31,12 @@ type Entry struct {
 	Place    string    `json:"place"` // what Worksite is called
 	For      string    `json:"for"`
 	ForName  string    `json:"forName"`
+	Purpose  string    `json:"purpose"`
 	Patient  string    `json:"patient"` // "Patient/x"
 	Entities []string  `json:"entities"`
 	Detail   string    `json:"detail"`
+	Address  string    `json:"address"`
+	Request  string    `json:"request"`
 }
 
 // About is what entries to find have in common; what is empty is any.
@@ -41,6 +45,8 @@ type About struct {
 	Person   string   // registry id or name, acting or acted for
 	Action   Action
 	Before   int64 // entries with smaller numbers only; 0: all
+
+	match func(Entry) bool // nil: any
 }
 
 // Find gives the latest entries about something, newest first, at most limit,
@@ -172,5 +178,5 @@ func (a About) is(e Entry) bool {
 	for _, p := range a.Patients {
 		some = some || e.Patient == p || slices.Contains(e.Entities, p)
 	}
-	return some && (a.Before == 0 || e.N < a.Before) && (a.Person == "" || slices.Contains([]string{e.Person, e.Name, e.For, e.ForName}, a.Person)) && (a.Action == "" || e.Action == a.Action)
+	return some && (a.Before == 0 || e.N < a.Before) && (a.Person == "" || slices.Contains([]string{e.Person, e.Name, e.For, e.ForName}, a.Person)) && (a.Action == "" || e.Action == a.Action) && (a.match == nil || a.match(e))
 }

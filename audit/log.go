@@ -44,8 +44,9 @@ type Log struct {
 	line  []byte
 	zeros []byte
 
-	indexing sync.Mutex      // guards what follows
-	indexed  map[string]bool // segments whose index was looked through
+	indexing sync.Mutex       // guards what follows
+	indexed  map[string]bool  // segments whose index was looked through
+	first    map[string]Entry // number and time of the first entry of a segment
 
 	mu     sync.Mutex // guards what follows
 	next   *group     // those who wait for the next flush

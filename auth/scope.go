@@ -1,9 +1,10 @@
 package auth
 
 import (
-	"net/url"
 	"slices"
 	"strings"
+
+	"firebreak/search"
 )
 
 // Context is the part of a SMART scope before the slash: on whose record it acts.
@@ -34,7 +35,26 @@ type Scope struct {
 	Context Context
 	Type    string // resource type, or "*"
 	May     Interaction
-	Query   url.Values // a restriction such as category=laboratory; nil when none
+	Query   string // a restriction such as category=laboratory, as it was spelled; empty when none
+
+	only search.Query // Query, read
+}
+
+// Granular tells whether the scope is of some resources of its type alone.
+func (s Scope) Granular() bool { return s.Query != "" }
+
+// grants are the interactions that the scope opens. One with a restriction lets
+// nothing be written: what a resource says is known when it is there, and it may
+// say something else afterwards.
+func (s Scope) grants() Interaction {
+	if s.Granular() {
+		return s.May & (Read | Search)
+	}
+	return s.May
+}
+
+func (s Scope) covers(context Context, typ string, in Interaction) bool {
+	return s.Context == context && s.grants()&in == in && in != 0 && (s.Type == "*" || s.Type == typ)
 }
 
 // Scopes are the clinical scopes of a token.
@@ -42,7 +62,8 @@ type Scopes []Scope
 
 // ParseScopes reads a space separated scope list. What is not a clinical scope
 // of version 1 (.read .write .*) or 2 (.cruds, letters in that order) is left out, so it
-// grants nothing; openid, launch and the like are not errors.
+// grants nothing; openid, launch and the like are not errors. Nor does one with a
+// restriction that is not enforced, see [ParseScope].
 //
 // Source: SMART App Launch 2.2.0, "Scopes for requesting FHIR Resources".
 func ParseScopes(list string) Scopes {
@@ -55,7 +76,8 @@ func ParseScopes(list string) Scopes {
 	return all
 }
 
-// ParseScope reads one clinical scope.
+// ParseScope reads one clinical scope. A restriction is one of version 2, of one
+// type that lies in charts, and what [search.ParseRestriction] reads.
 func ParseScope(word string) (Scope, bool) {
 	word, query, restricted := strings.Cut(word, "?")
 	context, rest, ok := strings.Cut(word, "/")
@@ -67,14 +89,36 @@ func ParseScope(word string) (Scope, bool) {
 	if s.May, ok = interactions(action); !ok {
 		return Scope{}, false
 	}
-	if restricted {
-		q, err := url.ParseQuery(query)
-		if err != nil || len(q) == 0 {
-			return Scope{}, false
-		}
-		s.Query = q
+	if !restricted {
+		return s, true
+	}
+	if s.only, ok = search.ParseRestriction(typ, query); !ok || action == "read" || action == "*" || typ == "Subscription" || typ == "AuditEvent" {
+		return Scope{}, false
+	}
+	s.Query = query
+	if s.grants() == 0 {
+		return Scope{}, false
 	}
 	return s, true
+}
+
+// Unenforced is the first of the words that is a scope with a restriction and
+// would be none as it is spelled; empty when there is none. It is to be refused:
+// left out, the app would not know why, and granted without it, it would be more.
+func Unenforced(list string) string {
+	for word := range strings.FieldsSeq(list) {
+		bare, _, restricted := strings.Cut(word, "?")
+		if !restricted {
+			continue
+		}
+		if _, clinical := ParseScope(bare); !clinical {
+			continue
+		}
+		if _, ok := ParseScope(word); !ok {
+			return word
+		}
+	}
+	return ""
 }
 
 // interactions reads what stands after the dot. The letters keep their order
@@ -114,21 +158,27 @@ func isType(s string) bool {
 	return s != "" && s[0] >= 'A' && s[0] <= 'Z'
 }
 
-// Allows tells whether the scopes grant in on typ. A scope with a query grants
-// nothing: the gateway does not enforce the restriction, and half a scope
-// would be more than was given.
+// Allows tells whether the scopes grant in on every resource of typ.
 func (all Scopes) Allows(context Context, typ string, in Interaction) bool {
-	for _, s := range all {
-		if s.Query == nil && s.Context == context && s.May&in == in && in != 0 && (s.Type == "*" || s.Type == typ) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(all, func(s Scope) bool { return !s.Granular() && s.covers(context, typ, in) })
+}
+
+// opens tells whether the scopes grant in on some resources of typ at least.
+func (all Scopes) opens(context Context, typ string, in Interaction) bool {
+	return slices.ContainsFunc(all, func(s Scope) bool { return s.covers(context, typ, in) })
+}
+
+// has tells whether the scopes grant in on what s is restricted to.
+func (all Scopes) has(s Scope, typ string, in Interaction) bool {
+	return all.Allows(s.Context, typ, in) || s.Granular() && slices.ContainsFunc(all, func(l Scope) bool {
+		return l.Query == s.Query && l.covers(s.Context, typ, in)
+	})
 }
 
 // Grant is the part of what was asked that is also allowed: the words for the
 // token. Clinical scopes are cut down to the interactions that allowed has for
-// them; other words must stand in allowed as they are. The order is that of asked.
+// them, one with a restriction where allowed has the type without one, or with the
+// same; other words must stand in allowed as they are. The order is that of asked.
 func Grant(asked, allowed string) string {
 	limit, words := ParseScopes(allowed), strings.Fields(allowed)
 	var out []string
@@ -148,14 +198,14 @@ func Grant(asked, allowed string) string {
 		for _, typ := range limit.types(s) {
 			var may Interaction
 			for in := Create; in <= Search; in <<= 1 {
-				if s.May&in != 0 && limit.Allows(s.Context, typ, in) {
+				if s.grants()&in != 0 && limit.has(s, typ, in) {
 					may |= in
 				}
 			}
 			if may == s.May && typ == s.Type {
 				add(word) // as it was spelled, with its query
 			} else {
-				add(Scope{s.Context, typ, may, s.Query}.String())
+				add(Scope{Context: s.Context, Type: typ, May: may, Query: s.Query}.String())
 			}
 		}
 	}
@@ -170,7 +220,7 @@ func (all Scopes) types(s Scope) []string {
 	}
 	types := []string{"*"}
 	for _, l := range all {
-		if l.Context == s.Context && l.Query == nil && !slices.Contains(types, l.Type) {
+		if l.Context == s.Context && !l.Granular() && !slices.Contains(types, l.Type) {
 			types = append(types, l.Type)
 		}
 	}
@@ -190,8 +240,8 @@ func (s Scope) String() string {
 			b.WriteByte(letters[i])
 		}
 	}
-	if s.Query != nil {
-		b.WriteString("?" + s.Query.Encode())
+	if s.Granular() {
+		b.WriteString("?" + s.Query)
 	}
 	return b.String()
 }

@@ -98,7 +98,7 @@ func (v *Verifier) identity(c claims) (Identity, error) {
 		issuer: v.provider.issuer, subject: c.Subject, client: client,
 		scopes: scopes, granted: ParseScopes(strings.Join(scopes, " ")),
 		name: c.Name, patient: c.Patient, worksite: c.Worksite, purposes: slices.Concat(c.Purpose, c.Extensions.B2B.Purpose, c.Extensions.IUA.Purpose), expires: c.expires,
-	}, nil
+	}.limited(), nil
 }
 
 // claims are those in use, of ID tokens and access tokens.

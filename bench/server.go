@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	profiled "net/http/pprof"
 	"net/url"
 	"os"
 	"os/exec"
@@ -46,6 +47,7 @@ func serve(ctx context.Context, args []string) error {
 		w.Header().Set("Content-Length", "2048")
 		_, _ = w.Write(body)
 	})
+	d.Gateway.Router.HandleFunc(profilePath, profiled.Profile)
 	if *profile != "" {
 		out, err := os.Create(*profile)
 		if err != nil {
@@ -142,7 +144,7 @@ func (s *server) login() error {
 	var endpoints struct {
 		Token string `json:"token_endpoint"`
 	}
-	if err := getJSON(s.info.FHIR+"/.well-known/smart-configuration", "", &endpoints); err != nil {
+	if err := getJSON(s.info.Issuer+"/.well-known/openid-configuration", "", &endpoints); err != nil {
 		return err
 	}
 	r, err := http.NewRequest(http.MethodPost, endpoints.Token, strings.NewReader(url.Values{"grant_type": {"client_credentials"}, "scope": {client.Scope}}.Encode()))

@@ -24,12 +24,14 @@ export const short = read("FIREBREAK_SHORT_JSON");
 // Words that stand in AYAN's chart only inside what is withheld; see hospital.Secrets.
 const secrets = /56888-1|CANARY|immunodeficiency|\bHIV\b|gonadotropin|\bhCG\b|carcinoma/i;
 
+// launch starts a Chromium with more flags than usual.
+export const launch = (...more) => chromium.launch({
+	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...more],
+});
 let browser;
 export async function open() {
-	browser ??= await chromium.launch({
-		executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-		args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-	});
+	browser ??= await launch();
 	return browser;
 }
 export const close = () => browser?.close();

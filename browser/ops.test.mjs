@@ -97,6 +97,83 @@ test("a message is masked, and held again while its cause is not mended", async 
 	await p.context().close();
 });
 
+test("what can never be applied is set aside with a reason, found, and taken back", async () => {
+	assert.equal(await tell("ops-aside", "ADT^A08", "^^^SIMULATOR MRN^MRN||Testfall^Anna||19700101|F"), "AA");
+	const p = await atOps(true);
+	await seeHeld(p);
+	await p.press(".list a[href$=held]");
+	await p.press(`tr:has-text("ops-aside") th a`);
+	await p.fill("#reason", "a test of the sender");
+	await look(p, "53-ops-aside");
+	await p.press("form[action$=aside] button");
+	assert.match(await p.textContent(".facts"), /set aside.*a test of the sender/s);
+	assert.equal(p.presses, 3);
+	await look(p, "54-ops-set-aside");
+	await p.goto("/ops/messages?state=held");
+	assert.doesNotMatch(await p.textContent("main"), /ops-aside/);
+	await p.selectOption("#state", "aside");
+	await p.press("form.seek button");
+	await p.press(`tr:has-text("ops-aside") th a`);
+	await p.press("form[action$=back] button");
+	assert.match(await p.textContent(".facts"), /held/);
+	p.clean();
+	await p.context().close();
+});
+
+test("an app that registered itself is let in, limited and stopped with a reason", async () => {
+	const made = await fetch(short.base + "/oauth/register", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({
+		client_name: "Bedside & Co", redirect_uris: ["https://bedside.test/back"], token_endpoint_auth_method: "none", scope: "launch/patient openid patient/*.rs", contacts: ["mail@bedside.test"] }) });
+	assert.equal(made.status, 201);
+	const id = (await made.json()).client_id;
+	const p = await atOps(true);
+	await p.press("nav a[href='/ops/clients']");
+	assert.match(await p.textContent("main"), /Waiting for approval\s*Bedside & Co/);
+	await look(p, "58-ops-clients");
+	await p.fill("#reason-" + id, "known to us");
+	await p.press("form:has(#reason-" + id + ") button[value=approve]");
+	assert.match(await p.textContent("main"), /Nobody waits/);
+	await p.fill("#api-" + id, "600");
+	await p.press("form:has(#api-" + id + ") button");
+	assert.match(await p.textContent("main"), /600 requests a minute/);
+	await p.fill("#reason-" + id, "asks at night");
+	await p.press("form:has(#reason-" + id + ") button[value=suspend]");
+	assert.match(await p.textContent("main"), /Suspended.*asks at night/s);
+	await shot(p, "59-ops-clients-suspended");
+	await p.context().close();
+});
+
+test("what a system refused is found in the outbox, sent again, and dropped with a reason", async () => {
+	const app = short.clients.find((c) => c.id === "demo-backend");
+	const conf = await (await fetch(short.issuer + "/.well-known/openid-configuration")).json();
+	const token = await (await fetch(conf.token_endpoint, { method: "POST", headers: { authorization: "Basic " + btoa(app.id + ":" + app.secret) },
+		body: new URLSearchParams({ grant_type: "client_credentials", scope: app.scope }) })).json();
+	const put = await fetch(short.fhir + "/Communication/ops-letter", { method: "PUT", headers: { authorization: "Bearer " + token.access_token, "content-type": "application/fhir+json" },
+		body: JSON.stringify({ resourceType: "Communication", id: "ops-letter", meta: { tag: [{ system: "urn:firebreak:send", code: "clinic-ehr" }] }, status: "completed",
+			subject: { reference: "Patient/zz", identifier: { system: "urn:mrn", value: "4711" } }, payload: [{ contentString: "Testfall calls back" }] }) });
+	assert.equal(put.status, 201);
+	const p = await atOps(true);
+	for (let i = 0; i < 50 && !(await p.$(".list a[href$=refused]")); i++) await p.goto("/ops");
+	await p.press(".list a[href$=refused]");
+	assert.match(await p.textContent("table"), /Clinic EHR.*Communication.*refused.*patient/s);
+	await look(p, "55-ops-outbox");
+	await p.press("tbody th a");
+	assert.doesNotMatch(await p.content(), /Testfall|4711/, "the letter is not masked");
+	await look(p, "56-ops-letter");
+	await p.press("button[name=why][value=fault]");
+	assert.match(await p.textContent("main"), /Testfall calls back/);
+	await shot(p, "57-ops-letter-clear");
+	await p.fill("#reason", "the patient is known now");
+	await p.press("button[value=retry]");
+	for (let i = 0; i < 50 && !/Attempts\s*2/.test(await p.textContent(".facts")); i++) await p.goto(p.url());
+	assert.match(await p.textContent(".facts"), /refused.*Attempts\s*2/s);
+	await p.fill("#reason", "told by telephone");
+	await p.press("button[value=drop]");
+	assert.match(await p.textContent("main"), /dropped.*told by telephone/s);
+	assert.equal(await p.$("form[action$=decide]"), null);
+	p.clean();
+	await p.context().close();
+});
+
 test("a doubtful identity is compared and decided in three presses", async () => {
 	assert.equal(await tell("doubt-a", "ADT^A08", "880001^^^SIMULATOR MRN^MRN||Zweifel^Bea||19620202|F"), "AA");
 	assert.equal(await tell("doubt-b", "ADT^A01", "880001^^^SIMULATOR MRN^MRN||Zweifel^Bea||19900909|F"), "AA");

@@ -90,7 +90,7 @@ test("an officer writes down that a patient was told, and sees what waits for it
 		assert.doesNotMatch(await o.textContent("main"), /AYAN|immunodeficiency|reactive/i, "a name or a value");
 		await o.click("tr.form summary");
 		await o.fill("tr.form input[name=by]", "Dr Haddad");
-		await o.fill("tr.form input[name=on]", new Date().toISOString().slice(0, 10));
+		await o.fill("tr.form input[name=on]", new Date().toLocaleDateString("en-CA", { timeZone: "America/Vancouver" })); // the facility's day
 		await o.selectOption("tr.form select", "telephone");
 		await o.fill("tr.form textarea", "Understood, comes on Monday.");
 		if (javaScriptEnabled) {

@@ -2,6 +2,7 @@
 // FIREBREAK_DEMO_JSON names one that runs already, and stops them afterwards.
 // Nothing is skipped: what cannot run, fails.
 import { spawn } from "node:child_process";
+import { createServer } from "node:http";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -42,7 +43,15 @@ async function stop(child) {
 let code = 1;
 try {
 	const brief = join(folder, "brief.json");
-	writeFileSync(brief, JSON.stringify({ session: { idle: "30s" } }));
+	// The short demo also sends to an EHR that knows no patient, and so refuses.
+	const ehr = createServer((r, w) => r.resume().on("end", () => w.end('{"resourceType":"Bundle","type":"searchset"}')));
+	await new Promise((resolve) => ehr.listen(0, "127.0.0.1", resolve));
+	ehr.unref();
+	const systems = { BCPHN: "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id" };
+	writeFileSync(brief, JSON.stringify({ session: { idle: "30s" }, feeds: [
+		{ name: "general-hospital", display: "General Hospital", systems },
+		{ name: "clinic-ehr", display: "Clinic EHR", send: { from: ["demo-backend"], fhir: { base: `http://127.0.0.1:${ehr.address().port}` } } },
+	] }));
 	const [full, short] = await Promise.all([process.env.FIREBREAK_DEMO_JSON ?? demo("full"), demo("short", "--empty", "--config", brief)]);
 	const env = { ...process.env, FIREBREAK_DEMO_JSON: full, FIREBREAK_SHORT_JSON: short };
 	const tests = spawn(process.execPath, ["--test", "--test-concurrency=2", "--test-reporter=spec", ...process.argv.slice(2)], { cwd: here, env, stdio: "inherit" });

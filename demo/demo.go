@@ -16,10 +16,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/sync/errgroup"
 
 	"firebreak/adapters/hl7"
 	"firebreak/auth/demoidp"
+	"firebreak/auth/smart"
 	"firebreak/gateway"
 	"firebreak/hospital"
 	"firebreak/policy"
@@ -35,7 +37,7 @@ type Options struct {
 	Empty    bool             // load no sample hospital
 	Start    time.Time        // what time it is at the start; zero: now
 	Now      func() time.Time // a test's clock, instead of Start
-	Config   string           // a configuration file whose policy, feeds, session and texts count
+	Config   string           // a configuration file whose policy, feeds, apps, session and texts count
 	Version  string
 	Progress io.Writer
 	Log      *slog.Logger
@@ -51,6 +53,7 @@ type Info struct {
 	Issuer  string           `json:"issuer"`
 	People  []demoidp.Person `json:"people"`
 	Clients []demoidp.Client `json:"clients"`
+	App     string           `json:"app,omitzero"` // where the example app is let in, if it is registered
 }
 
 // Demo is a demo, ready to run.
@@ -112,6 +115,13 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	if err != nil {
 		return nil, err
 	}
+	app := ""
+	if len(cfg.Apps) == 0 {
+		app = exampleApp
+		if cfg.Apps, err = apps(idp); err != nil {
+			return nil, err
+		}
+	}
 	var rules []byte
 	if cfg.Policy == "" {
 		rules = policy.Demo()
@@ -124,7 +134,7 @@ func New(ctx context.Context, o Options) (*Demo, error) {
 	d.Gateway.Router.PathPrefix("/idp/").Handler(idp)
 	d.Info = Info{
 		Base: base, FHIR: base + "/fhir", MLLP: d.Gateway.Feeds[0], Metrics: "http://" + d.Gateway.MetricsAddress + "/metrics",
-		Issuer: idp.Issuer(), People: idp.People(), Clients: idp.Clients(),
+		Issuer: idp.Issuer(), People: idp.People(), Clients: idp.Clients(), App: app,
 	}
 	return d, nil
 }
@@ -159,6 +169,7 @@ func (d *Demo) config(base, listen string) (*gateway.Config, error) {
 	cfg.Metrics = "127.0.0.1:0"
 	cfg.SignIn = gateway.SignIn{Issuer: base + "/idp", ClientID: demoidp.Gateway}
 	cfg.Registry = "-"
+	cfg.Registration.Open = true
 	if cfg.Zone == "" {
 		cfg.Zone = hospital.Zone
 	}
@@ -183,6 +194,26 @@ func provider(cfg *gateway.Config, seed registry.Seed) (*demoidp.Provider, error
 		Base: cfg.Base, Audience: cfg.Base + "/fhir", Redirect: cfg.Base + viewer.Callback, SignedOut: cfg.Base + viewer.SignedOut,
 		People: people, Dir: filepath.Join(cfg.Data, "idp"),
 	})
+}
+
+// exampleApp is where docs/example/app/serve.mjs serves its app.
+const exampleApp = "http://127.0.0.1:3000/"
+
+// apps are the demo's own: the example that docs/apps.md walks through, and
+// demo-backend, by its key.
+func apps(idp *demoidp.Provider) ([]smart.Client, error) {
+	var key jose.JSONWebKey
+	if err := key.UnmarshalJSON(idp.Client(demoidp.Backend).PrivateJWK); err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	keys, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key.Public()}})
+	if err != nil {
+		return nil, fmt.Errorf("demo: %w", err)
+	}
+	return []smart.Client{
+		{ID: "example-app", Name: "Example app", Redirects: []string{exampleApp, "http://localhost:3000/"}, Scopes: "patient/*.rs"},
+		{ID: demoidp.Backend, Name: "Demo backend", Keys: keys, Scopes: idp.Client(demoidp.Backend).Scope},
+	}, nil
 }
 
 // Run runs the gateway, has the hospital send, writes demo.json and calls

@@ -155,7 +155,7 @@ func (a *actor) getToken() string {
 		Authorize string `json:"authorization_endpoint"`
 		Token     string `json:"token_endpoint"`
 	}
-	a.decode(a.fetch(http.MethodGet, a.s.demo.Info.FHIR+"/.well-known/smart-configuration", nil), &conf)
+	a.decode(a.fetch(http.MethodGet, a.s.demo.Info.Issuer+"/.well-known/openid-configuration", nil), &conf)
 	const verifier, back = "a-verifier-of-at-least-43-characters-0123456789", "http://127.0.0.1:53124/callback"
 	sum := sha256.Sum256([]byte(verifier))
 	page := a.fetch(http.MethodGet, conf.Authorize+"?"+url.Values{

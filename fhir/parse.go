@@ -129,13 +129,21 @@ func ValidID(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.') {
+		if !ofID[s[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// ofID holds the bytes of which ids are made. Each resource that is written or
+// audited is asked: a table is twice as fast as comparing.
+var ofID = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") {
+		t[c] = true
+	}
+	return t
+}()
 
 // View decodes r into a struct of samply/golang-fhir-models or any other, for
 // reading. What the struct has no place for is not seen, and an absent required

@@ -187,20 +187,24 @@ func TestMethodsAreSaid(t *testing.T) {
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
 	for path, want := range map[string][2]string{ // for a person, for a source; "" is 404
-		"/Patient":               {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, POST, PUT, DELETE"},
-		"/Patient/x":             {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, PUT, DELETE"},
-		"/Patient/none":          {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, PUT, DELETE"},
+		"/Patient":               {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"},
+		"/Patient/x":             {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, PUT, PATCH, DELETE"},
+		"/Patient/none":          {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD, PUT, PATCH, DELETE"},
 		"/Patient/x/_history":    {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/Patient/x/_history/1":  {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/Patient/_search":       {"OPTIONS, POST", "OPTIONS, POST"},
-		"":                       {"OPTIONS", "OPTIONS, POST"},
-		"/":                      {"OPTIONS", "OPTIONS, POST"},
+		"/_search":               {"OPTIONS, POST", "OPTIONS, POST"},
+		"":                       {"OPTIONS, GET, HEAD, POST", "OPTIONS, GET, HEAD, POST"},
+		"/":                      {"OPTIONS, GET, HEAD, POST", "OPTIONS, GET, HEAD, POST"},
 		"/metadata":              {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
-		"/Patient/_history":      {"", ""},
-		"/_history":              {"", ""},
+		"/Patient/_history":      {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
+		"/_history":              {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/Patient/$everything":   {"", ""},
-		"/Patient/x/$everything": {"", ""},
-		"/Patient/x/Observation": {"", ""},
+		"/Patient/x/$everything": {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
+		"/Patient/x/Observation": {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
+		"/Patient/x/*":           {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
+		"/Patient/x/*/_search":   {"OPTIONS, POST", "OPTIONS, POST"},
+		"/Location/x/Encounter":  {"", ""},
 		"/Patient/":              {"", ""},
 		"/Patient/x/":            {"", ""},
 		"/patient/x":             {"", ""},
@@ -212,7 +216,7 @@ func TestMethodsAreSaid(t *testing.T) {
 		"/../fhir/Patient/x":     {"", ""},
 	} {
 		for i, token := range []string{w.physician(), w.backend()} {
-			got := w.do(ask{method: http.MethodPatch, path: path, token: token, body: `{}`})
+			got := w.do(ask{method: "QUERY", path: path, token: token, body: `{}`})
 			if want[i] == "" {
 				got.want(t, 404)
 			} else if got.want(t, 405); got.Header().Get("Allow") != want[i] {
@@ -303,4 +307,33 @@ func TestEverythingIsWrittenDown(t *testing.T) {
 			t.Errorf("the search's parameters are not named: %v", last)
 		}
 	}
+}
+
+// A scope for one patient beside a scope for all: nothing is told of what others have,
+// not by what asks through them either.
+func TestOnePatientsScopeTellsNothingOfOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(w.backend(), patientX)
+	w.put(w.backend(), sodium)
+	w.put(w.backend(), strings.NewReplacer(`"x"`, `"y"`, "Oak", "Elm").Replace(patientX))
+	w.put(w.backend(), strings.NewReplacer(`"na"`, `"nb"`, "Patient/x", "Patient/y").Replace(sodium))
+	for token, want := range map[string][]string{
+		person(t, "physician", "user/Patient.rs user/Observation.rs", ""):        {"Patient/x", "Patient/y"},
+		person(t, "physician", "user/Patient.rs patient/Observation.rs", "x"):    {"Patient/x"},
+		person(t, "physician", "user/*.rs patient/Observation.rs", "x"):          {"Patient/x", "Patient/y"},
+		person(t, "physician", "patient/Patient.rs patient/Observation.rs", "x"): {"Patient/x"},
+	} {
+		got := []string{}
+		for _, id := range []string{"x", "y"} {
+			got = append(got, w.get(token, "/Patient?_id="+id+"&_has:Observation:patient:code=2951-2").want(t, 200).ids(t, "match")...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	both := person(t, "physician", "user/Patient.rs patient/Observation.rs", "x")
+	w.get(both, "/Patient/y").want(t, 200)
+	w.get(both, "/Observation/na").want(t, 200)
+	w.get(both, "/Observation/nb").want(t, 404)
 }

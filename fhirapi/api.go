@@ -9,6 +9,7 @@
 package fhirapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -25,6 +26,7 @@ import (
 	"firebreak/auth"
 	"firebreak/fhir"
 	"firebreak/record"
+	"firebreak/search"
 	"firebreak/web"
 )
 
@@ -40,12 +42,19 @@ type Config struct {
 	Smart   func(context.Context) ([]byte, error) // the smart-configuration document
 	Now     func() time.Time
 	Log     *slog.Logger
+
+	Subscribing *Subscribing // nil: no Subscription is taken
 }
 
 type api struct {
 	Config
 	capability []byte
-	writing    sync.RWMutex // held by every write, alone by those that depend on a version
+	addresses  *mux.Router              // of interactions, for entries of a batch
+	served     map[string][]interaction // by path
+	own        map[string][]interaction // of them, those of Subscriptions
+	// made when first asked for
+	definitions func() (*search.Index[definition], error)
+	writing     sync.RWMutex // held by every write, alone by those that depend on a version
 }
 
 // interaction is a row of the table: a FHIR interaction, how it is spelled over
@@ -62,6 +71,7 @@ const (
 	conditional = "conditional "
 	typePath    = `/{type:[A-Z][A-Za-z]{1,63}}`
 	idPath      = typePath + `/{id:[A-Za-z0-9\-.]{1,64}}`
+	inPath      = `/{focus:[A-Z][A-Za-z]{1,63}}/{id:[A-Za-z0-9\-.]{1,64}}/{type:\*|[A-Z][A-Za-z]{1,63}}` // a compartment
 	versionPath = idPath + `/_history/{version:[A-Za-z0-9\-.]{1,64}}`
 )
 
@@ -71,12 +81,26 @@ var interactions = []interaction{
 	{"read", http.MethodGet, idPath, auth.Read, (*api).read},
 	{"vread", http.MethodGet, versionPath, auth.Read, (*api).vread},
 	{"history-instance", http.MethodGet, idPath + `/_history`, auth.Read, (*api).history},
+	{"history-type", http.MethodGet, typePath + `/_history`, auth.Search, (*api).histories},
+	{"history-system", http.MethodGet, "/_history", auth.Search, (*api).histories},
 	{"search-type", http.MethodGet, typePath, auth.Search, (*api).search},
 	{"", http.MethodPost, typePath + `/_search`, auth.Search, (*api).search},
+	{"", http.MethodGet, inPath, auth.Search, (*api).search},
+	{"", http.MethodPost, inPath + `/_search`, auth.Search, (*api).search},
+	{"search-system", http.MethodGet, "", auth.Search, (*api).search},
+	{"", http.MethodPost, "/_search", auth.Search, (*api).search},
+	{"$everything", http.MethodGet, recordPath, auth.Search, (*api).everything},
+	{"$summary", http.MethodGet, summaryPath, auth.Search, (*api).summary},
+	{"$lastn", http.MethodGet, lastnPath, auth.Search, (*api).lastn},
+	{"$docref", http.MethodGet, docrefPath, auth.Search, (*api).docref},
+	{"$match", http.MethodPost, matchPath, auth.Search, (*api).likely},
+	{"$ihe-pix", http.MethodGet, pixPath, auth.Search, (*api).crossReference},
 	{"create", http.MethodPost, typePath, auth.Create, (*api).create},
 	{"update", http.MethodPut, idPath, auth.Update, (*api).update},
+	{"patch", http.MethodPatch, idPath, auth.Update, (*api).patch},
 	{"delete", http.MethodDelete, idPath, auth.Delete, (*api).delete},
 	{conditional + "update", http.MethodPut, typePath, auth.Update, (*api).update},
+	{conditional + "patch", http.MethodPatch, typePath, auth.Update, (*api).patch},
 	{conditional + "delete", http.MethodDelete, typePath, auth.Delete, (*api).delete},
 	{"$validate", http.MethodPost, typePath + `/$validate`, 0, (*api).validate},
 	{"$validate", http.MethodPost, idPath + `/$validate`, 0, (*api).validate},
@@ -85,11 +109,12 @@ var interactions = []interaction{
 	{"", http.MethodPost, "/hl7", 0, (*api).messages},
 }
 
+// writes tells whether only sources may do it; of a batch, each entry is asked.
 func (i interaction) writes() bool {
-	return i.needs == 0 && !i.operation() || i.needs&(auth.Create|auth.Update|auth.Delete) != 0
+	return i.needs == 0 && !i.operation() && i.path != "" || i.needs&(auth.Create|auth.Update|auth.Delete) != 0
 }
 
-// operation tells whether it is one that reads what was sent and nothing else.
+// operation tells whether it is one that changes nothing.
 func (i interaction) operation() bool { return strings.HasPrefix(i.name, "$") }
 
 // Register adds the API to a router, below prefix ("/fhir"). The router is
@@ -98,7 +123,7 @@ func Register(r *mux.Router, prefix string, c Config) error {
 	if c.Guard == nil || c.Reader == nil || c.Audit == nil || c.Smart == nil || c.Base == "" || c.Now == nil {
 		return errors.New("fhirapi: Base, Guard, Reader, Audit, Smart and Now must be set")
 	}
-	a := &api{Config: c}
+	a := &api{Config: c, addresses: mux.NewRouter().SkipClean(true), served: map[string][]interaction{}, own: map[string][]interaction{}, definitions: sync.OnceValues(allDefinitions)}
 	var err error
 	if a.capability, err = capability(c); err != nil {
 		return err
@@ -108,16 +133,26 @@ func Register(r *mux.Router, prefix string, c Config) error {
 	r.PathPrefix(prefix + "/").Methods(http.MethodOptions).Handler(preflight)
 	r.Handle(prefix+"/metadata", c.Guard.OpenAPI(a.open(a.metadata)))
 	r.Handle(prefix+"/.well-known/smart-configuration", c.Guard.OpenAPI(a.open(a.smart)))
+	a.registerExports(r, prefix)
 	var paths []string
-	byPath := map[string][]interaction{}
 	for _, i := range interactions {
-		if byPath[i.path] == nil {
+		if a.served[i.path] == nil {
 			paths = append(paths, i.path)
 		}
-		byPath[i.path] = append(byPath[i.path], i)
+		a.served[i.path] = append(a.served[i.path], i)
+	}
+	if c.Subscribing != nil {
+		for _, i := range subscribing {
+			if a.served[i.path] == nil {
+				paths = append(paths, i.path)
+				a.served[i.path] = []interaction{i}
+			}
+			a.own[i.path] = append(a.own[i.path], i)
+		}
 	}
 	for _, path := range paths {
-		h := c.Guard.API(a.address(byPath[path]))
+		a.addresses.Path(cmp.Or(path, "/")).Name(path)
+		h := c.Guard.API(a.address(a.served[path]))
 		r.Handle(prefix+path, h)
 		if path == "" {
 			r.Handle(prefix+"/", h)
@@ -132,14 +167,21 @@ func Register(r *mux.Router, prefix string, c Config) error {
 // this depends on any record.
 func (a *api) address(all []interaction) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-		if !isForm(r) { // a form may say it inside, see search
+		file := all[0].name == "read" && asFile(r)
+		if !isForm(r) && !file { // a form may say it inside, see search
 			if err := web.Negotiate(r, r.URL.Query()["_format"]); err != nil {
 				return err
 			}
 		}
 		typ := mux.Vars(r)["type"]
-		if typ != "" && !fhir.IsType(typ) {
+		if typ == "*" { // all that a compartment has
+			typ = ""
+		}
+		if typ != "" && !fhir.IsType(typ) || !compartment(mux.Vars(r)["focus"]) {
 			return &fhir.Error{Status: http.StatusNotFound, Code: "not-supported", Text: "FHIR R4 has no resource type of this name."}
+		}
+		if own := a.own[all[0].path]; own != nil && typ == subscription {
+			return a.subscribe(w, r, c, own)
 		}
 		method := r.Method
 		if method == http.MethodHead {
@@ -156,7 +198,9 @@ func (a *api) address(all []interaction) web.Handler {
 				}
 			case i.method != method:
 				allow = append(allow, i.method)
-			case i.needs != 0 && c.May(i.needs, typ) == auth.Nothing:
+			case i.name == "read" && isUser(c, target(r)):
+				return i.handler(a, w, r, c)
+			case i.needs != 0 && typ != "" && c.May(i.needs, typ) == auth.Nothing:
 				return a.beyond(w, r, c, i.name, typ)
 			default:
 				return i.handler(a, w, r, c)
@@ -230,6 +274,7 @@ func (a *api) smart(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &fhir.Error{Status: http.StatusServiceUnavailable, Code: "transient", Text: "The sign-in service does not answer. Try again.", Err: err}
 	}
+	w.Header().Set("Cache-Control", "public, max-age=300")
 	return web.Write(w, r, http.StatusOK, "application/json", b)
 }
 
@@ -239,8 +284,8 @@ func (a *api) smart(w http.ResponseWriter, r *http.Request) error {
 // Source: Fetch standard, CORS-preflight fetch.
 func (a *api) preflight(w http.ResponseWriter, _ *http.Request) error {
 	h := w.Header()
-	h.Set("Allow", "OPTIONS, GET, HEAD, POST, PUT, DELETE")
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	h.Set("Allow", "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer")
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"firebreak/fhir"
 	"firebreak/policy"
+	"firebreak/search"
 	"firebreak/web"
 )
 
@@ -103,12 +105,52 @@ func (b *bundle) resource(base string, r fhir.Resource) {
 	b.b.Write(r.JSON())
 }
 
+// document says what a document is known by, and of when it is; before any entry.
+func (b *bundle) document(id, at string) {
+	b.b.WriteString(`,"identifier":{"system":"urn:ietf:rfc:3986","value":"` + id + `"},"timestamp":"` + at + `"`)
+}
+
+// whole adds an entry that stands nowhere else.
+func (b *bundle) whole(address string, r fhir.Resource) {
+	b.entry()
+	b.b.WriteString(`"fullUrl":"` + address + `","resource":`)
+	b.b.Write(r.JSON())
+	b.b.WriteByte('}')
+}
+
 // found adds a search result; mode is match, include or outcome.
 func (b *bundle) found(base string, r fhir.Resource, mode string) {
 	b.resource(base, r)
 	b.b.WriteString(`,"search":{"mode":"`)
 	b.b.WriteString(mode)
 	b.b.WriteString(`"}}`)
+}
+
+// matches adds what a search found as it asks to be shown, and what of it was not
+// understood.
+func (b *bundle) matches(base string, q search.Query, found []fhir.Resource) error {
+	for _, r := range found {
+		shown, err := q.Project(r)
+		if err != nil {
+			return err
+		}
+		b.found(base, shown, "match")
+	}
+	b.ignored(q)
+	return nil
+}
+
+// ignored says what of a search was not understood.
+func (b *bundle) ignored(q search.Query) {
+	if len(q.Ignored) > 0 {
+		b.outcome(informed("warning", "not-supported", "Not understood and left out: "+strings.Join(q.Ignored, ", ")+"."))
+	}
+}
+
+// graded adds a Patient that may be who was looked for.
+func (b *bundle) graded(base string, r fhir.Resource, code, score string) {
+	b.resource(base, r)
+	b.b.WriteString(`,"search":{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/match-grade","valueCode":"` + code + `"}],"mode":"match","score":` + score + `}}`)
 }
 
 // outcome adds what is to be said about a search.
@@ -146,6 +188,25 @@ func (b *bundle) response(status int, location string, of policy.Released, outco
 	if outcome != nil {
 		b.b.WriteString(`,"outcome":`)
 		b.b.Write(outcome)
+	}
+	b.b.WriteString(`}}`)
+}
+
+// answered adds what an address answered an entry that reads.
+func (b *bundle) answered(status int, h http.Header, body []byte) {
+	b.entry()
+	if len(body) > 0 {
+		b.b.WriteString(`"resource":`)
+		b.b.Write(body)
+		b.b.WriteByte(',')
+	}
+	b.b.WriteString(`"response":{"status":"` + strconv.Itoa(status) + `"`)
+	if tag := h.Get("ETag"); tag != "" {
+		b.b.WriteString(`,"etag":`)
+		b.text(tag)
+	}
+	if at, err := http.ParseTime(h.Get("Last-Modified")); err == nil {
+		b.b.WriteString(`,"lastModified":"` + instant(at) + `"`)
 	}
 	b.b.WriteString(`}}`)
 }

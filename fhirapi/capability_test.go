@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"firebreak/fhir"
+	"firebreak/fhir/fhirpath"
 	"firebreak/fhir/r4def"
 	"firebreak/search"
 )
@@ -29,10 +30,18 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 	}
 	system := texts(statement, "rest.interaction.code")
 	for _, code := range system {
+		if path := map[string]string{"search-system": "?_count=1", "history-system": "/_history?_count=1"}[code]; path != "" {
+			w.get(w.backend(), path).want(t, 200)
+			continue
+		}
 		w.do(ask{method: http.MethodPost, path: "", token: w.backend(), body: bundle(code)}).want(t, 200)
 	}
-	if strings.Join(system, " ") != "transaction batch" {
+	if strings.Join(system, " ") != "history-system search-system batch transaction" {
 		t.Errorf("system: %v", system)
+	}
+	for _, definition := range texts(statement, "rest.compartment") {
+		name := definition[strings.LastIndexByte(definition, '/')+1:]
+		w.get(w.backend(), "/"+strings.ToUpper(name[:1])+name[1:]+"/x/*").want(t, 200)
 	}
 	token := w.backend()
 	var types, params atomic.Int64
@@ -54,12 +63,16 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 				a = ask{method: http.MethodGet, path: "/" + typ + "/x/_history/1"}
 			case "history-instance":
 				a = ask{method: http.MethodGet, path: "/" + typ + "/x/_history"}
+			case "history-type":
+				a, status = ask{method: http.MethodGet, path: "/" + typ + "/_history?_count=1&_since=2030-01-01T00:00:00Z"}, http.StatusOK
 			case "search-type":
 				a, status = ask{method: http.MethodGet, path: "/" + typ + "?_count=1"}, http.StatusOK
 			case "create":
 				a, status = ask{method: http.MethodPost, path: "/" + typ, body: res}, http.StatusCreated
 			case "update":
 				a, status = ask{method: http.MethodPut, path: "/" + typ + "/y", body: strings.Replace(res, `"x"`, `"y"`, 1)}, http.StatusCreated
+			case "patch":
+				a, status = ask{method: http.MethodPatch, path: "/" + typ + "/none", body: `[]`, headers: []string{"Content-Type: application/json-patch+json"}}, http.StatusNotFound
 			case "delete":
 				a, status = ask{method: http.MethodDelete, path: "/" + typ + "/none"}, http.StatusNoContent
 			default:
@@ -72,12 +85,34 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 			}
 		}
 		for o := range r.All("operation") {
+			if o.Get("name").Is("export") { // asynchronous, see TestBulkExport
+				path := map[string]string{"Patient": "/Patient", "Group": "/Group/exported"}[typ]
+				if path == "/Group/exported" {
+					w.put(w.backend(), strings.Replace(patientX, `"x"`, `"member"`, 1))
+					w.put(w.backend(), `{"resourceType":"Group","id":"exported","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/member"}}]}`)
+				}
+				w.get(w.backend(), path+"/$export?_type=Basic", async).want(t, http.StatusAccepted)
+				continue
+			}
+			if o.Get("name").Is("match") {
+				w.do(post(w.backend(), "/Patient/$match", `{"resourceType":"Patient","identifier":[{"value":"none"}]}`)).want(t, http.StatusOK)
+				continue
+			}
+			if path := map[string]string{"everything": "/Patient/whole/$everything", "summary": "/Patient/whole/$summary", "lastn": "/Observation/$lastn?patient=x", "docref": "/DocumentReference/$docref?patient=x", "ihe-pix": "/Patient/$ihe-pix?sourceIdentifier=" + url.QueryEscape(base+"|Patient/whole")}[o.Get("name").Text()]; path != "" {
+				w.put(w.backend(), strings.Replace(patientX, `"x"`, `"whole"`, 1))
+				w.get(w.backend(), path).want(t, http.StatusOK)
+				continue
+			}
 			got := w.do(ask{method: http.MethodPost, path: "/" + typ + "/$" + o.Get("name").Text(), token: w.physician(), body: res})
 			if got.Code != http.StatusOK || !strings.HasPrefix(o.Get("definition").Text(), "http://hl7.org/fhir/OperationDefinition/") {
 				t.Errorf("%s: %s answers %d %s", typ, o.Raw(), got.Code, got.body)
 			}
 		}
-		if r.Get("conditionalCreate").Text() != "true" || r.Get("conditionalUpdate").Text() != "true" || r.Get("conditionalDelete").Text() != "single" {
+		takes := "true"
+		if typ == "Subscription" { // see TestNobodySubscribes
+			takes = "false"
+		}
+		if r.Get("conditionalCreate").Text() != takes || r.Get("conditionalUpdate").Text() != takes || r.Get("updateCreate").Text() != takes || r.Get("conditionalDelete").Text() != "single" {
 			t.Errorf("%s: what can be conditional is %.300s", typ, r.Raw())
 		}
 		without := `{"resourceType":"` + typ + `"}` // made where it is not there, or refused for what R4 wants of it besides
@@ -86,6 +121,9 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 			{method: http.MethodPut, path: "/" + typ + "?_id=none", body: without},
 			{method: http.MethodDelete, path: "/" + typ + "?_id=none"},
 		} {
+			if typ == "Subscription" && a.method != http.MethodDelete {
+				continue
+			}
 			a.token = token
 			got, want := w.do(a), http.StatusCreated
 			if a.method == http.MethodDelete {
@@ -118,7 +156,7 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 				t.Errorf("%s?%s= is announced and refused", typ, name)
 			}
 			for m := range strings.SplitSeq(strings.TrimPrefix(p.Get("documentation").Text(), "Modifiers: "), ", ") {
-				v := map[string]string{"missing": "true", "identifier": "http://x.test|1", "of-type": "http://x.test|MR|1"}[m]
+				v := map[string]string{"missing": "true", "identifier": "http://x.test|1", "of-type": "http://x.test|MR|1", "above": "http://x.test", "below": "http://x.test"}[m]
 				if v == "" {
 					v = value
 				}
@@ -172,4 +210,81 @@ func TestSmartConfiguration(t *testing.T) {
 	if got.Header().Get("Content-Type") != "application/json" || string(got.body) != `{"issuer":"https://issuer.test"}` {
 		t.Errorf("%v %s", got.Header(), got.body)
 	}
+}
+
+// Every definition that the CapabilityStatement names is served, whole and as R4
+// wants it, and found by what it is of.
+func TestDefinitionsAreServed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	statement := w.get("", "/metadata").want(t, 200).resource(t)
+	served := map[string]string{}
+	for _, typ := range []string{"SearchParameter", "StructureDefinition", "OperationDefinition"} {
+		for next := "/" + typ + "?_count=500"; next != ""; {
+			page := w.get(w.physician(), next).want(t, 200)
+			for r := range page.resource(t).All("entry.resource") {
+				res, err := fhir.Parse(r.Raw())
+				must(t, err)
+				if p := r4def.Check(res); len(p) > 0 {
+					t.Errorf("%s: %v", res.ID(), p)
+				}
+				if typ == "OperationDefinition" || res.ID() == "Observation" { // the rules are slow to judge over a thousand
+					for _, v := range fhirpath.Invariants(res) {
+						t.Errorf("%s: %v", res.ID(), v)
+					}
+				}
+				served[r.Get("url").Text()] = res.ID()
+			}
+			next = page.link(t, "next")
+		}
+	}
+	for _, path := range []string{"rest.resource.searchParam.definition", "rest.resource.profile", "rest.resource.operation.definition", "rest.operation.definition"} {
+		n := 0
+		for d := range statement.All(path) {
+			n++
+			if served[d.Text()] == "" && fhir.ValidID(d.Text()[strings.LastIndexByte(d.Text(), '/')+1:]) {
+				t.Errorf("%s is not served", d.Text())
+			}
+		}
+		if n == 0 {
+			t.Errorf("%s names nothing", path)
+		}
+	}
+	if len(served) < 1100 {
+		t.Errorf("%d are served", len(served))
+	}
+	for query, want := range map[string]string{
+		"StructureDefinition?type=Patient":                                          "StructureDefinition/Patient",
+		"OperationDefinition?code=lastn":                                            "OperationDefinition/Observation-lastn",
+		"OperationDefinition?instance=true&code=export":                             "OperationDefinition/group-export",
+		"OperationDefinition?system=true&code=export":                               "OperationDefinition/export",
+		"OperationDefinition?instance=true&type=false":                              "OperationDefinition/Patient-everything OperationDefinition/group-export OperationDefinition/summary",
+		"StructureDefinition?base=http://hl7.org/fhir/StructureDefinition/Resource": "StructureDefinition/Binary StructureDefinition/Bundle StructureDefinition/Parameters",
+	} {
+		if got := w.get(w.physician(), "/"+query).want(t, 200).ids(t, "match"); strings.Join(got, " ") != want {
+			t.Errorf("%s found %v", query, got)
+		}
+	}
+	// A definition says what a resource is judged by: the same elements, as often.
+	observation := w.get(w.physician(), "/StructureDefinition/Observation").want(t, 200).resource(t)
+	said := map[string]string{}
+	for e := range observation.All("differential.element") {
+		said[e.Get("path").Text()] = e.Get("min").Text() + ".." + e.Get("max").Text() + " " + strings.Join(texts2(e, "type.code"), " ") + e.Get("contentReference").Text()
+	}
+	for path, want := range map[string]string{
+		"Observation": "0..* ", "Observation.status": "1..1 code", "Observation.component": "0..* BackboneElement", "Observation.component.code": "1..1 CodeableConcept",
+		"Observation.component.referenceRange": "0..* #Observation.referenceRange", "Observation.effective[x]": "0..1 dateTime Period Timing instant", "Observation.text": "", "Observation.component.id": "",
+	} {
+		if said[path] != want {
+			t.Errorf("%s is %q, want %q", path, said[path], want)
+		}
+	}
+	if got := w.get(w.physician(), "/SearchParameter?base=Patient&code=birthdate").want(t, 200).ids(t, "match"); strings.Join(got, " ") != "SearchParameter/individual-birthdate" {
+		t.Errorf("found %v", got)
+	}
+	r := w.get(w.physician(), "/SearchParameter/individual-birthdate").want(t, 200).resource(t)
+	if !strings.Contains(r.Get("expression").Text(), "Patient.birthDate") || r.Get("code").Text() != "birthdate" {
+		t.Errorf("%s", r.JSON())
+	}
+	w.get(w.physician(), "/SearchParameter/none").want(t, 404)
 }

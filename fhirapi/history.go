@@ -10,11 +10,12 @@ import (
 
 	"firebreak/access"
 	"firebreak/fhir"
+	"firebreak/record"
+	"firebreak/search"
 )
 
 // history answers with the versions of one resource, newest first (R4
-// http.html#history). Each version began when it was recorded and held until
-// the next; what the caller may not see neither began nor ended anything.
+// http.html#history). What the caller may not see neither began nor ended anything.
 func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) error {
 	ref := target(r)
 	q, err := readHistory(r)
@@ -25,16 +26,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) e
 	if err != nil {
 		return err
 	}
-	var kept []int // into all
-	for i, v := range all {
-		from, until := v.Recorded(), time.Time{}
-		if i > 0 {
-			until = all[i-1].Recorded()
-		}
-		if !from.Before(q.since) && (q.until.IsZero() || from.Before(q.until) && (until.IsZero() || until.After(q.from))) {
-			kept = append(kept, i)
-		}
-	}
+	kept := q.Kept(all)
 	total := len(kept)
 	if q.after != "" {
 		at := slices.IndexFunc(kept, func(i int) bool { return all[i].VersionID() == q.after })
@@ -60,13 +52,46 @@ func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) e
 	return b.send(w, r)
 }
 
+// histories answers with the versions of all resources of a type, or of all
+// types, the last recorded first. What was deleted or is withheld has no entry.
+func (a *api) histories(w http.ResponseWriter, r *http.Request, c access.Caller) error {
+	h, err := readHistory(r)
+	if err != nil {
+		return err
+	}
+	address := a.Base
+	var q search.Query
+	if typ := target(r).Type; typ != "" {
+		address += "/" + typ
+		q, err = search.ParseQuery(typ, nil)
+	} else {
+		q, err = search.ParseTypes(nil)
+	}
+	if err != nil {
+		return err
+	}
+	page, err := a.Reader.Past(r.Context(), a.ask(r, c, ""), q, h.Period, h.count, h.after)
+	if err != nil {
+		return err
+	}
+	b := newBundle("history")
+	b.total(page.Total)
+	b.link("self", join(address+"/_history", h.values, h.after))
+	if page.Next != "" {
+		b.link("next", join(address+"/_history", h.values, page.Next))
+	}
+	for _, v := range page.Versions {
+		b.history(a.Base, v.Released, v.First)
+	}
+	return b.send(w, r)
+}
+
 // historyQuery is what a history may be asked for.
 type historyQuery struct {
-	since       time.Time // recorded at or after
-	from, until time.Time // held at some time in [from, until); zero until: whenever
-	count       int       // of a page; -1: all
-	after       string    // version that the page before ended with
-	values      url.Values
+	record.Period
+	count  int    // of a page; -1: not said
+	after  string // where the page before ended
+	values url.Values
 }
 
 func readHistory(r *http.Request) (historyQuery, error) {
@@ -82,15 +107,15 @@ func readHistory(r *http.Request) (historyQuery, error) {
 			q.count, err = strconv.Atoi(v)
 			ok = ok && err == nil && q.count >= 0
 		case "_since":
-			q.since, err = time.Parse(time.RFC3339Nano, v)
+			q.Since, err = time.Parse(time.RFC3339Nano, v)
 			ok = ok && err == nil
 		case "_at":
 			var understood bool
-			q.from, q.until, understood = moment(v)
+			q.From, q.Until, understood = moment(v)
 			ok = ok && understood
 		case cursorParam:
 			q.after = v
-			ok = ok && fhir.ValidID(v)
+			ok = ok && v != ""
 		case "_format", "_pretty":
 			ok = true
 		default:

@@ -25,6 +25,10 @@ import (
 // told so (403); an id that is taken by something it cannot see gets the answer
 // that any bad push gets (422), in the same words whatever took it.
 
+// unserved is the type that is a request to the server itself: it is no data, so a
+// source pushes none. See subscription.go.
+const unserved = "Subscription"
+
 // maxProblems bounds the issues of one OperationOutcome.
 const maxProblems = 50
 
@@ -37,6 +41,8 @@ type request struct {
 	query       string        // R4 http.html#ccreate, #cond-update, #3.1.0.7.1
 	res         fhir.Resource // zero for DELETE
 	at          string        // "Bundle.entry[3]"; "" outside of Bundles
+	header      http.Header   // of an entry: the versions that it depends on
+	get         string        // of an entry that reads: its address
 }
 
 // interaction is the request as a message.
@@ -138,7 +144,7 @@ func (a *api) change(w http.ResponseWriter, r *http.Request, c access.Caller, q 
 	case "OperationOutcome":
 		return web.Resource(w, r, status, informed("information", "informational", "Stored."))
 	}
-	if c.May(auth.Read, q.ref.Type) == auth.Nothing {
+	if c.May(auth.Read, q.ref.Type) == auth.Nothing || !got.Readable() {
 		w.WriteHeader(status)
 		return nil
 	}
@@ -347,14 +353,22 @@ func plain(r *http.Request) bool {
 
 // named refuses a body that is not what the address says, or not R4. Slight
 // departures are taken as they come: refusing them would lose data, and the
-// specification's own examples have them.
+// specification's own examples have them. A Subscription is no data: stored as such it
+// would say that its sender is notified.
 func named(res fhir.Resource, typ, id string) error {
 	switch {
 	case res.Type() != typ:
 		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The resource is not of the address's type.", Expression: res.Type()}
 	case id != "" && res.ID() != id:
 		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "The resource's id is not the address's.", Expression: res.Type() + ".id"}
+	case typ == unserved:
+		return &fhir.Error{Status: http.StatusUnprocessableEntity, Code: "not-supported", Text: "Subscriptions are not taken here or not so. Ask for what is new.", Expression: typ}
 	}
+	return sound(res)
+}
+
+// sound refuses what is not R4.
+func sound(res fhir.Resource) error {
 	var bad []fhir.Issue
 	for _, p := range r4def.Check(res) {
 		if !p.Slight && len(bad) < maxProblems {

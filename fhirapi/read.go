@@ -21,10 +21,22 @@ func target(r *http.Request) fhir.Ref {
 }
 
 func (a *api) read(w http.ResponseWriter, r *http.Request, c access.Caller) error {
+	if asFile(r) {
+		return a.file(w, r, c)
+	}
 	ref := target(r)
 	q, err := projection(ref.Type, r)
 	if err != nil {
 		return err
+	}
+	if ok, err := a.define(w, r, ref, q); ok || err != nil {
+		return err
+	}
+	if c.Audience() == access.Auditor {
+		return a.readLog(w, r, c, ref, q)
+	}
+	if isUser(c, ref) {
+		return a.user(w, r, c, ref, q)
 	}
 	got, err := a.Reader.Get(r.Context(), a.ask(r, c, ref.Type), ref)
 	if err != nil {

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/gorilla/mux"
 
 	"firebreak/access"
+	"firebreak/auth"
 	"firebreak/fhir"
+	"firebreak/fhir/r4def"
 	"firebreak/policy"
 	"firebreak/search"
 	"firebreak/web"
@@ -19,7 +20,6 @@ import (
 const cursorParam = "_cursor"
 
 func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	typ := mux.Vars(r)["type"]
 	values, err := parameters(r)
 	if err != nil {
 		return err
@@ -35,9 +35,33 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if preference(r, "handling") == "lenient" {
 		options = append(options, search.Lenient())
 	}
-	q, err := search.ParseQuery(typ, values, options...)
+	q, address, err := a.query(r, values, options)
 	if err != nil {
 		return err
+	}
+	if definitional[q.Type] {
+		index, err := a.definitions()
+		if err != nil {
+			return err
+		}
+		return a.searchDefinitions(w, r, index, q, address, cursor)
+	}
+	if q.Type == subscription && a.Subscribing != nil && mux.Vars(r)["focus"] == "" {
+		index, err := a.subscriptions(r, c)
+		if err != nil {
+			return err
+		}
+		return a.searchDefinitions(w, r, index, q, address, cursor)
+	}
+	if q.Type == "AuditEvent" && c.Audience() == access.Auditor {
+		return a.searchLog(w, r, c, q, address, cursor)
+	}
+	if q.Type == "" && q.Named() { // those that are not named are passed over where the token does not reach
+		for _, typ := range q.Types() {
+			if c.May(auth.Search, typ) == auth.Nothing {
+				return a.beyond(w, r, c, "search", typ)
+			}
+		}
 	}
 	page, err := a.Reader.Search(r.Context(), a.ask(r, c, ""), q, cursor)
 	if err != nil {
@@ -47,7 +71,6 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if page.Total != nil {
 		b.total(*page.Total)
 	}
-	address := a.Base + "/" + typ
 	self := q.Values()
 	b.link("self", join(address, self, cursor))
 	if page.Next != "" {
@@ -66,11 +89,33 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 			return err
 		}
 	}
-	if len(q.Ignored) > 0 {
-		b.outcome(informed("warning", "not-supported", "Not understood and left out: "+strings.Join(q.Ignored, ", ")+"."))
-	}
+	b.ignored(q)
 	return b.send(w, r)
 }
+
+// query reads what the address and the parameters ask for, and gives the address
+// without the parameters: /Type, /Focus/id/Type and /Focus/id/* of a
+// compartment, or the base for a search over several types.
+func (a *api) query(r *http.Request, values url.Values, options []search.Option) (q search.Query, address string, err error) {
+	vars := mux.Vars(r)
+	address = a.Base
+	if vars["focus"] != "" {
+		address += "/" + vars["focus"] + "/" + vars["id"]
+		options = append(options, search.Within(fhir.Ref{Type: vars["focus"], ID: vars["id"]}))
+	}
+	if vars["type"] != "" {
+		address += "/" + vars["type"]
+	}
+	if typ := vars["type"]; typ != "" && typ != "*" {
+		q, err = search.ParseQuery(typ, values, options...)
+	} else {
+		q, err = search.ParseTypes(values, options...)
+	}
+	return q, address, err
+}
+
+// compartment tells whether a type has one; so does no type.
+func compartment(focus string) bool { return focus == "" || r4def.Compartment(focus) != nil }
 
 func (a *api) found(b *bundle, q *search.Query, item policy.Released, mode string) error {
 	shown, err := q.Project(item.Resource())

@@ -112,6 +112,32 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// A page goes on where the one before ended, though what it ended with has gone
+// or stands elsewhere by now.
+func TestPagesGoOnWhileRecordsChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(w.backend(), patientX)
+	for i := range 9 {
+		w.put(w.backend(), strings.NewReplacer(`"na"`, fmt.Sprintf(`"na%d"`, i), "2026-11-01", fmt.Sprintf("2026-11-%02d", i+1)).Replace(sodium))
+	}
+	for token, query := range map[string]string{w.physician(): "/Observation?patient=x&_sort=date&_count=3", client(t, "reader/reader", "system/*.rs"): "/Observation?_count=3"} {
+		first := w.get(token, query).want(t, 200)
+		last := first.ids(t, "match")[2]
+		w.put(w.backend(), strings.NewReplacer(`"na"`, `"`+last[len("Observation/"):]+`"`, "2026-11-01", "2026-11-20").Replace(sodium)) // it moves
+		second := w.get(token, first.link(t, "next")).want(t, 200)
+		if got := fmt.Sprint(second.ids(t, "match")); got != "[Observation/na3 Observation/na4 Observation/na5]" {
+			t.Errorf("%s: the second page is %s", query, got)
+		}
+		w.do(ask{method: http.MethodDelete, path: "/Observation/na5", token: w.backend()}).want(t, 204) // it goes
+		if got := fmt.Sprint(w.get(token, second.link(t, "next")).want(t, 200).ids(t, "match")); !strings.HasPrefix(got, "[Observation/na6 Observation/na7 Observation/na8") {
+			t.Errorf("%s: the third page is %s", query, got)
+		}
+		w.put(w.backend(), strings.NewReplacer(`"na"`, `"na5"`, "2026-11-01", "2026-11-06").Replace(sodium))
+		w.put(w.backend(), strings.NewReplacer(`"na"`, `"na2"`, "2026-11-01", "2026-11-03").Replace(sodium))
+	}
+}
+
 // A cursor belongs to its search, its asker and what the asker may see.
 func TestCursorsAreSealed(t *testing.T) {
 	t.Parallel()
@@ -199,7 +225,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put(w.backend(), patientX)
-	for _, query := range []string{"wings=XYZZY", "birthdate=XYZZY", "name:sounds-like=XYZZY", "_sort=XYZZY", "_count=XYZZY", "_summary=XYZZY", "_include=XYZZY", "_has:XYZZY=1", "general-practitioner.XYZZY=1", "_elements=XYZZY", "_total=XYZZY", "_id=", "XYZZY", "_query=XYZZY"} {
+	for _, query := range []string{"wings=XYZZY", "birthdate=XYZZY", "_sort=XYZZY", "_count=XYZZY", "_summary=XYZZY", "_include=XYZZY", "_has:XYZZY=1", "general-practitioner.XYZZY=1", "_elements=XYZZY", "_total=XYZZY", "_id=", "XYZZY", "_query=XYZZY"} {
 		got := w.get(w.physician(), "/Patient?_id=x&"+query).want(t, 400)
 		if bytes.Contains(got.body, []byte("XYZZY")) && !strings.Contains(strings.Split(query, "=")[0], "XYZZY") {
 			t.Errorf("%s: its value is repeated: %s", query, got.body)
@@ -214,6 +240,14 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	}
 	for _, query := range []string{"%zz", "a=%", "a;b=1"} {
 		w.get(w.physician(), "/Patient?"+query).want(t, 400)
+	}
+	// Without its modifier a parameter would be another question.
+	for _, query := range []string{"name:sounds-like=XYZZY", "_id:in=XYZZY", "gender:not-in=XYZZY", "identifier:below=XYZZY"} {
+		for _, how := range []string{"strict", "lenient"} {
+			if got := w.get(w.physician(), "/Patient?_id=x&"+query, "Prefer: handling="+how).want(t, 400); bytes.Contains(got.body, []byte("XYZZY")) {
+				t.Errorf("%s, %s: %s", query, how, got.body)
+			}
+		}
 	}
 	// A name may hold anything, and none of it comes back.
 	got := w.get(w.physician(), "/Patient?_id=x&"+url.QueryEscape(`<script>"`)+"=1").want(t, 400)

@@ -72,16 +72,8 @@ func (a *Alerts) check(bad func(key, why string)) {
 	if a.Lag <= 0 || a.Every <= 0 {
 		bad("lag, every", "must be longer than nothing")
 	}
-	if m := a.Mail; m != nil {
-		if _, _, err := net.SplitHostPort(m.Server); err != nil {
-			bad("mail.server", "must be HOST:PORT")
-		}
-		if _, err := mail.ParseAddress(m.From); err != nil {
-			bad("mail.from", "is no address")
-		}
-		if (m.User == "") != (m.Password.Value == "") {
-			bad("mail", "needs user and password, or neither")
-		}
+	if a.Mail != nil {
+		a.Mail.check(bad)
 	}
 	if a.Operators == nil && a.Officers == nil {
 		bad("operators, officers", "nobody is told")
@@ -115,23 +107,41 @@ func (a *Alerts) check(bad func(key, why string)) {
 	}
 }
 
+func (m *MailServer) check(bad func(key, why string)) {
+	if _, _, err := net.SplitHostPort(m.Server); err != nil {
+		bad("mail.server", "must be HOST:PORT")
+	}
+	if _, err := mail.ParseAddress(m.From); err != nil {
+		bad("mail.from", "is no address")
+	}
+	if (m.User == "") != (m.Password.Value == "") {
+		bad("mail", "needs user and password, or neither")
+	}
+}
+
+// to is mail for these addresses.
+func (m *MailServer) to(now func() time.Time, to ...string) (*alarm.Mail, error) {
+	all := &alarm.Mail{Server: m.Server, From: m.From, To: to, User: m.User, Password: m.Password.Value, Now: now}
+	if m.CA == "" {
+		return all, nil
+	}
+	b, err := os.ReadFile(m.CA)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(m.Server)
+	all.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), ServerName: host}
+	if !all.TLS.RootCAs.AppendCertsFromPEM(b) {
+		return nil, errors.New("no certificate in " + m.CA)
+	}
+	return all, nil
+}
+
 // openAlerts makes what looks for what needs a person.
 func (g *Gateway) openAlerts(context.Context, Options) error {
 	a := g.Config.Alerts
 	if a == nil {
 		return nil
-	}
-	var certificates *tls.Config
-	if a.Mail != nil && a.Mail.CA != "" {
-		b, err := os.ReadFile(a.Mail.CA)
-		if err != nil {
-			return fmt.Errorf("gateway: alerts: %w", err)
-		}
-		host, _, _ := net.SplitHostPort(a.Mail.Server)
-		certificates = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool(), ServerName: host}
-		if !certificates.RootCAs.AppendCertsFromPEM(b) {
-			return errors.New("gateway: alerts: no certificate in " + a.Mail.CA)
-		}
 	}
 	client := &http.Client{
 		Transport:     &http.Transport{TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 20 * time.Second, MaxIdleConns: 1, IdleConnTimeout: time.Minute},
@@ -144,9 +154,11 @@ func (g *Gateway) openAlerts(context.Context, Options) error {
 			continue
 		}
 		if len(r.Mail) > 0 {
-			channels[whom] = append(channels[whom], &alarm.Mail{
-				Server: a.Mail.Server, From: a.Mail.From, To: r.Mail, User: a.Mail.User, Password: a.Mail.Password.Value, TLS: certificates, Now: g.now,
-			})
+			by, err := a.Mail.to(g.now, r.Mail...)
+			if err != nil {
+				return fmt.Errorf("gateway: alerts: %w", err)
+			}
+			channels[whom] = append(channels[whom], by)
 		}
 		if r.Webhook != nil {
 			channels[whom] = append(channels[whom], &alarm.Webhook{URL: r.Webhook.URL, Secret: []byte(r.Webhook.Secret.Value), Client: client})

@@ -65,6 +65,9 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 	if cfg.Metrics != "off" {
 		say("metrics", "http://"+cfg.Metrics+"/metrics", free(cfg.Metrics))
 	}
+	if s := cfg.Subscriptions; s != nil {
+		say("subscriptions", fmt.Sprintf("every %v, told at %s", time.Duration(s.Every), strings.Join(s.To, ", ")), nil)
+	}
 	for _, f := range cfg.Feeds {
 		if f.Send != nil {
 			say("feed "+f.Name, fmt.Sprintf("is sent %s %s, from %s", strings.Join(f.Send.Types, ", "), f.Send.at(), strings.Join(f.Send.From, ", "))+f.within(), f.Send.try(ctx))
@@ -80,8 +83,8 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 		if len(f.Facilities) > 0 {
 			from = strings.Join(f.Facilities, ", ")
 		}
-		if f.dialect != nil {
-			from += ", in the dialect " + f.dialect.Name + " version " + f.dialect.Version
+		if d := f.readBy(); d != nil {
+			from += ", in the dialect " + d.Name + " version " + d.Version
 		}
 		if f.Folder != nil {
 			say("feed "+f.Name, fmt.Sprintf("takes files from %s, of %s, times in %s", f.Folder.Path, from, f.Zone)+f.within(), f.Folder.usable())

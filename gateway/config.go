@@ -14,10 +14,12 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/time/rate"
 
+	"firebreak/access"
+	"firebreak/auth/smart"
 	"firebreak/inbox"
 	"firebreak/label"
-	"firebreak/mapping"
 )
 
 // Config is the one file that firebreak serve reads. Keys it does not know are
@@ -70,15 +72,36 @@ type Config struct {
 	// Policy is the policy file. Default: the shipped one.
 	Policy string `json:"policy,omitzero"`
 
+	// Apps are the SMART apps and backend services that the gateway issues tokens
+	// to itself; see docs/apps.md. Default: none, and apps get theirs from Tokens' issuer.
+	Apps []smart.Client `json:"apps,omitzero"`
+
+	// Registration is whether apps may register themselves, to wait until an operator
+	// lets them in; see docs/apps.md. Default: no.
+	Registration smart.Registration `json:"registration,omitzero"`
+
+	// Limits are how often each app may ask in a minute, where it has none of its own.
+	// Default: 6,000 requests to the FHIR API, 120 for tokens from each address.
+	Limits smart.Limits `json:"limits,omitzero"`
+
 	// Feeds are the sources of data.
 	Feeds []Feed `json:"feeds"`
 
 	// Alerts says who is told when something needs a person.
 	Alerts *Alerts `json:"alerts,omitzero"`
 
+	// Subscriptions says where clients may have notices of what is new sent to.
+	// Default: no Subscription is taken.
+	Subscriptions *Subscriptions `json:"subscriptions,omitzero"`
+
 	// Declared gives labels to everything from a source, a feed or a client that
 	// pushes: {"detox-clinic": ["part2"]} for a programme under 42 CFR Part 2.
 	Declared map[string][]label.Label `json:"declared,omitzero"`
+
+	// Purge is how long after they came the texts of a source's HL7 v2 messages and
+	// C-CDA documents are kept, by its name: {"*": "2160h"}, "*" for those it does not
+	// name. What they told stays; see docs/operating.md. Default: for ever.
+	Purge map[string]Duration `json:"purge,omitzero"`
 
 	// Session limits sign-in. Default: 15 minutes idle, 12 hours in all.
 	Session Session `json:"session,omitzero"`
@@ -155,6 +178,9 @@ type Feed struct {
 	Hours []Hours `json:"hours,omitzero"`
 	// Silent is how long nothing may come before the operators are told. Default: never.
 	Silent Duration `json:"silent,omitzero"`
+	// Rate is how many messages a second are taken at most, by MLLP, POST or from a
+	// folder; more wait. Default: no limit.
+	Rate int `json:"rate,omitzero"`
 	// Facilities that may send here (MSH-4.1); others are refused. Empty: all.
 	Facilities []string `json:"facilities,omitzero"`
 	// Zone is the time zone of times without one, "America/Vancouver". Default UTC.
@@ -169,7 +195,18 @@ type Feed struct {
 	// standard: see docs/feeds.md. Default: they do not.
 	Dialect string `json:"dialect,omitzero"`
 
-	dialect *mapping.Dialect // what the file says
+	dialect *dialectInForce // what the file says; nil: there is none
+}
+
+// maxQueue is how many clients may wait to be let in: more than anybody looks through.
+const maxQueue = 1000
+
+// limit is what Rate says, for one feed; nil when there is none.
+func (f Feed) limit() *rate.Limiter {
+	if f.Rate <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(f.Rate), f.Rate)
 }
 
 // onlySends tells whether nothing comes from the feed.
@@ -335,6 +372,9 @@ func (cfg *Config) Finish() error {
 	if cfg.Alerts != nil {
 		cfg.Alerts.finish(cfg.folder)
 	}
+	if cfg.Subscriptions != nil {
+		cfg.Subscriptions.finish(cfg.folder)
+	}
 	return cfg.check()
 }
 
@@ -358,6 +398,9 @@ func (cfg *Config) secrets() []namedSecret {
 				all = append(all, namedSecret{"alerts." + name + ".webhook.secret", &r.Webhook.Secret, false})
 			}
 		}
+	}
+	if s := cfg.Subscriptions; s != nil && s.Mail != nil {
+		all = append(all, namedSecret{"subscriptions.mail.password", &s.Mail.Password, false})
 	}
 	for i, f := range cfg.Feeds {
 		if f.Pull != nil && f.Pull.Auth != nil {
@@ -423,6 +466,9 @@ func (cfg *Config) check() error {
 	if cfg.Key.Value != "" && len(cfg.Key.Value) < 32 {
 		bad("key must have at least 32 bytes")
 	}
+	if s := cfg.Subscriptions; s != nil {
+		s.check(func(key, why string) { bad("subscriptions.%s %s", key, why) })
+	}
 	if cfg.Metrics != "off" && !private(cfg.Metrics) {
 		bad("metrics must be a loopback address or one of a private network: it has no sign-in")
 	}
@@ -436,12 +482,33 @@ func (cfg *Config) check() error {
 			}
 		}
 	}
+	for i, app := range cfg.Apps {
+		for _, role := range app.Roles {
+			if !access.Role(role).Clinical() {
+				bad("apps[%d].roles: %q opens no chart", i, role)
+			}
+		}
+	}
+	if l := cfg.Limits; l.API < 0 || l.Token < 0 || l.API > smart.MaxLimit || l.Token > smart.MaxLimit {
+		bad("limits are from 0, for the usual, to %d", smart.MaxLimit)
+	}
+	if r := cfg.Registration; r.Queue < 0 || r.FromAddress < 0 || r.Queue > maxQueue || r.FromAddress > maxQueue {
+		bad("registration: queue and fromAddress are from 0, for the usual, to %d", maxQueue)
+	}
+	for source, after := range cfg.Purge {
+		if time.Duration(after) < leastKept {
+			bad("purge.%s must be at least %v: what is purged cannot be mended", source, leastKept)
+		}
+	}
 	names, addresses, folders := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	if cfg.Alerts != nil {
 		cfg.Alerts.check(func(key, why string) { bad("alerts.%s: %s", key, why) })
 	}
 	for i, f := range cfg.Feeds {
 		where := fmt.Sprintf("feeds[%d]", i)
+		if f.Rate < 0 || f.Rate > 0 && (f.Pull != nil || f.onlySends()) {
+			bad("%s.rate must be more than nothing, and is for what is sent here: pull and send have their own", where)
+		}
 		if f.Silent < 0 {
 			bad("%s.silent must not be less than nothing", where)
 		}
@@ -462,9 +529,12 @@ func (cfg *Config) check() error {
 			bad("%s.%w", where, err)
 		}
 		if f.Dialect != "" {
-			if cfg.Feeds[i].dialect, err = ReadDialect(f.Dialect); err != nil {
+			d, err := ReadDialect(f.Dialect)
+			if err != nil {
 				bad("%s.dialect: %w", where, err)
 			}
+			cfg.Feeds[i].dialect = &dialectInForce{}
+			cfg.Feeds[i].dialect.Store(d)
 		}
 		if f.Send != nil {
 			f.Send.check(func(key, why string) { bad("%s.send.%s: %s", where, key, why) })

@@ -87,6 +87,7 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /replay", g.told(g.replay))
 	mux.HandleFunc("GET /held", g.told(g.held))
+	mux.HandleFunc("POST /held", g.told(g.setAside))
 	mux.HandleFunc("GET /messages/{id}", g.told(g.message))
 	mux.HandleFunc("GET /anchors", g.told(g.anchors))
 	mux.HandleFunc("GET /duplicates", g.told(g.duplicates))
@@ -95,8 +96,11 @@ func (g *Gateway) controlServer(ctx context.Context) *http.Server {
 	mux.HandleFunc("POST /feeds", g.told(g.pause))
 	mux.HandleFunc("GET /outbox", g.told(g.outbox))
 	mux.HandleFunc("POST /outbox", g.told(g.decide))
+	mux.HandleFunc("GET /clients", g.told(g.listClients))
+	mux.HandleFunc("POST /clients", g.told(g.decideClient))
 	mux.HandleFunc("GET /codes", g.told(g.codes))
 	mux.HandleFunc("POST /codes", g.told(g.classify))
+	mux.HandleFunc("POST /dialect/load", g.told(g.loadDialects))
 	mux.HandleFunc("POST /dialect/try", g.told(g.tryDialect))
 	mux.HandleFunc("POST /policy/load", g.told(g.loadPolicy))
 	mux.HandleFunc("POST /policy/try", g.told(g.tryPolicy))
@@ -113,6 +117,8 @@ func (g *Gateway) told(f func(http.ResponseWriter, *http.Request) error) http.Ha
 		switch {
 		case err == nil:
 			return
+		case errors.Is(err, record.ErrPurged):
+			http.Error(w, "the text of such a message was purged: it cannot be applied again or shown", http.StatusConflict)
 		case errors.Is(err, record.ErrUnknown):
 			http.Error(w, "there is no message of that number", http.StatusNotFound)
 		case isNotFound(err):
@@ -142,7 +148,7 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-const errOtherFeeds = refusal("the running gateway was started with other feeds than this configuration has: restart it first")
+const errOtherFeeds = refusal("the running gateway reads other feeds, or other dialects, than this configuration has: load them or restart it first")
 
 func isNotFound(err error) bool {
 	known, ok := errors.AsType[*fhir.Error](err)
@@ -217,15 +223,20 @@ func (g *Gateway) replay(w http.ResponseWriter, r *http.Request) error {
 	return json.MarshalWrite(w, result)
 }
 
-// held answers with all that is held, one record.Held a line.
+// held answers with all that is held, or with ?aside=1 what is set aside, one
+// record.Held a line.
 func (g *Gateway) held(w http.ResponseWriter, r *http.Request) error {
-	if err := g.operated(r, "list of held messages"); err != nil {
+	list, detail := g.record.Held, "list of held messages"
+	if r.URL.Query().Has("aside") {
+		list, detail = g.record.AllAside, "list of messages that are set aside"
+	}
+	if err := g.operated(r, detail); err != nil {
 		return err
 	}
 	lines := jsontext.NewEncoder(w)
 	var after inbox.ID
 	for {
-		page, err := g.record.Held(r.Context(), after, 1000)
+		page, err := list(r.Context(), after, 1000)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -236,6 +247,44 @@ func (g *Gateway) held(w http.ResponseWriter, r *http.Request) error {
 			after = h.ID
 		}
 	}
+}
+
+// sorting is what an operator decides on messages: to set held ones aside, or to
+// take them back.
+type sorting struct {
+	IDs    []inbox.ID `json:"ids"`
+	Back   bool       `json:"back"`
+	Reason string     `json:"reason"`
+}
+
+// setAside takes a sorting.
+func (g *Gateway) setAside(_ http.ResponseWriter, r *http.Request) error {
+	var ask sorting
+	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
+		return err
+	}
+	reason, ok := record.WrittenReason(ask.Reason)
+	if len(ask.IDs) == 0 || !ok && !ask.Back {
+		return refusal("say which messages, and why in at most 200 characters")
+	}
+	detail := fmt.Sprintf("messages %d set aside: %s", ask.IDs, reason)
+	if ask.Back {
+		detail = fmt.Sprintf("messages %d taken back", ask.IDs)
+	}
+	if err := g.operated(r, detail); err != nil {
+		return err
+	}
+	if ask.Back {
+		if err := g.record.TakeBack(r.Context(), ask.IDs...); !errors.Is(err, record.ErrUnknown) {
+			return err
+		}
+		return refusal("one of these messages is not set aside; nothing was changed")
+	}
+	err := g.record.SetAside(r.Context(), g.pipeline, "operator "+r.Header.Get(operatorHeader), reason, ask.IDs...)
+	if errors.Is(err, record.ErrUnknown) {
+		return refusal("one of these messages is not held; nothing was changed")
+	}
+	return err
 }
 
 // duplicates answers with the pairs that are probably of one person, one

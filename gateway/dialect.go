@@ -3,15 +3,19 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"firebreak/audit"
 	"firebreak/inbox"
 	"firebreak/mapping"
 	"firebreak/record"
@@ -31,6 +35,104 @@ func ReadDialect(path string) (*mapping.Dialect, error) {
 	return d, nil
 }
 
+// dialectInForce is the dialect that a feed is read by, until it is loaded anew.
+type dialectInForce struct {
+	atomic.Pointer[mapping.Dialect]
+}
+
+// readBy is the dialect that the feed's messages are read by; nil: none.
+func (f *Feed) readBy() *mapping.Dialect {
+	if f.dialect == nil {
+		return nil
+	}
+	return f.dialect.Load()
+}
+
+// dialectFiles are the files of the feeds' dialects, as two processes understand them.
+func (cfg *Config) dialectFiles() map[string]string {
+	files := map[string]string{}
+	for _, f := range cfg.Feeds {
+		if f.Dialect != "" {
+			files[f.Name] = absolute(f.Dialect)
+		}
+	}
+	return files
+}
+
+// NewDialect is what came of reading a feed's dialect anew, where that changed it.
+type NewDialect struct {
+	Feed, Before, Now string // IDs, of mapping.Dialect
+}
+
+// LoadDialects reads the files of all feeds' dialects anew: every message that is mapped
+// from then on is read by them. What came before stays as it is until it is replayed.
+// If one file is missing or wrong nothing changes. who is written down, with the
+// versions, before anything changes.
+func (g *Gateway) LoadDialects(ctx context.Context, who string) (all []NewDialect, err error) {
+	g.loading.Lock()
+	defer g.loading.Unlock()
+	read := map[string]*mapping.Dialect{}
+	for i := range g.Config.Feeds {
+		f := &g.Config.Feeds[i]
+		if f.Dialect == "" {
+			continue
+		}
+		d, wrong := ReadDialect(f.Dialect)
+		if wrong != nil {
+			err = errors.Join(err, fmt.Errorf("feed %s: %w", f.Name, wrong))
+			continue
+		}
+		if was := f.readBy().ID(); was != d.ID() {
+			read[f.Name] = d
+			all = append(all, NewDialect{f.Name, was, d.ID()})
+		}
+	}
+	detail := "load of the feeds' dialects"
+	for _, n := range all {
+		detail += fmt.Sprintf(", feed %s: %s takes the place of %s", n.Feed, n.Now, n.Before)
+	}
+	said := g.audit.Append(ctx, audit.Event{Action: audit.Operate, Subject: who, Refused: err != nil, Detail: detail, Address: "local"})
+	if err := errors.Join(err, said); err != nil {
+		return nil, err
+	}
+	for _, n := range all {
+		if _, err := g.record.Keep(ctx, "dialect of "+n.Feed, n.Now); err != nil {
+			return nil, err
+		}
+	}
+	for i := range g.Config.Feeds {
+		if d := read[g.Config.Feeds[i].Name]; d != nil {
+			g.Config.Feeds[i].dialect.Store(d)
+			g.traces.forget(g.Config.Feeds[i].Name)
+		}
+	}
+	g.keys.Read(read)
+	g.log.InfoContext(ctx, "dialects loaded", "changed", len(all))
+	return all, nil
+}
+
+// dialectLoad asks for the dialects to be loaded. Files are dialectFiles of the command's
+// configuration, nil where it knows none.
+type dialectLoad struct {
+	Files map[string]string `json:"files,omitzero"`
+}
+
+// loadDialects takes a dialectLoad and answers with NewDialects.
+func (g *Gateway) loadDialects(w http.ResponseWriter, r *http.Request) error {
+	var ask dialectLoad
+	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
+		return err
+	}
+	if ask.Files != nil && !maps.Equal(ask.Files, g.Config.dialectFiles()) {
+		return refusal("the running gateway was started with other files of dialects than this configuration names: restart it first")
+	}
+	all, err := g.LoadDialects(r.Context(), "operator "+r.Header.Get(operatorHeader))
+	if err != nil {
+		return refusal(err.Error())
+	}
+	return json.MarshalWrite(w, append([]NewDialect{}, all...))
+}
+
 // MappingFeed is what the configuration declares about the feed of a name.
 func (cfg *Config) MappingFeed(name string) (mapping.Feed, error) {
 	all, err := cfg.mappingFeeds()
@@ -48,7 +150,7 @@ func (cfg *Config) MappingFeed(name string) (mapping.Feed, error) {
 // is another than before, what came until now stays as the earlier one made it.
 func (g *Gateway) noteDialects(ctx context.Context, _ Options) error {
 	for _, f := range g.Config.Feeds {
-		is := f.dialect.ID()
+		is := f.readBy().ID()
 		was, err := g.record.Keep(ctx, "dialect of "+f.Name, is)
 		if err != nil {
 			return err

@@ -37,7 +37,7 @@ func (g *Gateway) openFeeds(ctx context.Context, _ Options) error {
 			g.Feeds = append(g.Feeds, "")
 			continue
 		}
-		a := &adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log}
+		a := &adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Limit: f.limit(), Now: g.now, Logger: g.log}
 		s := a.Server()
 		s.Logger = g.log
 		if f.Post {

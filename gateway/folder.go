@@ -66,7 +66,7 @@ func (g *Gateway) openFolder(f Feed) error {
 		return err
 	}
 	a := &adapters.Folder{
-		HL7: adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Now: g.now, Logger: g.log},
+		HL7: adapters.HL7{Source: f.Name, Sink: g.pipeline, Facilities: f.Facilities, Limit: f.limit(), Now: g.now, Logger: g.log},
 		Dir: f.Folder.Path, Settle: time.Duration(f.Folder.Settle), Every: time.Duration(f.Folder.Every), Open: f.awaitOpen(g.now),
 	}
 	if f.Folder.CSV != nil {

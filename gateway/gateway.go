@@ -23,6 +23,7 @@ import (
 	"firebreak/adapters/pull"
 	"firebreak/audit"
 	"firebreak/auth"
+	"firebreak/auth/smart"
 	"firebreak/fhirapi"
 	"firebreak/label"
 	"firebreak/mapping"
@@ -60,13 +61,14 @@ type Gateway struct {
 	record   *record.Record
 	pipeline *pipeline.Pipeline
 	registry *registry.Registry
+	clients  *smart.Registry
 	desk     *registry.Desk
 	sessions *auth.Sessions
 	key      []byte
 	first    time.Time
 	guard    *web.Guard
 	reader   *record.Reader
-	loading  sync.Mutex // one policy after another
+	loading  sync.Mutex // one policy, or set of dialects, after another
 	metrics  *metrics
 	keys     *mapping.Keys
 	traces   traces
@@ -180,6 +182,9 @@ func (g *Gateway) openAccounts(ctx context.Context, o Options) error {
 	if err := g.registry.Apply(ctx, *seed, g.Config.SignIn.Issuer, g.Config.Tokens.Issuer); err != nil {
 		return err
 	}
+	if g.clients, err = smart.NewRegistry(ctx, g.registry.DB(), g.Config.Apps, g.Config.Limits, time.Now, g.log); err != nil {
+		return err
+	}
 	if g.desk, err = registry.NewDesk(ctx, g.registry.DB(), g.now); err != nil {
 		return err
 	}
@@ -224,10 +229,23 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 		return err
 	}
 	accounts := web.Accounts{Sessions: g.sessions, SignIn: signIn}
+	var bearers web.Tokens = verifier
+	discover := tokens.SMARTConfiguration
+	var apps *smart.Server
+	var meter func(auth.Identity) time.Duration
+	if len(g.Config.Apps) > 0 || g.Config.Registration.Open {
+		apps, err = smart.New(ctx, smart.Config{Base: g.Config.Base, DB: g.registry.DB(), Clients: g.clients, Secret: g.key, Issuer: g.Config.Tokens.Issuer, Now: time.Now, Logger: g.log,
+			Registration: g.Config.Registration})
+		if err != nil {
+			return err
+		}
+		bearers, discover = smart.Tokens{Own: apps, Other: verifier}, apps.Discovery
+		meter = func(id auth.Identity) time.Duration { return g.clients.Meter(id.Client()) }
+	}
 	g.guard, err = web.New(web.Config{
-		Sessions: accounts, Tokens: verifier, Door: g.registry, Audit: g.audit.Append,
+		Sessions: accounts, Tokens: bearers, Door: g.registry, Audit: g.audit.Append,
 		Secure: g.Config.secure(), FormTargets: []string{origin(g.Config.SignIn.Issuer)}, Now: g.now, Log: g.log,
-		Observe: g.metrics.request,
+		Observe: g.metrics.request, Meter: meter,
 	})
 	if err != nil {
 		return err
@@ -237,10 +255,13 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	g.Router.HandleFunc("/livez", g.alive)
 	g.Router.HandleFunc("/readyz", g.ready)
 	err = fhirapi.Register(g.Router, "/fhir", fhirapi.Config{
-		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: g.reader, Audit: g.audit, Smart: tokens.SMARTConfiguration,
-		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now, HL7: g.posts}, Now: g.now, Log: g.log,
+		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: g.reader, Audit: g.audit, Smart: discover,
+		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now, HL7: g.posts}, Now: g.now, Log: g.log, Subscribing: g.Config.Subscriptions.api(),
 	})
 	if err != nil {
+		return err
+	}
+	if err := g.openSubscriptions(apps); err != nil {
 		return err
 	}
 	zone, err := time.LoadLocation(g.Config.Zone)
@@ -252,7 +273,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 		names[f.Name] = f.Display
 	}
 	pages, err := viewer.New(viewer.Config{
-		Guard: g.guard, Reader: g.reader, Accounts: accounts, Registry: g.registry, Office: g.reader.Office().Through(g.pipeline, g.pipeline.Applied), Ops: g.reader.Operations(g.pipeline), Desk: g.desk, Audit: g.audit.Append, Secret: g.key,
+		Guard: g.guard, Reader: g.reader, Accounts: accounts, Registry: g.registry, Office: g.reader.Office().Through(g.pipeline, g.pipeline.Applied), Ops: g.reader.Operations(g.pipeline), Desk: g.desk, Audit: g.audit.Append, Secret: g.key, Apps: apps,
 		Zone: zone, Feeds: names, FeedNow: g.feedNow, Emergency: g.Config.Emergency, HelpLine: g.Config.HelpLine, Now: g.now,
 	})
 	if err != nil {
@@ -292,9 +313,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return g.pipeline.Run(work) })
 	group.Go(func() error { g.sessions.Run(work); return nil })
+	group.Go(func() error { g.clients.Run(work); return nil })
 	group.Go(func() error { g.traces.run(ctx, g); return nil })
 	group.Go(func() error { persist(ctx, g.relabel); return nil })
 	group.Go(func() error { g.reader.Office().Run(ctx); return nil })
+	if len(g.Config.Purge) > 0 {
+		group.Go(func() error { g.purge(ctx); return nil })
+	}
 	group.Go(func() error { return watch(ctx, g.record.Err) })
 	group.Go(func() error {
 		<-ctx.Done()
@@ -420,7 +445,7 @@ func (cfg *Config) mappingFeeds() ([]mapping.Feed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gateway: feed %s: %w", f.Name, err)
 		}
-		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems, Send: f.Send.mapping(), Dialect: f.dialect}
+		m := mapping.Feed{Source: f.Name, Zone: zone, Systems: f.Systems, Send: f.Send.mapping(), Dialect: f.readBy()}
 		if f.Authority != "" {
 			m.PatientAuthorities = []string{f.Authority}
 		}

@@ -34,7 +34,7 @@ func (g *Gateway) feedNow(name string) (n viewer.FeedNow) {
 		took := s.Took()
 		n.Acks, n.P50ms, n.P99ms = took.N, took.P50.Seconds()*1000, took.P99.Seconds()*1000
 	}
-	if d := g.Config.Feeds[i].dialect; d != nil {
+	if d := g.Config.Feeds[i].readBy(); d != nil {
 		n.Dialect = strings.TrimSpace(d.Name + " " + d.Version)
 	}
 	n.Hours, n.Shut = g.Config.Feeds[i].hours(), !g.Config.Feeds[i].open(g.now())

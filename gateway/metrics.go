@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"firebreak/adapters/hl7"
 	"firebreak/adapters/pull"
 	"firebreak/adapters/send"
+	"firebreak/notify"
 	"firebreak/pipeline"
 	"firebreak/record"
 )
@@ -110,6 +112,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(descToSend, err)
 		return
 	}
+	for _, f := range m.feeds { // none waits is a figure too
+		if f.Send != nil && !slices.ContainsFunc(letters, func(u record.Undone) bool { return u.Feed == f.Name }) {
+			ch <- prometheus.MustNewConstMetric(descToSend, prometheus.GaugeValue, 0, f.Name)
+			ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, 0, f.Name)
+		}
+	}
 	for _, u := range letters {
 		ch <- prometheus.MustNewConstMetric(descToSend, prometheus.GaugeValue, float64(u.Waiting), u.Feed)
 		ch <- prometheus.MustNewConstMetric(descRefused, prometheus.GaugeValue, float64(u.Refused), u.Feed)
@@ -206,6 +214,15 @@ func (m *metrics) send(f *send.Feed) {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help, ConstLabels: labels},
 			func() float64 { return float64(c.value(f.Status())) }))
 	}
+}
+
+// notices adds the counters of what subscribers are told.
+func (m *metrics) notices(t *notify.Teller) {
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "firebreak_notices_told_total", Help: "Notices that subscribers took."},
+			func() float64 { told, _ := t.Counts(); return float64(told) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "firebreak_notices_failed_total", Help: "Attempts that failed, to be made again."},
+			func() float64 { _, failed := t.Counts(); return float64(failed) }))
 }
 
 func (m *metrics) handler() http.Handler {

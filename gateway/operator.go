@@ -46,6 +46,7 @@ type Operator struct {
 	client *http.Client
 	feeds  string
 	policy string
+	files  map[string]string // dialectFiles; nil: not known
 	close  func() error
 }
 
@@ -63,7 +64,7 @@ func Operate(ctx context.Context, cfg *Config, log *slog.Logger, apply bool) (*O
 func AttachTo(ctx context.Context, cfg *Config) (*Operator, error) {
 	o, err := Attach(ctx, cfg.Data)
 	if o != nil {
-		o.feeds, o.policy = cfg.feedsDigest(), absolute(cfg.Policy)
+		o.feeds, o.policy, o.files = cfg.feedsDigest(), absolute(cfg.Policy), cfg.dialectFiles()
 	}
 	return o, err
 }
@@ -163,6 +164,29 @@ func (o *Operator) Held(ctx context.Context, each func(record.Held)) error {
 	return answers(ctx, o, "/held", each)
 }
 
+// AllAside gives each message that is set aside, in order of arrival.
+func (o *Operator) AllAside(ctx context.Context, each func(record.Held)) error {
+	return answers(ctx, o, "/held?aside=1", each)
+}
+
+// SetAside sets held messages aside, with the reason.
+func (o *Operator) SetAside(ctx context.Context, reason string, ids ...inbox.ID) error {
+	return o.sort(ctx, sorting{IDs: ids, Reason: reason})
+}
+
+// TakeBack makes them held ones again.
+func (o *Operator) TakeBack(ctx context.Context, ids ...inbox.ID) error {
+	return o.sort(ctx, sorting{IDs: ids, Back: true})
+}
+
+func (o *Operator) sort(ctx context.Context, s sorting) error {
+	body, err := o.ask(ctx, http.MethodPost, "/held", s)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // Message copies a message as it was received; it holds a patient's data.
 func (o *Operator) Message(ctx context.Context, id inbox.ID, to io.Writer) error {
 	body, err := o.ask(ctx, http.MethodGet, fmt.Sprintf("/messages/%d", id), nil)
@@ -196,6 +220,12 @@ func (o *Operator) Classify(ctx context.Context, all []record.Decision) error {
 // LoadPolicy has the running gateway read its policy file anew.
 func (o *Operator) LoadPolicy(ctx context.Context) (NewPolicy, error) {
 	return answer[NewPolicy](ctx, o, http.MethodPost, "/policy/load", nil)
+}
+
+// LoadDialects has the running gateway read the files of its feeds' dialects anew,
+// and says of which feeds that changed something.
+func (o *Operator) LoadDialects(ctx context.Context) ([]NewDialect, error) {
+	return answer[[]NewDialect](ctx, o, http.MethodPost, "/dialect/load", dialectLoad{o.files})
 }
 
 // TryPolicy tells what a policy does with a chart. The answer holds what is
@@ -300,7 +330,7 @@ func (cfg *Config) feedsDigest() string {
 	}
 	feeds := make([]feed, len(cfg.Feeds))
 	for i, f := range cfg.Feeds {
-		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.dialect.ID(), f.Systems, f.Send.mapping()}
+		feeds[i] = feed{f.Name, f.Zone, f.Authority, f.readBy().ID(), f.Systems, f.Send.mapping()}
 	}
 	b, err := json.Marshal([]any{feeds, cfg.Declared}, json.Deterministic(true))
 	if err != nil {

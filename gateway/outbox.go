@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,16 +40,14 @@ type letters struct {
 	Reason string  `json:"reason"`
 }
 
-const maxReason = 200 // characters that an operator may give as a reason
-
 // decide takes letters.
 func (g *Gateway) decide(_ http.ResponseWriter, r *http.Request) error {
 	var ask letters
 	if err := json.UnmarshalRead(r.Body, &ask); err != nil {
 		return err
 	}
-	ask.Reason = strings.TrimSpace(ask.Reason)
-	if ask.Reason == "" || len([]rune(ask.Reason)) > maxReason || len(ask.IDs) == 0 {
+	reason, ok := record.WrittenReason(ask.Reason)
+	if ask.Reason = reason; !ok || len(ask.IDs) == 0 {
 		return refusal("say which letters, and why in at most 200 characters")
 	}
 	do, out := "retry", g.record.Outbox()

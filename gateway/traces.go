@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"firebreak/inbox"
 	"firebreak/mapping"
+	"firebreak/record"
 )
 
 const (
@@ -69,6 +71,9 @@ func (t *traces) look(ctx context.Context, g *Gateway) error {
 		}
 		done[a.Source] = true
 		m, err := g.record.Queue().Message(ctx, a.ID)
+		if errors.Is(err, record.ErrPurged) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -108,6 +113,13 @@ func (t *traces) add(feed string, fields []string) {
 			at.fields[f] = true
 		}
 	}
+}
+
+// forget begins anew to look through a feed's messages.
+func (t *traces) forget(feed string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.feeds, feed)
 }
 
 // count is how many messages of a feed were traced, and how many fields were

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -28,7 +29,45 @@ type Message struct {
 	Received  time.Time // by this process's clock
 	Body      []byte    // exact bytes
 	Found     []string  // ids of what a push leaves to be found, see rest.Plan; nil: not looked for
+	Moves     []Move    // visits of the patients it names that are others' by now, as far as is known
 }
+
+// Move says that a visit, or an account, is another patient's than was thought, with
+// all that was or will be sent under it.
+type Move struct {
+	Visit   string  `json:"visit"` // the same in each chart: see Of
+	From    string  `json:"from"`  // chart that it was taken for
+	Into    string  `json:"into"`
+	Subject Subject `json:"subject"`
+}
+
+// AccountMove begins the name by which an account moves.
+const AccountMove = "Account/"
+
+// Of is the type of what moves, and the end of its id, which is the same in each chart.
+func (m Move) Of() (typ, end string) {
+	if end, ok := strings.CutPrefix(m.Visit, AccountMove); ok {
+		return "Account", end
+	}
+	return "Encounter", m.Visit
+}
+
+// OfAccount tells whether it is an account that moves.
+func (m Move) OfAccount() bool { return strings.HasPrefix(m.Visit, AccountMove) }
+
+// Subject is the number of the patient whose a visit is, as the source writes it.
+type Subject struct {
+	Number    string `json:"number"`
+	Namespace string `json:"namespace,omitempty"`
+	Universal string `json:"universal,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	Type      string `json:"type,omitempty"`
+}
+
+// Apart tells whether what the message says of each of two patients is judged by
+// itself. Of a visit that was moved, what is said of either is not: who is known from
+// a sensitive visit alone would be told by what is left without it.
+func (m Message) Apart() bool { return m.Kind == HL7v2 && len(m.Moves) == 0 }
 
 func (m Message) String() string {
 	return fmt.Sprintf("%s message from %s (%d bytes)", m.Kind, m.Source, len(m.Body))

@@ -60,6 +60,9 @@ func (r *Rules) one(source string, res fhir.Resource) (l Labeled, says bool) {
 func (r *Rules) judge(source string, res fhir.Resource) (l Labeled, says bool) {
 	j := judge{rules: r}
 	j.run(res)
+	if j.typ == "FamilyMemberHistory" {
+		j.known, j.words = r.illnesses(res)
+	}
 	if _, ok := about[j.typ]; ok {
 		waits := len(j.labels) == 0 && !j.known && !j.neutral
 		l.use = j.local(source, res, waits)
@@ -71,6 +74,17 @@ func (r *Rules) judge(source string, res fhir.Resource) (l Labeled, says bool) {
 	slices.Sort(j.labels)
 	l.res, l.labels, l.reasons, l.rules = res, j.labels, j.reasons, r.version
 	return l, j.known || !j.neutral
+}
+
+// illnesses tells whether each thing that a relative had is one we can judge, or else
+// what one is called that is not. Who had nothing, as far as is told, had nothing unknown.
+func (r *Rules) illnesses(res fhir.Resource) (known bool, words string) {
+	for had := range res.Get("condition").Items() {
+		if code := had.Get("code"); !r.concept(code, inDiagnosis).harmless {
+			return false, nameOf(code)
+		}
+	}
+	return true, ""
 }
 
 // unclear gives results whose names say nothing the labels of the panel they

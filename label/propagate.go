@@ -89,6 +89,8 @@ func flowOf(holder, element, target string) flow {
 		return flow{down: true, all: true, matter: true, document: true, rule: "says what its details say"}
 	case element == "specimen" && target == "Specimen", element == "medicationReference":
 		return flow{down: true, all: true, matter: true, rule: "with its specimen"}
+	case element == "schedule", element == "slot":
+		return flow{down: true, all: true, rule: "by whose time it is"}
 	case element == "derivedFrom":
 		return flow{down: true, all: true, rule: "derived from it"}
 	case element == "focus":

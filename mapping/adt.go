@@ -14,23 +14,24 @@ import (
 //   - A person's (A28, A31) states the same; its PV1 is mostly none.
 //   - A merge states Links; its PID, which often holds no more than the number,
 //     is only a reminder of the patient.
+//   - A44 and A45 move an account or a visit from one patient to another: see
+//     accountLeaves, visitLeaves, elsewhere.
 //   - An account or a visit that goes on under another number states what became
 //     of the old one (A35, A41, A42, A49 to A51).
 //   - A17, which is about two patients, is mapped before it comes here: see swap.
 //
-// Others are held: they move visits or accounts between patients or delete what
-// was never, and doing half of it would be worse than nothing.
+// Others are held: they move accounts between patients or delete what was never,
+// and doing half of it would be worse than nothing.
 //
 // Source: v2-to-FHIR, ADT_A01 and its like; HL7 v2.9 chapter 3.3.
 func (b *build) adt() error {
-	switch b.trigger() {
-	case "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10",
-		"A11", "A12", "A13", "A14", "A15", "A16", "A21", "A22", "A23", "A25", "A26", "A27",
-		"A28", "A31", "A32", "A33", "A38", "A52", "A53", "A54", "A55", "A60", "A61", "A62":
+	if tellsStory(b.trigger()) {
 		if err := b.onePatient(); err != nil {
 			return err
 		}
 		return b.story()
+	}
+	switch b.trigger() {
 	case "A18", "A30", "A34", "A36", "A39", "A40", "A46", "A47":
 		b.mentionPatient()
 		return b.merges()
@@ -43,6 +44,10 @@ func (b *build) adt() error {
 		return b.accountMoves()
 	case "A42", "A50", "A51":
 		return b.visitMoves()
+	case "A44":
+		return b.accountLeaves()
+	case "A45":
+		return b.visitLeaves()
 	case "A48":
 		return b.alternateNumber()
 	}
@@ -54,6 +59,17 @@ func (b *build) adt() error {
 	return e
 }
 
+// tellsStory tells whether a trigger states a visit or a person.
+func tellsStory(trigger string) bool {
+	switch trigger {
+	case "A01", "A02", "A03", "A04", "A05", "A06", "A07", "A08", "A09", "A10",
+		"A11", "A12", "A13", "A14", "A15", "A16", "A21", "A22", "A23", "A25", "A26", "A27",
+		"A28", "A31", "A32", "A33", "A38", "A52", "A53", "A54", "A55", "A60", "A61", "A62":
+		return true
+	}
+	return false
+}
+
 // unmappedADT says of triggers that are held what they ask for and what may be
 // sent instead.
 //
@@ -61,8 +77,6 @@ func (b *build) adt() error {
 var unmappedADT = map[string]string{
 	"A20": "the state of a bed is nobody's chart",
 	"A29": "a person is deleted: an A23 deletes a visit, an A40 merges a person's record",
-	"A44": "an account moves to another person: what was sent under it must be taken back from the one and be sent anew for the other",
-	"A45": "a visit moves to another person: an A23 for the one and an A01 for the other say the same, and its results must be taken back and be sent anew",
 }
 
 // story states everything the message holds.
@@ -89,6 +103,7 @@ func (b *build) story() error {
 	b.allergies(all)
 	b.measurements(all, visit)
 	b.livingWill(b.msg.Segment("PD1"))
+	b.careTeam(all)
 	b.unread(all)
 	return nil
 }
@@ -146,7 +161,7 @@ func (b *build) livingWill(pd1 hl7.Segment) {
 func (b *build) unread(all hl7.Group) {
 	for _, s := range all {
 		switch s.Name() {
-		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "IN2", "GT1", "ARV", "ZBE", "OBX", "NTE", "SFT", "DB1":
+		case "MSH", "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "ROL", "AL1", "IAM", "DG1", "PR1", "IN1", "IN2", "IN3", "GT1", "ARV", "PRT", "ZBE", "OBX", "NTE", "SFT", "DB1":
 		default:
 			if s.Occurrence() == 1 && !b.feed.Dialect.reads(s.Name()) {
 				b.note(s, 0, "segments of this kind are not mapped")

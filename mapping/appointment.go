@@ -28,7 +28,7 @@ var (
 //
 // Those who arranged the appointment are not expected at it: they support it, and are
 // no participants. What is asked for (ARQ) has a time that is asked for and no other.
-// A service or resource that is taken off it (segment action D) is left out.
+// Services and resources that are taken off it are left out of g: see standing.
 //
 // Source: v2-to-FHIR, SIU_S12, SCH[Appointment], AIS[Appointment], AIG[Appointment],
 // AIL[Appointment], AIP[Appointment], NTE[Appointment-Comment]; for ARQ, which the
@@ -82,9 +82,6 @@ func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 	var onResources []hl7.Segment // NTE
 	resource := false
 	for _, s := range g {
-		if strings.HasPrefix(s.Name(), "AI") && value(s.Field(2)) == "D" {
-			continue
-		}
 		switch s.Name() {
 		case "AIS":
 			resource = true

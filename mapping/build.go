@@ -24,10 +24,12 @@ type build struct {
 	chart string      // id of the patient and prefix of all other ids
 
 	out    Result
-	seen   map[fhir.Ref]int // index in out.Resources, once they are many: see find
-	target []fhir.Ref       // what the message is about: the Provenance's targets
-	repeat bool             // what add is given is only repeated here: see reminder
-	visit  *r4.Reference    // of the first PV1, once asked for
+	seen   map[fhir.Ref]int  // index in out.Resources, once they are many: see find
+	target []fhir.Ref        // what the message is about: the Provenance's targets
+	docs   map[fhir.Ref]bool // what documents in the message alone say; true: it is one's index
+	guest  bool              // PID is not of whom the message named: see mapElsewhere
+	repeat bool              // what add is given is only repeated here: see reminder
+	visit  *r4.Reference     // of the first PV1, once asked for
 	asked  bool
 	fault  error // the first failure of add
 }
@@ -47,7 +49,7 @@ func newBuild(k *Keys, m inbox.Message) (*build, error) {
 	if b.typ.Code != "ADT" && b.handler() == nil {
 		return nil, b.unmapped()
 	}
-	if b.typ.Code == "MFN" {
+	if ofDirectory(b.typ.Code, b.typ.Trigger) {
 		b.chart = k.masterFiles(m.Source)
 	} else {
 		b.pid = msg.Segment("PID")
@@ -235,10 +237,27 @@ func (b *build) instant(t time.Time) string {
 	return t.In(b.feed.zone()).Format("2006-01-02T15:04:05.999999999Z07:00")
 }
 
-// period is nil when neither end is known.
+// period is nil when neither end is known. An end before the start is left out: one
+// of the two is wrong, and no Period can say both (R4 invariant per-1).
 func period(start, end *string) *r4.Period {
 	if start == nil && end == nil {
 		return nil
 	}
+	if start != nil && end != nil && before(*end, *start) {
+		end = nil
+	}
 	return &r4.Period{Start: start, End: end}
+}
+
+// before tells whether a FHIR dateTime is surely before another: where one says less,
+// by what both say.
+func before(a, b string) bool {
+	const day = len("2006-01-02")
+	if len(a) <= day || len(b) <= day {
+		n := min(len(a), len(b), day)
+		return a[:n] < b[:n]
+	}
+	x, err := time.Parse(time.RFC3339, a)
+	y, err2 := time.Parse(time.RFC3339, b)
+	return err == nil && err2 == nil && x.Before(y)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"firebreak/adapters/ccda"
+	"firebreak/adapters/hl7"
 	"firebreak/fhir"
 
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
@@ -49,6 +50,39 @@ func (c *clinical) edition(whole fhir.Ref, index r4.Reference) {
 	for i := range c.out.Resources {
 		r := &c.out.Resources[i]
 		r.Lasts, r.Whole = lasts[r.Ref()], r.Ref() == whole
+	}
+}
+
+// carried says which version of which document an MDM message with C-CDA documents is,
+// by the numbers of TXA, and marks what stays of it when another replaces it: all that
+// they alone do not say.
+//
+// Source: HL7 v2.9 9.6.1.12 and 9.6.1.13, 9.4.10.
+func (b *build) carried(txa hl7.Segment) {
+	key := entityKey(first(txa.Field(12)))
+	if key == nil || b.docs == nil || b.fault != nil {
+		return
+	}
+	called := func(key []string) string { return "txa|" + strings.Join(key, "|") }
+	b.out.Edition = &Edition{Name: called(key)}
+	if parent := entityKey(first(txa.Field(13))); parent != nil && b.typ.Trigger == "T10" && called(parent) != called(key) {
+		b.out.Edition.Replaces = []string{called(parent)}
+	}
+	whole := fhir.Ref{Type: "DocumentReference", ID: b.id("DocumentReference", key...)}
+	lasts := map[fhir.Ref]bool{}
+	for grown := true; grown; {
+		grown = false
+		for i := range b.out.Resources {
+			r := &b.out.Resources[i]
+			index, within := b.docs[r.Ref()]
+			if r.Lasts || within && (index || !lasts[r.Ref()]) {
+				continue
+			}
+			r.Lasts, r.Whole, grown = true, r.Ref() == whole, true
+			for _, to := range r.References() {
+				lasts[to] = true
+			}
+		}
 	}
 }
 

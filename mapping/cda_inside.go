@@ -54,7 +54,13 @@ func (b *build) inside(doc *ccda.Document) r4.Reference {
 	if b.fault == nil {
 		b.fault = own.fault
 	}
+	if b.docs == nil {
+		b.docs = map[fhir.Ref]bool{}
+	}
 	for _, r := range own.out.Resources {
+		if ref := r.Ref(); !b.has(ref.Type, ref.ID) {
+			b.docs[ref] = ref.String() == *index.Reference
+		}
 		b.mention(r.At, r.Resource)
 	}
 	b.target = append(b.target, own.target...)

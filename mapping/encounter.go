@@ -254,14 +254,10 @@ func (b *build) participants(pv1, pv2 hl7.Segment) []r4.EncounterParticipant {
 		if rol.Index() < pv1.Index() {
 			continue
 		}
-		for _, xcn := range each(rol.Field(4)) {
-			if who := b.practitioner(xcn); who != nil {
-				all = append(all, r4.EncounterParticipant{
-					Type:       b.concepts(rol.Field(3), "ProviderRole"),
-					Individual: who,
-					Period:     period(b.dateTime(rol, 5), b.dateTime(rol, 6)),
-				})
-			}
+		for _, who := range b.holders(b.heldByROL(rol)) {
+			all = append(all, r4.EncounterParticipant{
+				Type: b.concepts(rol.Field(3), "ProviderRole"), Individual: &who, Period: period(b.dateTime(rol, 5), b.dateTime(rol, 6)),
+			})
 		}
 	}
 	for _, prt := range sharesOf(b.msg.Segments(), "PV1", "PV2", "ARV", "ROL", "NTE") {

@@ -67,6 +67,25 @@ func guide(t testing.TB, folder string) []row {
 	return all
 }
 
+// mapless are the segments that the guide's messages name and that it maps in none.
+func mapless(t testing.TB) []string {
+	t.Helper()
+	named := map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(corpus.Dir(t), "corpus", "v2-to-fhir-maps", "messages", "HL7 *.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		for _, c := range records(t, file) {
+			if seg := c[1][strings.LastIndexByte(c[1], '.')+1:]; strings.Contains(c[1], ".") && len(seg) == 3 {
+				named[seg] = named[seg] || c[9] != ""
+			}
+		}
+	}
+	maps.DeleteFunc(named, func(_ string, mapped bool) bool { return mapped })
+	return slices.Sorted(maps.Keys(named))
+}
+
 // records reads a table without its two rows of headings, blanks in cells made
 // single, each row with 20 cells at least.
 func records(t testing.TB, file string) [][]string {
@@ -96,7 +115,7 @@ type remark struct {
 //	with   the text sets fields besides, or takes segments out: "OBX-2=NM;
 //	       OBX-5=17.5; without SPM", and may say after "=>" what the element must hold
 //
-// A row "*" speaks of all rows of its map that have no line of their own, and
+// The map "-" holds the segments of which the guide has none. A row "*" speaks of all rows of its map that have no line of their own, and
 // only of those that are not implemented; of a segment's map also of the messages
 // that use it.
 func remarks(t testing.TB) map[string]*remark {
@@ -126,7 +145,8 @@ func remarks(t testing.TB) map[string]*remark {
 
 // TestGuide holds every row of HL7's v2-to-FHIR maps of segments, data types and
 // messages that names a FHIR element: it is implemented, which a message made for
-// the row shows, or testdata/coverage.tsv says why not. What that file says of a
+// the row shows, or testdata/coverage.tsv says why not. So it is with each segment
+// that the guide's messages hold and that it has no map of. What that file says of a
 // row that is implemented after all, or that is not in the guide, is an error.
 func TestGuide(t *testing.T) {
 	said := remarks(t)
@@ -167,6 +187,18 @@ func TestGuide(t *testing.T) {
 	}
 	for _, r := range guide(t, "messages") {
 		check("message", r, p.message)
+	}
+	for _, seg := range mapless(t) {
+		own := said["-\t"+seg]
+		if own != nil {
+			own.used = true
+		}
+		switch reads := p.reads(t, seg); {
+		case reads && own != nil:
+			t.Errorf("-\t%s\tis read: coverage.tsv says it is not", seg)
+		case !reads && own == nil:
+			t.Errorf("-\t%s\tis in the guide's messages, and nothing tells why it is not read", seg)
+		}
 	}
 	for k, r := range said {
 		if !r.used {

@@ -6,7 +6,9 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"hash"
+	"maps"
 	"sync"
+	"sync/atomic"
 )
 
 // Keys makes every id that leaves this package, and knows what a site declares
@@ -15,9 +17,9 @@ import (
 // nobody without the secret can tell an id from an identifier or the other way
 // round. Keys is safe for many goroutines.
 type Keys struct {
-	feeds map[string]*Feed
-	hash  sync.Pool // of hash.Hash, keyed with the secret
-	parts parts     // of messages, that others repeat
+	feeds atomic.Pointer[map[string]*Feed] // none of which is ever changed
+	hash  sync.Pool                        // of hash.Hash, keyed with the secret
+	parts parts                            // of messages, that others repeat
 }
 
 // NewKeys takes the secret, at least 16 bytes that never change while the
@@ -25,17 +27,31 @@ type Keys struct {
 // declared is read as the zero Feed says.
 func NewKeys(secret []byte, feeds ...Feed) *Keys {
 	key := append([]byte(nil), secret...)
-	k := &Keys{feeds: make(map[string]*Feed, len(feeds))}
+	k := &Keys{}
+	all := make(map[string]*Feed, len(feeds))
 	k.hash.New = func() any { return hmac.New(sha256.New, key) }
 	for _, f := range feeds {
-		k.feeds[f.Source] = &f
+		all[f.Source] = &f
 	}
+	k.feeds.Store(&all)
 	return k
+}
+
+// Read has the messages of these sources read by other dialects from now on; one that
+// is being mapped is mapped to its end by what it was begun with. One at a time may call it.
+func (k *Keys) Read(dialects map[string]*Dialect) {
+	all := maps.Clone(*k.feeds.Load())
+	for source, d := range dialects {
+		f := *k.feed(source)
+		f.Dialect = d
+		all[source] = &f
+	}
+	k.feeds.Store(&all)
 }
 
 // feed is what is declared about a source.
 func (k *Keys) feed(source string) *Feed {
-	if f := k.feeds[source]; f != nil {
+	if f := (*k.feeds.Load())[source]; f != nil {
 		return f
 	}
 	return &Feed{Source: source}

@@ -13,14 +13,16 @@ import (
 
 // Result is what one message says.
 type Result struct {
-	Patient   fhir.Ref   // whose chart it goes into
-	At        time.Time  // when the source sent it: MSH-7
-	Resources []Resource // in the order made; every reference among them resolves
-	Links     []Link     // merges it asks for or takes back
-	Dialect   string     // by which it was read: Dialect.ID
-	Edition   *Edition   // of a document that is called by something; nil: it is no such document
-	Corrects  bool       // it updates who the patient is, and so may correct the birth date
-	Notes     []string   // what was left out and where, never a value: "DG1-5 in segment 7: not a time"
+	Patient   fhir.Ref     // whose chart it goes into
+	At        time.Time    // when the source sent it: MSH-7
+	Resources []Resource   // in the order made; every reference among them resolves
+	Links     []Link       // merges it asks for or takes back
+	Moves     []inbox.Move // visits that it says are another patient's, from At on
+	Named     []string     // charts that it names, whatever moved; nil: Patient's alone
+	Dialect   string       // by which it was read: Dialect.ID
+	Edition   *Edition     // of a document that is called by something; nil: it is no such document
+	Corrects  bool         // it updates who the patient is, and so may correct the birth date
+	Notes     []string     // what was left out and where, never a value: "DG1-5 in segment 7: not a time"
 }
 
 // Resource is one version of one resource.
@@ -131,6 +133,13 @@ func read(k *Keys, m inbox.Message) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if len(m.Moves) > 0 {
+		if to, err := b.elsewhere(); err != nil {
+			return Result{}, err
+		} else if to != nil {
+			return b.mapElsewhere(to)
+		}
+	}
 	if b.typ.Code == "ADT" && b.trigger() == "A17" {
 		return b.swap()
 	}
@@ -147,6 +156,9 @@ func (b *build) message() error {
 		return b.adt()
 	case "MFN":
 		return b.master()
+	}
+	if ofDirectory(b.typ.Code, b.typ.Trigger) {
+		return b.handler()()
 	}
 	if err := b.onePatient(); err != nil {
 		return err
@@ -179,8 +191,10 @@ func (b *build) handler() func() error {
 		return b.bar
 	case code == "RSP":
 		return b.rsp
-	case code == "SRR", code == "SRM" && trigger <= "S06" && trigger != "S05", code == "SIU" && (trigger >= "S12" && trigger <= "S19" || trigger == "S26"):
+	case code == "SRR", code == "SRM" && trigger <= "S06" && trigger != "S05", code == "SIU" && (trigger >= "S12" && trigger <= "S22" || trigger == "S26"):
 		return b.siu
+	case code == "SIU" && (trigger == "S23" || trigger == "S24"):
+		return b.slots
 	case code == "MDM" && trigger >= "T01" && trigger <= "T11":
 		return b.mdm
 	case code == "MFN" && (trigger == "M02" || trigger == "M05"):
@@ -234,7 +248,7 @@ func PatientKey(k *Keys, m inbox.Message) (string, error) {
 		}
 	}
 	pid := msg.Segment("PID")
-	if !pid.Exists() && first(msg.Segment("MSH").Field(9)).at(1) == "MFN" {
+	if msh9 := first(msg.Segment("MSH").Field(9)); !pid.Exists() && ofDirectory(msh9.at(1), msh9.at(2)) {
 		return k.masterFiles(m.Source), nil
 	}
 	id, err := f.patient(pid)

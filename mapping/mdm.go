@@ -41,6 +41,7 @@ func (b *build) mdm() error {
 		return err
 	}
 	l.finish()
+	b.carried(txa)
 	return nil
 }
 
@@ -266,7 +267,8 @@ func documentStatus(txa hl7.Segment, wrong bool) []fhir.Set {
 
 // relatesTo is the document of TXA-13 that an addendum appends to or a
 // replacement replaces. So that the reference leads somewhere, the little that
-// is known of it becomes a resource, below any version a message gives.
+// is known of it becomes a resource, below any version a message gives. It leads
+// back to what names it, and so is withheld with that: it would tell of it.
 func (l *lab) relatesTo(txa hl7.Segment) []r4.DocumentReferenceRelatesTo {
 	parent := first(txa.Field(13))
 	key := entityKey(parent)
@@ -283,10 +285,12 @@ func (l *lab) relatesTo(txa hl7.Segment) []r4.DocumentReferenceRelatesTo {
 		return nil
 	}
 	rid := l.id("DocumentReference", key...)
+	by := l.id("DocumentReference", l.documentKey(first(txa.Field(12)))...)
 	l.later = append(l.later, func() {
-		if !l.has("DocumentReference", rid) {
+		if l.has("DocumentReference", by) && !l.has("DocumentReference", rid) {
 			l.support(reminder(l.at), r4.DocumentReference{
 				Id: &rid, MasterIdentifier: l.entity(parent, ""), Subject: ptr(l.subject()),
+				Context: &r4.DocumentReferenceContext{Related: []r4.Reference{refer("DocumentReference", by)}},
 			}, unsaid("_status", "", ""), fhir.Set{Path: "content[0].attachment._url", Value: absent("unknown")})
 		}
 	})

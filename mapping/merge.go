@@ -62,6 +62,9 @@ func (b *build) moved() error {
 	b.mentionPatient()
 	mrg := b.msg.Segment("MRG")
 	if err := b.onePerson(b.pid, mrg); err != nil {
+		if !mrg.Exists() {
+			return err
+		}
 		return fail(mrg, 1, "PID-3 and MRG-1 name different records and neither is said to be moved: an A40 merges them, an A24 links and an A37 unlinks")
 	}
 	number, err := b.feed.patient(b.pid)

@@ -29,9 +29,7 @@ func (b *build) swap() (Result, error) {
 		if i == 1 && chart == b.chart {
 			return Result{}, fail(group.Segment("PID"), 3, "the two patients of a swap of beds have one number")
 		}
-		part := &build{keys: b.keys, feed: b.feed, in: b.in, msg: b.msg.Part(slices.Concat(head, group)), typ: b.typ, at: b.at, chart: chart, seen: map[fhir.Ref]int{}}
-		part.pid = part.msg.Segment("PID")
-		part.out.Patient, part.out.At = b.chartOf(id), b.at
+		part := b.part(b.msg.Part(slices.Concat(head, group)), chart)
 		if err := part.story(); err != nil {
 			return Result{}, err
 		}
@@ -39,11 +37,8 @@ func (b *build) swap() (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		for _, x := range r.Resources {
-			x.Chart = chart
-			b.out.Resources = append(b.out.Resources, x)
-		}
-		b.out.Notes = append(b.out.Notes, r.Notes...)
+		b.take(r, chart)
+		b.out.Named = append(b.out.Named, chart)
 	}
 	return b.out, nil
 }
@@ -162,5 +157,5 @@ func (b *build) onePerson(pid, mrg hl7.Segment) error {
 			return nil
 		}
 	}
-	return fail(mrg, 1, "the prior number is another patient's: what moves from one person to another must be sent anew for the one it is of")
+	return fail(mrg, 1, "the prior number is another patient's: an A44 moves an account and an A45 a visit from one person to another")
 }

@@ -20,13 +20,16 @@ func (b *build) relatedPersons(group hl7.Group) {
 	for nk1 := range group.All("NK1") {
 		b.relatedPerson(nk1)
 	}
+	for _, prt := range sharesOf(group, "PID", "PD1", "ARV", "ROL", "NTE") {
+		b.kin(prt)
+	}
 	b.mother(group.Segment("PID"))
 }
 
 // bystanders adds the persons and payers that an order or a result repeats: NK1,
 // IN1 and GT1 of what stands before the orders, and PID-21, as reminders.
 func (b *build) bystanders() {
-	if !b.pid.Field(21).Present() && !b.msg.Segment("NK1").Exists() && !b.msg.Segment("IN1").Exists() && !b.msg.Segment("GT1").Exists() {
+	if !b.pid.Field(21).Present() && !b.msg.Segment("NK1").Exists() && !b.msg.Segment("IN1").Exists() && !b.msg.Segment("GT1").Exists() && !b.msg.Segment("PRT").Exists() {
 		return
 	}
 	before := b.msg.Before("SPM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA")
@@ -88,6 +91,41 @@ func (b *build) relatedPerson(nk1 hl7.Segment) {
 		return
 	}
 	b.add(person)
+}
+
+// kinship are the tables by which a person is the patient's, and their concept maps.
+var kinship = map[string]string{"HL70063": "Relationship", "HL70131": "ContactRole"}
+
+// kin maps a PRT behind PID whose part is a relationship or a contact's role by the name
+// of its table (0063, 0131). The guide would have everybody there but the primary care
+// provider a kinsman, physicians too, by whom a patient is seen.
+//
+// Source: v2-to-FHIR, ORU_R01 and OML_O21, PRT behind PID; PRT[RelatedPerson].
+func (b *build) kin(prt hl7.Segment) {
+	part := first(prt.Field(4))
+	table := kinship[part.at(3)]
+	if table == "" {
+		return
+	}
+	for _, xcn := range each(prt.Field(5)) {
+		number := b.identifierOf(xcn.at(1), xcn.in(9), xcn.at(13))
+		parts := []string{"name", xcn.in(2).at(1), xcn.at(3), xcn.at(4), part.at(1)}
+		if number != nil {
+			parts = []string{xcn.at(1), b.feed.authorityOf(xcn.in(9))}
+		}
+		id := b.id("RelatedPerson", parts...)
+		if xcn.in(2).at(1) == "" && xcn.at(3) == "" || b.has("RelatedPerson", id) {
+			continue
+		}
+		person := r4.RelatedPerson{
+			Id: &id, Patient: b.subject(), Name: []r4.HumanName{b.nameOf(xcn)}, Relationship: b.concepts(prt.Field(4), table),
+			Telecom: b.telecoms(prt.Field(15), ""), Address: b.addresses(prt.Field(14)), Period: period(b.dateTime(prt, 11), b.dateTime(prt, 12)),
+		}
+		if number != nil {
+			person.Identifier = []r4.Identifier{*number}
+		}
+		b.add(person)
+	}
 }
 
 // relationship maps NK1-3 and NK1-7.

@@ -24,8 +24,13 @@ func (b *build) mentionPatient() {
 	})
 }
 
-// statePatient adds the patient of a message that is about the patient.
+// statePatient adds the patient of a message that is about the patient; of one whose
+// visit was moved it tells the number alone.
 func (b *build) statePatient() {
+	if b.guest {
+		b.mentionPatient()
+		return
+	}
 	b.once(b.on("stated patient", append(b.segments("PID", "PD1", "NK1", "ROL", "PRT", "DB1"), b.msg.Segment("PV1").Field(16).Raw())...), func(b *build) *r4.Reference {
 		model, also := b.patient(b.msg.Segments())
 		b.support(b.at, model, also...)
@@ -84,7 +89,10 @@ func (b *build) patient(group hl7.Group) (r4.Patient, []fhir.Set) {
 	pat.GeneralPractitioner = append(pat.GeneralPractitioner, b.practitioners(pd1.Field(4))...)
 	for rol := range group.All("ROL") {
 		if value(rol.Field(3)) == "PP" { // primary care provider, table 0443
-			pat.GeneralPractitioner = append(pat.GeneralPractitioner, b.practitioners(rol.Field(4))...)
+			h := b.heldByROL(rol)
+			h.role.Period = period(b.dateTime(rol, 5), b.dateTime(rol, 6))
+			h.key = append(h.key, rol.Field(5).Raw(), rol.Field(6).Raw())
+			pat.GeneralPractitioner = append(pat.GeneralPractitioner, b.holders(h)...)
 		}
 	}
 	pat.GeneralPractitioner = append(pat.GeneralPractitioner, b.takers(sharesOf(group, "PID", "PD1", "ARV", "ROL", "NTE").inRole("PP"))...)

@@ -32,18 +32,7 @@ func (b *build) practitionerAt(xcn data, addresses hl7.Field) *r4.Reference {
 	if family == "" && given == "" {
 		return byIdentifier("Practitioner", id)
 	}
-	name := r4.HumanName{
-		Family:    p(family),
-		Given:     some(given, xcn.at(4)),
-		Suffix:    some(xcn.at(5), xcn.at(21)),
-		Prefix:    some(xcn.at(6)),
-		Use:       nameUse(xcn.at(10)),
-		Period:    period(b.when(xcn.at(19)), b.when(xcn.at(20))),
-		Extension: assemblyOrder(xcn.at(18)),
-	}
-	if name.Period == nil {
-		name.Period = b.rangeOf(xcn.in(17))
-	}
+	name := b.nameOf(xcn)
 	parts := []string{"name", family, given, xcn.at(4)}
 	if number != "" {
 		parts = []string{number, b.feed.authorityOf(xcn.in(9))}
@@ -74,6 +63,25 @@ func (b *build) practitionerAt(xcn data, addresses hl7.Field) *r4.Reference {
 	}
 	b.support(b.at, who, surname...)
 	return &ref
+}
+
+// nameOf is the name of an XCN.
+//
+// Source: v2-to-FHIR, XCN[Practitioner], XCN[RelatedPerson].
+func (b *build) nameOf(xcn data) r4.HumanName {
+	name := r4.HumanName{
+		Family:    p(xcn.in(2).at(1)),
+		Given:     some(xcn.at(3), xcn.at(4)),
+		Suffix:    some(xcn.at(5), xcn.at(21)),
+		Prefix:    some(xcn.at(6)),
+		Use:       nameUse(xcn.at(10)),
+		Period:    period(b.when(xcn.at(19)), b.when(xcn.at(20))),
+		Extension: assemblyOrder(xcn.at(18)),
+	}
+	if name.Period == nil {
+		name.Period = b.rangeOf(xcn.in(17))
+	}
+	return name
 }
 
 // surnameParts says which parts of a family name are one's own and which are of

@@ -23,7 +23,7 @@ func (b *build) provenance() {
 	if len(b.target) == 0 && b.typ.Code == "ADT" {
 		b.target = []fhir.Ref{b.out.Patient}
 	}
-	if len(b.target) == 0 || b.fault != nil {
+	if len(b.target) == 0 || b.fault != nil || len(b.out.Moves) > 0 { // nothing may tell of a move
 		return
 	}
 	msh, evn := b.msg.Segment("MSH"), b.msg.Segment("EVN")

@@ -46,7 +46,7 @@ func (p shares) with(prt hl7.Segment) shares {
 func (p shares) inRole(codes ...string) (all shares) {
 	for _, prt := range p {
 		cwe := first(prt.Field(4))
-		if slices.Contains(codes, cwe.at(1)) && fromTable(cwe.at(3)) {
+		if slices.Contains(codes, cwe.at(1)) && fromTable(cwe.at(3)) && kinship[cwe.at(3)] == "" {
 			all = append(all, prt)
 		}
 	}
@@ -61,49 +61,96 @@ func (b *build) takers(p shares) (all []r4.Reference) {
 	return all
 }
 
-// taker is who a PRT names: its persons, each in a PractitionerRole where more is
-// said of the part, or its organization where it names no person. The role is made of
-// all that is said, and called by it: two parts of one person never lie over each other.
+// taker is who a PRT names: its persons, or its organization where it names none.
 //
 // Source: v2-to-FHIR, PRT[PractitionerRole], and PRT[Organization] by its message maps.
 func (b *build) taker(prt hl7.Segment) (all []r4.Reference) {
-	org := b.organization(first(prt.Field(8)), func(o *r4.Organization) {
-		if kind := b.concept(first(prt.Field(7)), ""); kind != nil {
-			o.Type = []r4.CodeableConcept{*kind}
-		}
-	})
-	role := r4.PractitionerRole{
-		Code: b.concepts(prt.Field(4), "Participation"), Specialty: b.concepts(prt.Field(6), ""), Organization: org,
-		Period: period(b.dateTime(prt, 11), b.dateTime(prt, 12)), Telecom: b.telecoms(prt.Field(15), "work"),
+	h := b.heldByPRT(prt)
+	if all = b.holders(h); all == nil && h.role.Organization != nil {
+		all = []r4.Reference{*h.role.Organization}
 	}
+	return all
+}
+
+// holding is the part that persons have in something: all that is said of it, in FHIR
+// and, for its name, as it was sent.
+type holding struct {
+	people, addresses hl7.Field
+	role              r4.PractitionerRole
+	key               []string
+}
+
+// more tells whether the part says more of who has it than for whom they act.
+func (h holding) more() bool {
+	r := h.role
+	return r.Specialty != nil || r.Period != nil || r.Telecom != nil || r.Location != nil || r.Identifier != nil
+}
+
+func (b *build) heldByPRT(prt hl7.Segment) holding {
+	h := holding{people: prt.Field(5), addresses: prt.Field(14), role: r4.PractitionerRole{
+		Code: b.concepts(prt.Field(4), "Participation"), Specialty: b.concepts(prt.Field(6), ""), Organization: b.ofUnit(prt.Field(8), prt.Field(7)),
+		Period: period(b.dateTime(prt, 11), b.dateTime(prt, 12)), Telecom: b.telecoms(prt.Field(15), "work"),
+	}}
 	if where := b.location(first(prt.Field(9))); where != nil {
-		role.Location = []r4.Reference{*where}
+		h.role.Location = []r4.Reference{*where}
 	}
 	for _, pln := range each(prt.Field(24)) {
 		if n := pln.at(1); n != "" {
-			role.Identifier = append(role.Identifier, r4.Identifier{Value: &n, Type: b.concept(pln.in(2), ""), Period: period(nil, b.when(pln.at(4)))})
+			h.role.Identifier = append(h.role.Identifier, r4.Identifier{Value: &n, Type: b.concept(pln.in(2), ""), Period: period(nil, b.when(pln.at(4)))})
 		}
 	}
-	for _, xcn := range each(prt.Field(5)) {
-		who := b.practitionerAt(xcn, prt.Field(14))
+	for _, f := range [...]int{4, 6, 7, 8, 9, 11, 12, 15, 24} {
+		h.key = append(h.key, prt.Field(f).Raw())
+	}
+	return h
+}
+
+// heldByROL is the part that a ROL tells of; its time is where it is named. A number
+// of nobody's (ROL-1 "1") only counts the segments.
+//
+// Source: v2-to-FHIR, ROL[Encounter-PractitionerRole], ROL[Patient-GeneralPractitioner].
+func (b *build) heldByROL(rol hl7.Segment) holding {
+	h := holding{people: rol.Field(4), addresses: rol.Field(11), role: r4.PractitionerRole{
+		Code: b.concepts(rol.Field(3), "ProviderRole"), Organization: b.ofUnit(rol.Field(14), rol.Field(10)), Telecom: b.telecoms(rol.Field(12), "work"),
+	}}
+	if where := b.location(first(rol.Field(13))); where != nil {
+		h.role.Location = []r4.Reference{*where}
+	}
+	if ei := first(rol.Field(1)); ei.at(2) != "" || ei.at(3) != "" {
+		h.role.Identifier = []r4.Identifier{*b.entity(ei, "")}
+	}
+	for _, f := range [...]int{1, 3, 10, 12, 13, 14} {
+		h.key = append(h.key, rol.Field(f).Raw())
+	}
+	return h
+}
+
+// ofUnit is the Organization of an XON, with what kind of unit it is.
+func (b *build) ofUnit(xon, kind hl7.Field) *r4.Reference {
+	return b.organization(first(xon), func(o *r4.Organization) {
+		if c := b.concept(first(kind), ""); c != nil {
+			o.Type = []r4.CodeableConcept{*c}
+		}
+	})
+}
+
+// holders are the persons who have a part, each in a PractitionerRole where more is said
+// of it. The role is made of all that is said, and called by it: two parts of one person
+// never lie over each other.
+func (b *build) holders(h holding) (all []r4.Reference) {
+	for _, xcn := range each(h.people) {
+		who := b.practitionerAt(xcn, h.addresses)
 		switch {
 		case who == nil:
-		case role.Specialty == nil && org == nil && role.Period == nil && role.Telecom == nil && role.Location == nil && role.Identifier == nil:
+		case h.role.Organization == nil && !h.more():
 			all = append(all, *who)
 		default:
-			key := leadsTo(who)
-			for _, f := range [...]int{4, 6, 7, 8, 9, 11, 12, 15, 24} {
-				key = append(key, prt.Field(f).Raw())
-			}
-			id := b.id("PractitionerRole", key...)
-			as := role
+			id := b.id("PractitionerRole", append(leadsTo(who), h.key...)...)
+			as := h.role
 			as.Id, as.Practitioner = &id, who
 			b.support(b.at, as)
 			all = append(all, refer("PractitionerRole", id))
 		}
-	}
-	if all == nil && org != nil {
-		all = []r4.Reference{*org}
 	}
 	return all
 }

@@ -62,6 +62,14 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 		Specimen:           o.specimenRefs,
 		Priority:           priority(o),
 	}
+	if req.Code == nil { // prr-1: what more is said of a service that is not named is a note
+		req.OrderDetail = nil
+		for _, cwe := range append(each(o.obr.Field(46)), each(o.obr.Field(47))...) {
+			if s := textOf(cwe); s != "" {
+				req.Note = append(req.Note, r4.Annotation{Text: s})
+			}
+		}
+	}
 	if value(o.obr.Field(11)) == "G" {
 		req.Intent = r4.RequestIntentReflexOrder
 	}

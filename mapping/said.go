@@ -36,7 +36,7 @@ type partKey [sha256.Size]byte
 func (b *build) on(kind string, texts ...string) partKey {
 	d := b.msg.Delimiters()
 	buf := make([]byte, 0, 1024)
-	for _, s := range append([]string{kind, b.in.Source, b.chart}, texts...) {
+	for _, s := range append([]string{kind, b.in.Source, b.feed.Dialect.ID(), b.chart}, texts...) {
 		buf = append(binary.AppendUvarint(buf, uint64(len(s))), s...)
 	}
 	buf = append(buf, d.Field, d.Component, d.Repetition, d.Escape, d.Subcomponent, d.Truncation)

@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"firebreak/fhir"
+	"firebreak/inbox"
+	"firebreak/internal/corpus"
 	"firebreak/mapping"
 )
 
@@ -39,7 +41,7 @@ func mustSupport(t testing.TB) (all []needed) {
 }
 
 // TestMustSupport counts in how many of the corpus' resources each element that US
-// Core marks as must support is filled: some message fills it, or uscore.tsv says why
+// Core marks as must support is filled: some message or document fills it, or uscore.tsv says why
 // none does.
 func TestMustSupport(t *testing.T) {
 	all := mustSupport(t)
@@ -48,8 +50,8 @@ func TestMustSupport(t *testing.T) {
 		byType[all[i].typ] = append(byType[all[i].typ], &all[i])
 	}
 	k := mapping.NewKeys(secret)
-	messages(t, func(_ string, body []byte) {
-		r, _ := mapping.Map(k, message(body))
+	count := func(m inbox.Message) {
+		r, _ := mapping.Map(k, m)
 		for _, res := range r.Resources {
 			of[res.Type()]++
 			for _, n := range byType[res.Type()] {
@@ -58,7 +60,11 @@ func TestMustSupport(t *testing.T) {
 				}
 			}
 		}
-	})
+	}
+	messages(t, func(_ string, body []byte) { count(message(body)) })
+	for _, body := range corpus.CCDA(t) {
+		count(clinical(body))
+	}
 	for i, n := range all {
 		if i == 0 || n.typ != all[i-1].typ {
 			ever := 0

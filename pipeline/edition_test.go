@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -21,6 +22,7 @@ type version struct {
 	replaces string // id of another
 	problem  string // code and name of the one problem that it lists
 	words    string // of its other section
+	mdm      bool   // it comes in an MDM message, which names it, and what it replaces
 }
 
 func (v version) message() inbox.Message {
@@ -32,7 +34,7 @@ func (v version) message() inbox.Message {
 	}
 	b.WriteString(`<recordTarget><patientRole><id root="1.2.3.4" extension="100"/><patient><name><given>Ann</given><family>Ash</family></name><administrativeGenderCode code="F"/><birthTime value="19710203"/></patient></patientRole></recordTarget>`)
 	b.WriteString(`<author><time value="20260101"/><assignedAuthor><id root="2.16.840.1.113883.4.6" extension="99"/><assignedPerson><name><given>Ola</given><family>Rowan</family></name></assignedPerson></assignedAuthor></author>`)
-	if v.replaces != "" {
+	if v.replaces != "" && !v.mdm {
 		fmt.Fprintf(&b, `<relatedDocument typeCode="RPLC"><parentDocument><id root="1.2.3.9" extension="%s"/></parentDocument></relatedDocument>`, v.replaces)
 	}
 	b.WriteString(`<component><structuredBody>`)
@@ -43,6 +45,15 @@ func (v version) message() inbox.Message {
 		fmt.Fprintf(&b, `<component><section><code code="10164-2" codeSystem="2.16.840.1.113883.6.1"/><title>History</title><text>%s</text></section></component>`, v.words)
 	}
 	b.WriteString(`</structuredBody></component></ClinicalDocument>`)
+	if v.mdm {
+		trigger := "T02"
+		if v.replaces != "" {
+			trigger = "T10"
+		}
+		text := fmt.Sprintf("MSH|^~\\&|EHR|OAK|FB|FB|202601%02d120000+0000||MDM^%s|m%s%d|P|2.5.1\rPID|1||100^^^&1.2.3.4&ISO||Ash^Ann||19710203|F\rTXA|1|CN||202601%02d120000+0000||||||||%s|%s|||||AV\rOBX|1|ED|34133-9^Summary^LN||^text^xml^Base64^%s||||||F\r",
+			v.day, trigger, v.id, v.number, v.day, v.id, v.replaces, base64.StdEncoding.EncodeToString([]byte(b.String())))
+		return inbox.Message{Source: "clinic", Kind: inbox.HL7v2, ControlID: v.id + fmt.Sprint(v.number), Received: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), Body: []byte(text)}
+	}
 	return inbox.Message{Source: "clinic", Kind: inbox.CCDA, ControlID: v.id + fmt.Sprint(v.number), Received: time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), Body: []byte(b.String())}
 }
 
@@ -108,6 +119,12 @@ func TestADocumentIsReplaced(t *testing.T) {
 			"Problems, current\nSummary d1, current\nproblem Asthma\n"},
 		{"a part of the newer is withheld", []version{{id: "d1", set: "s", number: 1, day: 1, problem: asthma}, {id: "d2", set: "s", number: 2, day: 2, problem: copd, words: "HIV positive since May."}},
 			"Problems, current\nSummary d1, superseded\nproblem COPD\n"},
+		{"in messages, by the parent's number", []version{{id: "d1", day: 1, mdm: true, problem: asthma, words: "Smokes."}, {id: "d2", day: 2, mdm: true, replaces: "d1", problem: copd}}, " d1, superseded\n d2, current\nProblems, current\nproblem COPD\n"},
+		{"in messages, one that is no replacement", []version{{id: "d1", day: 1, mdm: true, problem: asthma}, {id: "d2", day: 2, mdm: true, problem: copd}}, " d1, current\n d2, current\nProblems, current\nProblems, current\nproblem Asthma\nproblem COPD\n"},
+		{"in messages, edited", []version{{id: "d1", day: 1, mdm: true, problem: asthma}, {id: "d1", number: 2, day: 2, mdm: true, problem: copd}}, " d1, current\nProblems, current\nproblem COPD\n"},
+		{"in messages, the newer is withheld whole", []version{{id: "d1", day: 1, mdm: true, problem: asthma}, {id: "d2", day: 2, mdm: true, replaces: "d1", words: "HIV positive since May."}}, " d1, current\nProblems, current\nproblem Asthma\n"},
+		{"what is pushed is not replaced by a message", []version{{id: "d1", day: 1, problem: asthma}, {id: "d2", day: 2, mdm: true, replaces: "d1", problem: copd}}, " d1, \n d2, current\nProblems, current\nProblems, current\nSummary d1, current\nproblem Asthma\nproblem COPD\n"},
+		{"in a message, withheld whole, what it replaces is not known", []version{{id: "d2", day: 2, mdm: true, replaces: "d1", words: "HIV positive since May."}}, "fhir: not-found: There is nothing to show at this address."},
 		{"the older was withheld", []version{{id: "d1", set: "s", number: 1, day: 1, problem: "86406008 HIV infection"}, {id: "d2", set: "s", number: 2, day: 2, problem: asthma}},
 			"Problems, current\nSummary d2, current\nproblem Asthma\n"},
 	} {

@@ -160,6 +160,22 @@ func (p *Pipeline) finish(id inbox.ID) {
 	}
 }
 
+// freed has messages applied that became pending: those that are still worked on, by
+// which they had been done, after that.
+func (p *Pipeline) freed(ids []inbox.ID) {
+	p.sweepSoon()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if done := p.working[id]; done != nil {
+			go func() {
+				<-done
+				p.sweepSoon()
+			}()
+		}
+	}
+}
+
 func (p *Pipeline) sweepSoon() {
 	select {
 	case p.sweep <- struct{}{}:
@@ -299,7 +315,9 @@ func (p *Pipeline) work(ctx context.Context, f *feed, s job) {
 			continue
 		case errors.Is(err, record.ErrMoved):
 			s.Found, made = nil, false
-			continue
+			if s.Moves, err = p.queue.Moves(context.Background(), change.Named); err == nil {
+				continue
+			}
 		}
 		p.retried.Add(1)
 		p.log.Error("a message cannot be stored, trying again", "id", s.ID, "error", err)
@@ -314,6 +332,13 @@ func (p *Pipeline) work(ctx context.Context, f *feed, s job) {
 // store is not broken off: what is in hand is finished.
 func (p *Pipeline) store(s record.Stored, change record.Change, reason string) error {
 	ctx := context.Background()
+	if reason != "" && len(s.Moves) > 0 { // what was said before it moved may not stay
+		var named []string
+		for _, m := range s.Moves {
+			named = append(named, m.From)
+		}
+		return p.queue.Commit(ctx, s, record.Change{At: s.Received, Named: slices.Compact(named), Held: reason})
+	}
 	if reason != "" {
 		return p.queue.Hold(ctx, s.ID, reason)
 	}
@@ -362,7 +387,11 @@ func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string)
 	for _, note := range result.Notes {
 		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
 	}
-	change.Dialect, change.Corrects, change.Freed = result.Dialect, result.Corrects, p.sweepSoon
+	change.Dialect, change.Corrects, change.Freed = result.Dialect, result.Corrects, p.freed
+	change.At, change.Moves = result.At, result.Moves
+	if change.Named = result.Named; change.Named == nil && s.Kind == inbox.HL7v2 {
+		change.Named = []string{result.Patient.ID}
+	}
 	change.Resources = make([]record.Entry, 0, len(result.Resources))
 	for i, l := range p.label(s.Message, result) {
 		r := result.Resources[i]
@@ -385,7 +414,7 @@ func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string)
 func (p *Pipeline) label(m inbox.Message, result mapping.Result) []label.Labeled {
 	all := resourcesOf(result)
 	first := slices.IndexFunc(result.Resources, func(r mapping.Resource) bool { return r.Chart != "" && r.Chart != result.Patient.ID })
-	if m.Kind != inbox.HL7v2 || first < 0 {
+	if !m.Apart() || first < 0 {
 		return p.rules.Label(m.Source, all)
 	}
 	var labeled []label.Labeled
@@ -416,6 +445,8 @@ func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
 				return nil
 			case state == record.OnHold:
 				return &inbox.HeldError{Reason: reason}
+			case state == record.SetAside:
+				return &inbox.HeldError{Reason: "it is set aside: take it back first; it was held: " + reason}
 			case state == record.Unknown:
 				return record.ErrUnknown
 			}

@@ -50,9 +50,10 @@ func start(t testing.TB, dsn string, logger *slog.Logger, set ...func(*Pipeline)
 	must(t, err)
 	s.Rules, err = label.Default()
 	must(t, err)
-	s.Record, err = record.Open(ctx, record.Config{DSN: dsn, Log: s.Log, Rules: s.Rules, Secret: []byte("a secret of this test"), Logger: logger})
+	keys := mapping.NewKeys([]byte("keys of this test"))
+	s.Record, err = record.Open(ctx, record.Config{DSN: dsn, Log: s.Log, Rules: s.Rules, Secret: []byte("a secret of this test"), Logger: logger, Remake: Remake(keys)})
 	must(t, err)
-	s.Pipeline = New(s.Record, mapping.NewKeys([]byte("keys of this test")), s.Rules, Config{Logger: logger})
+	s.Pipeline = New(s.Record, keys, s.Rules, Config{Logger: logger})
 	for _, f := range set {
 		f(s.Pipeline)
 	}

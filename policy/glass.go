@@ -89,10 +89,16 @@ func (p *Policy) MayBreak(c access.Caller) (time.Duration, bool) {
 }
 
 // KeyThrough is Key for a caller to whom a chart was opened so far.
-func (p *Policy) KeyThrough(g Glass, c access.Caller) string { return p.standing(g, c).key }
+func (p *Policy) KeyThrough(g Glass, c access.Caller) string {
+	key := p.standing(g, c).key
+	if l := c.Identity().Limits(); l != nil {
+		key += " within " + l.Key()
+	}
+	return key
+}
 
 // ViewThrough is View for a caller to whom the chart was opened so far. It is
 // for the record, which knows who opened what.
 func (p *Policy) ViewThrough(g Glass, c access.Caller, ch chart.Chart) *View {
-	return p.view(p.standing(g, c).sight, subjectsOf(c), c.Admitted(), ch)
+	return p.view(p.standing(g, c).sight, subjectsOf(c), c.Admitted(), ch).within(c.Identity().Limits())
 }

@@ -64,8 +64,9 @@ func (p *Policy) standing(g Glass, c access.Caller) *standing {
 func (p *Policy) Version() string { return p.version }
 
 // Key names what c may see: callers with equal keys see equal views of a
-// chart. It is a cache key, and holds the policy's version.
-func (p *Policy) Key(c access.Caller) string { return p.standing(Intact, c).key }
+// chart. It is a cache key, and holds the policy's version and what granular scopes
+// of the caller's token leave.
+func (p *Policy) Key(c access.Caller) string { return p.KeyThrough(Intact, c) }
 
 func (p *Policy) sight(c access.Caller) sight { return p.standing(Intact, c).sight }
 

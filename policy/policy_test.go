@@ -12,6 +12,30 @@ import (
 	"firebreak/label"
 )
 
+// A Subscription is its sender's alone: its channel says where it listens, and may
+// hold a password.
+func TestSubscriptionsAreTheirSendersAlone(t *testing.T) {
+	ch := charted(t, one(1, obj{"resourceType": "Patient", "id": "p", "name": arr{obj{"family": "Doe"}}},
+		obj{"resourceType": "Subscription", "id": "p-s", "status": "active", "reason": "new results", "criteria": "Observation?patient=p",
+			"channel": obj{"type": "rest-hook", "endpoint": "https://lab.test/hook", "header": arr{"Authorization: Bearer 4711"}}}))
+	for _, row := range []struct {
+		name  string
+		c     access.Caller
+		shown bool
+	}{
+		{"a physician", provider(t), false},
+		{"a system", accesstest.Client(t, "", "system/*.rs"), false},
+		{"a system that sends", accesstest.Client(t, "clinic", "system/*.rs"), false},
+		{"its sender", accesstest.Client(t, "lab", "system/*.rs"), true},
+		{"its sender, as a source", accesstest.Source(t, "lab", "system/*.rs"), true},
+	} {
+		v := load(t, Demo()).View(row.c, ch)
+		if _, shown := v.Get(fhir.Ref{Type: "Subscription", ID: "p-s"}); shown != row.shown {
+			t.Errorf("%s: shown: %v", row.name, shown)
+		}
+	}
+}
+
 // TestClosed: whatever is missing or in doubt, less is shown, never more.
 func TestClosed(t *testing.T) {
 	p := load(t, Default())

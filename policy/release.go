@@ -173,6 +173,12 @@ func (v *View) release(e *entry, x *chart.Version) (fhir.Resource, error) {
 			out = append(out, path)
 		}
 	}
+	if bytes.Contains(res.JSON(), []byte(`"header"`)) { // a password or a token may stand in it
+		if e.ref.Type == "Endpoint" {
+			out = append(out, "header")
+		}
+		out = append(out, "contained.header", "contained.channel")
+	}
 	if len(out) > 0 {
 		if res, err = res.Without(out...); err != nil {
 			return res, err

@@ -47,6 +47,10 @@ func (r Released) At() time.Time { return r.said().at }
 // Source is the name of the feed it came by.
 func (r Released) Source() string { return r.said().source }
 
+// Readable tells whether the caller's token may read it: of what the caller sent
+// itself it may be told without, see View.Standing.
+func (r Released) Readable() bool { return r.e != nil && r.e.view.reads(r) }
+
 func (r Released) IsZero() bool   { return r.e == nil }
 func (r Released) String() string { return r.Resource().String() }
 

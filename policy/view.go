@@ -27,6 +27,8 @@ type View struct {
 	entries    []entry            // the whole chart, sorted
 	byRef      map[fhir.Ref]int32 // into entries
 	all        []Released         // what is visible, in its current version
+	listed     []Released         // what of it may be searched: all, but for the limits of a token
+	limits     *limits            // of a token with granular scopes; nil for most
 	superseded map[fhir.Ref]bool  // documents that were replaced
 	spoken     map[spoken]bool    // orders that came along with hidden results of theirs
 
@@ -52,7 +54,7 @@ const (
 // what is unlabelled, judged by other rules than today's, or not settled by
 // label.Propagate.
 func (p *Policy) View(c access.Caller, ch chart.Chart) *View {
-	return p.view(p.sight(c), subjectsOf(c), c.Admitted(), ch)
+	return p.ViewThrough(Intact, c, ch)
 }
 
 func (p *Policy) view(s sight, who []subject, now time.Time, ch chart.Chart) *View {
@@ -136,6 +138,7 @@ func (p *Policy) viewAll(s sight, who []subject, now time.Time, ch chart.Chart) 
 			v.all = append(v.all, Released{e: &v.entries[i]})
 		}
 	}
+	v.listed = v.all
 	return v
 }
 
@@ -153,6 +156,10 @@ func (v *View) Concern(c access.Caller) string {
 // Fits tells whether the view was made for what the directives say of c now.
 func (v *View) Fits(c access.Caller) bool { return v.Concern(c) == v.concern }
 
+// Lasts tells whether the view stays as it is while the chart, the policy and its
+// caller do: no directive of the patient's begins or ends in it.
+func (v *View) Lasts() bool { return v.said == nil }
+
 // awaited tells whether a result that a label withholds may be seen because the
 // patient discussed it and asked for it.
 func (v *View) awaited(h chart.History) bool {
@@ -167,12 +174,14 @@ var needy = map[string]bool{
 	"Provenance": true, "Medication": true, "Device": true, "Substance": true, "Endpoint": true, "Group": true,
 }
 
-// ownRight tells whether ch is a source's directory: practitioners and places
-// that were sent for their own sake, and no patient. A file is no such thing:
+// ownRight tells whether ch is a source's directory: practitioners, places and their
+// schedules that were sent for their own sake, and no patient. A file is no such thing:
 // it may be anyone's, and is seen through the chart that names it.
 func ownRight(ch chart.Chart) bool {
 	for _, h := range ch.Histories {
-		if typ := h[0].Resource().Type(); typ == "Patient" || fhir.IsPatientCompartment(typ) {
+		switch typ := h[0].Resource().Type(); {
+		case typ == "Schedule" && len(fhir.Patients(h[0].Resource())) == 0:
+		case typ == "Patient", fhir.IsPatientCompartment(typ):
 			return false
 		}
 	}
@@ -190,6 +199,9 @@ func (s *sight) first(h chart.History) (state, int) {
 	if s.only && h[0].Source != s.own {
 		return absent, 0
 	}
+	if h[0].Resource().Type() == "Subscription" && !s.owns(&h[0]) { // its channel may hold its sender's password
+		return absent, 0
+	}
 	for i := range h {
 		v := &h[i]
 		if v.Deleted {
@@ -202,6 +214,9 @@ func (s *sight) first(h chart.History) (state, int) {
 			return hidden, 0
 		}
 		if context := v.Context(); context != "" && s.conceals(context) {
+			continue
+		}
+		if s.withholds(v) && v.Resource().Type() == "CareTeam" { // who was told of before is as if nobody had been told of since
 			continue
 		}
 		if s.withholds(v) && v.Resource().Type() != "Patient" || s.mask.hides(v) {
@@ -425,21 +440,26 @@ func (s *sight) redacts(typ, element string) bool {
 }
 
 // All is every visible resource in its current version, sorted by type, then id.
-func (v *View) All() []Released { return v.all }
+// Of it, and in Of and Index, a token's scopes leave what may be searched; in Get,
+// Version and History what may be read.
+func (v *View) All() []Released { return v.listed }
 
 // Of is every visible resource of one type, sorted by id.
-func (v *View) Of(typ string) []Released {
-	from := sort.Search(len(v.all), func(i int) bool { return v.all[i].e.ref.Type >= typ })
-	to := from + sort.Search(len(v.all)-from, func(i int) bool { return v.all[from+i].e.ref.Type > typ })
-	return v.all[from:to:to]
+func (v *View) Of(typ string) []Released { return ofType(v.listed, typ) }
+
+func ofType(all []Released, typ string) []Released {
+	from := sort.Search(len(all), func(i int) bool { return all[i].e.ref.Type >= typ })
+	to := from + sort.Search(len(all)-from, func(i int) bool { return all[from+i].e.ref.Type > typ })
+	return all[from:to:to]
 }
 
 // Get is one resource in its current version.
 func (v *View) Get(ref fhir.Ref) (Released, bool) {
-	if k, ok := v.byRef[ref]; ok && v.entries[k].state == visible {
-		return Released{e: &v.entries[k]}, true
+	r, ok := v.Standing(ref)
+	if !ok || !v.reads(r) {
+		return Released{}, false
 	}
-	return Released{}, false
+	return r, true
 }
 
 // Version is one version of one resource.
@@ -462,7 +482,7 @@ func (v *View) History(ref fhir.Ref) []Released {
 	for i := range out {
 		out[i] = Released{e: r.e, n: i}
 	}
-	return out
+	return v.versions(out)
 }
 
 // Patient is the surviving record's Patient.
@@ -470,7 +490,7 @@ func (v *View) Patient() (Released, bool) { return v.Get(v.patient) }
 
 // Index searches the view. It is made when first asked for.
 func (v *View) Index() *search.Index[Released] {
-	v.once.Do(func() { v.index = search.NewIndex(v.all) })
+	v.once.Do(func() { v.index = search.NewIndex(v.listed) })
 	return v.index
 }
 

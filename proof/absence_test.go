@@ -29,6 +29,9 @@ type trial struct {
 	asker   *asker
 	asked   int
 	now     time.Time
+	deaf    bool        // nobody subscribes
+	noticed int         // what subscribers were told, in one house
+	round   time.Time   // the last moment of the subscribers' grid
 	others  []*audience // who ask the API the same just before, and may get what answers they like
 	before  []*question // of pages: they may depend on each other
 	failure *failure
@@ -63,6 +66,7 @@ func (x *trial) close() {
 // run tells the world and asks so many questions on the way, half of them at
 // the end. It ends at the first answer that tells.
 func (x *trial) run(questions int) {
+	x.subscribe()
 	pending := 0
 	stops := map[int]int{len(x.world.events) / 3: questions / 4, 2 * len(x.world.events) / 3: questions / 4}
 	due := 0
@@ -76,6 +80,9 @@ func (x *trial) run(questions int) {
 		}
 		if due += stops[i]; due > 0 && pending == 0 && i+1 < len(x.world.events) {
 			x.traffic()
+			if x.notify(i); x.failure != nil {
+				return
+			}
 			x.harvest(false)
 			x.interrogate(i, due)
 			due = 0
@@ -85,6 +92,13 @@ func (x *trial) run(questions int) {
 		}
 	}
 	x.traffic()
+	if x.notify(len(x.world.events) - 1); x.failure != nil {
+		return
+	}
+	x.launches()
+	if questions == 0 || x.failure != nil {
+		return
+	}
 	x.harvest(true)
 	x.interrogate(len(x.world.events)-1, questions/2+due)
 }
@@ -386,7 +400,7 @@ func crowd(t testing.TB) *trial {
 
 // tries runs a trial of each seed.
 func tries(t *testing.T, seeds []uint64, questions int, make func(testing.TB, uint64) *trial) {
-	var asked atomic.Int64
+	var asked, noticed atomic.Int64
 	var found atomic.Bool // one story is enough
 	start := time.Now()
 	t.Run("seed", func(t *testing.T) {
@@ -399,6 +413,7 @@ func tries(t *testing.T, seeds []uint64, questions int, make func(testing.TB, ui
 				x := make(t, seed)
 				x.run(questions)
 				asked.Add(int64(x.asked))
+				noticed.Add(int64(x.noticed))
 				x.close()
 				for _, h := range x.house {
 					if s := canaryIn(h.logged.Bytes()); s != "" {
@@ -411,7 +426,10 @@ func tries(t *testing.T, seeds []uint64, questions int, make func(testing.TB, ui
 			})
 		}
 	})
-	t.Logf("%d worlds, %d questions of both houses in %v", len(seeds), asked.Load(), time.Since(start).Round(time.Second))
+	if noticed.Load() == 0 && !found.Load() {
+		t.Error("no subscriber was told anything")
+	}
+	t.Logf("%d worlds, %d questions of both houses, %d notices of each in %v", len(seeds), asked.Load(), noticed.Load(), time.Since(start).Round(time.Second))
 }
 
 // size is how much is asked: what FIREBREAK_PROOF says, or else little. part

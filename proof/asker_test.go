@@ -21,6 +21,7 @@ type asker struct {
 	known  *words      // of harmless things
 	hidden *words      // that only the secrets hold
 	found  *words      // that answers gave, so far
+	told   []string    // ids of subscriptions
 	about  *card       // what the next question is about; nil for nothing
 }
 
@@ -35,6 +36,7 @@ type route struct {
 const (
 	typePath    = `/fhir/{type:[A-Z][A-Za-z]{1,63}}`
 	idPath      = typePath + `/{id:[A-Za-z0-9\-.]{1,64}}`
+	inPath      = `/fhir/{focus:[A-Z][A-Za-z]{1,63}}/{id:[A-Za-z0-9\-.]{1,64}}/{type:\*|[A-Z][A-Za-z]{1,63}}`
 	versionPath = idPath + `/_history/{version:[A-Za-z0-9\-.]{1,64}}`
 )
 
@@ -42,14 +44,33 @@ const (
 var routes = []route{
 	{typePath, 600, false, (*asker).search},
 	{typePath + "/_search", 50, false, (*asker).searchByForm},
+	{inPath, 60, false, (*asker).within},
+	{inPath + "/_search", 10, false, (*asker).withinByForm},
+	{"/fhir/_search", 10, false, (*asker).overTypesByForm},
+	{`/fhir/{type:Patient}/{id:[A-Za-z0-9\-.]{1,64}}/$everything`, 25, false, (*asker).everything},
+	{`/fhir/{type:Patient}/{id:[A-Za-z0-9\-.]{1,64}}/$summary`, 25, false, (*asker).summary},
+	{"/fhir/{type:Patient}/$match", 15, false, (*asker).match},
+	{"/fhir/{type:Patient}/$ihe-pix", 25, false, (*asker).pix},
+	{"/fhir/{type:Observation}/$lastn", 25, false, (*asker).lastn},
+	{"/fhir/{type:DocumentReference}/$docref", 15, false, (*asker).docref},
 	{idPath, 120, false, (*asker).read},
 	{versionPath, 70, false, (*asker).vread},
 	{idPath + "/_history", 60, false, (*asker).history},
+	{typePath + "/_history", 25, false, (*asker).histories},
+	{"/fhir/_history", 10, false, (*asker).histories},
 	{typePath + "/$validate", 2, false, (*asker).validate},
 	{idPath + "/$validate", 3, false, (*asker).validate},
+	{"/fhir/$export", 12, false, (*asker).export},
+	{"/fhir/Patient/$export", 12, false, (*asker).export},
+	{`/fhir/Group/{id:[A-Za-z0-9\-.]{1,64}}/$export`, 3, false, (*asker).export},
+	{"/fhir/bulk/{job:[A-Za-z0-9]{16}}", 1, false, plainly("/fhir/bulk/aaaaaaaaaaaaaaaa")}, // door.ask asks for what was ordered
+	{"/fhir/bulk/{job:[A-Za-z0-9]{16}}/{n:[0-9]{1,9}}", 1, false, plainly("/fhir/bulk/aaaaaaaaaaaaaaaa/0")},
+	{`/fhir/{type:Subscription}/$status`, 2, false, plainly("/fhir/Subscription/$status")}, // what a subscriber is told: TestAbsence
+	{`/fhir/{type:Subscription}/{id:[A-Za-z0-9\-.]{1,64}}/$status`, 2, false, subscribed("/$status")},
+	{`/fhir/{type:Subscription}/{id:[A-Za-z0-9\-.]{1,64}}/$events`, 4, false, subscribed("/$events?content=full-resource")},
 	{"/fhir/metadata", 2, false, plainly("/fhir/metadata")},
 	{"/fhir/.well-known/smart-configuration", 1, false, plainly("/fhir/.well-known/smart-configuration")},
-	{"/fhir", 3, false, (*asker).system},
+	{"/fhir", 30, false, (*asker).system},
 	{"/fhir/", 5, false, (*asker).elsewhere},
 	{"/fhir/hl7", 2, false, posted("/fhir/hl7", url.Values{"x": {"1"}})},
 	{"/fhir/ccda", 2, false, posted("/fhir/ccda", url.Values{"x": {"1"}})},
@@ -78,6 +99,7 @@ var routes = []route{
 	// which takes no question from the others; viewer asks them, TestOperatorsComeInAlone.
 	{"/ops", 1, true, plainly("/ops")},
 	{"/ops/duplicates", 1, true, plainly("/ops/duplicates")},
+	{"/ops/clients", 1, true, plainly("/ops/clients")},
 	{"/ops/duplicates/decide", 1, true, posted("/ops/duplicates/decide", url.Values{"a": {"x"}, "b": {"y"}, "decision": {"same"}})},
 	{"/ops/pause", 1, true, posted("/ops/pause", url.Values{"feed": {"none"}, "do": {"pause"}})},
 	{"/ops/replay", 1, true, posted("/ops/replay", url.Values{"feed": {"lab"}, "reason": {"none"}})},
@@ -85,7 +107,28 @@ var routes = []route{
 	{"/ops/messages/{id:[0-9]{1,18}}", 0, true, plainly("/ops/messages/1")},
 	{"/ops/messages/{id:[0-9]{1,18}}/replay", 0, true, posted("/ops/messages/1/replay", url.Values{"x": {"1"}})},
 	{"/ops/messages/{id:[0-9]{1,18}}/same", 0, true, posted("/ops/messages/1/same", url.Values{"x": {"1"}})},
+	{"/ops/messages/{id:[0-9]{1,18}}/aside", 0, true, posted("/ops/messages/1/aside", url.Values{"reason": {"none"}})},
+	{"/ops/messages/{id:[0-9]{1,18}}/back", 0, true, posted("/ops/messages/1/back", url.Values{"x": {"1"}})},
 	{"/ops/messages/{id:[0-9]{1,18}}/copy", 0, true, posted("/ops/messages/1/copy", url.Values{"text": {"MSH"}})},
+	{"/ops/outbox", 1, true, plainly("/ops/outbox?state=sent")},
+	{"/ops/outbox/{id:[0-9]{1,18}}", 0, true, plainly("/ops/outbox/1")},
+	{"/ops/outbox/{id:[0-9]{1,18}}/decide", 0, true, posted("/ops/outbox/1/decide", url.Values{"do": {"drop"}, "reason": {"none"}})},
+	// What an app is told before it is let in is told without a chart; the pages where a
+	// patient is looked for and chosen, and the launch from a chart, are followed to the token.
+	{"/.well-known/openid-configuration", 1, true, plainly("/.well-known/openid-configuration")},
+	{"/oauth/style.json", 1, true, plainly("/oauth/style.json")},
+	{"/oauth/keys", 0, true, plainly("/oauth/keys")}, // keys are random
+	{"/oauth/authorize", 1, true, plainly("/oauth/authorize?client_id=app&redirect_uri=https://app.test/&state=1")},
+	{"/oauth/token", 1, true, posted("/oauth/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {"app"}, "code": {"1"}})},
+	{"/oauth/introspect", 1, true, posted("/oauth/introspect", url.Values{"token": {"1"}})},
+	{"/oauth/revoke", 1, true, posted("/oauth/revoke", url.Values{"token": {"1"}, "client_id": {"app"}})},
+	{"/oauth/register", 1, true, posted("/oauth/register", url.Values{"client_name": {"App"}})},
+	{"/oauth/register/{id:app-[A-Za-z0-9_-]{22}}", 1, true, plainly("/oauth/register/app-aaaaaaaaaaaaaaaaaaaaaa")},
+	{"/apps", 2, true, plainly("/apps")},
+	{"/apps/let-in", 1, true, plainly("/apps/let-in")},
+	{"/apps/consent", 1, true, plainly("/apps/consent")},
+	{"/apps/patient", 6, true, (*asker).patientOfApp},
+	{"/apps/patient/choose", 6, true, (*asker).choosesOfApp},
 	chartPage("", 50),
 	chartPage("/results", 50, "flagged=1", "period=3m", "period=5y", "text=", "kind=", "source=lab", "source=", "older=1", "page=1"),
 	chartPage("/results/{code}", 60, "period=1y", "period=3m"),
@@ -100,6 +143,8 @@ var routes = []route{
 	chartPage("/medications", 15),
 	chartPage("/people", 15),
 	chartPage("/timeline", 30, "page=1"),
+	chartPage("/apps", 2),
+	posting(chartPage("/apps", 6), url.Values{"app": {"app"}}, url.Values{"app": {"app"}}, url.Values{"app": {"other"}}),
 	chartPage("/glass", 20),
 	posting(chartPage("/glass", 10), url.Values{"reason": {"emergency"}}, url.Values{"words": {"Found unconscious"}}, url.Values{"reason": {"x"}, "words": {"Found unconscious"}}),
 	posting(chartPage("/glass/end", 10), url.Values{}),
@@ -159,6 +204,9 @@ func (g *asker) dress(q *question) {
 	}
 	if q.who.pages() {
 		return
+	}
+	if strings.Contains(q.target, "$export") && g.IntN(20) > 0 {
+		q.header.Set("Prefer", "respond-async")
 	}
 	switch g.IntN(30) {
 	case 0:

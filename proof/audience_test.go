@@ -78,6 +78,7 @@ func audiences(t testing.TB, one string) []*audience {
 		app("backend", accesstest.Client(t, "", "system/*.rs")),
 		app("backend-for-results", accesstest.Client(t, "", "system/Observation.rs system/DiagnosticReport.rs system/Patient.rs")),
 		app("another-source", accesstest.Source(t, "elsewhere", "system/*.cruds")),
+		app("app-for-some-results", accesstest.App(t, access.Physician, "user/Observation.rs?category=laboratory user/Patient.rs user/DiagnosticReport.rs user/Condition.s?code=38341003", "")),
 		{name: "nobody"},
 		{name: "a-false-token", token: "false", caller: access.Caller{}},
 	}

@@ -84,11 +84,33 @@ var harmlessCare = []form{
 		l.lines = []line{{f.pid(other, false), false}, {f.visit("V"+other.number, false), false}}
 		f.hl7(p, "two patients exchange their beds", l, false)
 	}},
+	{"time that may not be booked", "", func(f *forge, p *person) {
+		l := f.letter(p, "SIU^S23^SIU_S12", false)
+		l.patient, l.visit = "", ""
+		number := f.number("B")
+		l.before = []string{f.blocked(number)}
+		l.lines = []line{{"AIP|#||D100^Hodgkin^Mary", false}, {"AIL|#||CARD^^^GENERAL", false}}
+		f.hl7(p, "a physician's time is blocked", l, false)
+		l.typ, l.control, l.at = "SIU^S24^SIU_S12", f.number("M"), f.tick()
+		l.lines = l.lines[:1]
+		f.hl7(p, "and opened", l, false)
+	}},
+	{"carers", "", func(f *forge, p *person) {
+		l := f.letter(p, "ADT^A31^ADT_A05", false)
+		l.before, l.visit = []string{"EVN|A31|" + hl7Time(l.at)}, ""
+		l.lines = []line{{"ROL|#|AD|PP|" + f.doctor(false) + "||||||||^WPN^PH^^^555^1717", false}, {"ROL|#|AD|CP|" + f.doctor(false) + "||||||||||General Practice", false}}
+		f.hl7(p, "who cares for a patient", l, false)
+	}},
 }
 
 // request is an ARQ.
 func (f *forge) request(reason, number string) string {
 	return fmt.Sprintf("ARQ|%s^APP||||||%s||30|min|%s", number, reason, hl7Time(f.clock.Add(200*60*60*1e9)))
+}
+
+// blocked is an SCH of a time that is no appointment.
+func (f *forge) blocked(number string) string {
+	return fmt.Sprintf("SCH||%s^APP|||||||30|min|^^^%s", number, hl7Time(f.clock.Add(200*60*60*1e9)))
 }
 
 var sensitiveCare = []form{
@@ -157,6 +179,13 @@ var sensitiveCare = []form{
 		l.before, l.visit = []string{"EVN|A04|" + hl7Time(l.at)}, f.visit(f.canary(), true)
 		l.lines = []line{{"ARV|#|A|" + "HIV^" + f.canary(), false}}
 		f.hl7(p, "a visit that is restricted, of which nothing else tells", l, true)
+	}},
+	{"time of a clinic that tells", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "SIU^S23^SIU_S12", true)
+		l.patient, l.visit, l.before = "", "", []string{f.blocked(f.canary())}
+		l.lines = []line{{"AIL|#||" + k.clinic + " " + f.canary() + "^" + f.canary(), false}}
+		f.hl7(p, "the time of a clinic for "+k.name+" is blocked", l, true)
 	}},
 }
 
@@ -228,5 +257,19 @@ var mixedCare = []form{
 			{"OBR|#|" + number + "|" + number + "F|2951-2^Sodium^LN|||||||||||||||||||" + hl7Time(l.at) + "|||F", false}, {"OBX|#|NM|2951-2^Sodium^LN||140|mmol/L|135-145||||F", false},
 			{"OBR|#|" + secret + "|" + secret + "F|X^" + k.test + "^L|||||||||||||||||||" + hl7Time(l.at) + "|||F", true}, {"OBX|#|ST|RESULT^Result^L||" + f.canary() + "||||||F", true}}
 		f.hl7(p, "results of one specimen, "+k.name+" among them", l, false)
+	}},
+	{"a carer of a clinic that tells", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "ADT^A31^ADT_A05", false)
+		l.before, l.visit = []string{"EVN|A31|" + hl7Time(l.at)}, ""
+		l.lines = []line{{"ROL|#|AD|CP|" + f.doctor(true) + "||||||||||" + k.clinic + " " + f.canary(), true}}
+		f.hl7(p, "who cares for a patient, a clinic for "+k.name+" among them", l, false)
+	}},
+	{"time of several, of whom one tells", "", func(f *forge, p *person) {
+		k := f.kind()
+		l := f.letter(p, "SIU^S23^SIU_S12", false)
+		l.patient, l.visit, l.before = "", "", []string{f.blocked(f.number("B"))}
+		l.lines = []line{{"AIP|#||D100^Hodgkin^Mary", false}, {"AIL|#||" + k.clinic + " " + f.canary() + "^" + f.canary(), true}}
+		f.hl7(p, "a physician's time is blocked with a clinic for "+k.name, l, false)
 	}},
 }

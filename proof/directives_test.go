@@ -21,7 +21,7 @@ type directive struct {
 }
 
 var (
-	physicians = []string{"physician-by-app", "assistant-by-app", "app-for-one-patient", "app-for-observations", "physician-at-the-pages", "assistant-at-the-pages"}
+	physicians = []string{"physician-by-app", "assistant-by-app", "app-for-one-patient", "app-for-observations", "app-for-some-results", "physician-at-the-pages", "assistant-at-the-pages"}
 	nurses     = []string{"nurse-by-app", "app-that-searches"}
 	workers    = []string{"social-worker-at-the-pages"}
 	clinic     = slices.Concat(physicians, nurses, workers, []string{"pharmacist-by-app"})

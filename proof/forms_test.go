@@ -262,9 +262,14 @@ var sensitiveMessages = []form{
 		l := f.letter(p, "MDM^T02^MDM_T02", true)
 		typ, value := file(f.IntN(4), "Dear colleague", k.says, f.canary())
 		title := one(f, k.document, "Letter")
+		number := "|||||" + f.canary() + "|||||AU||AV"
+		if f.IntN(2) == 0 { // it replaces, or adds to, what nothing else tells of
+			l.typ = one(f, "MDM^T10^MDM_T02", "MDM^T06^MDM_T02")
+			number = "||||||" + f.canary() + "|" + f.canary() + "||||AU||AV"
+		}
 		l.before = []string{"EVN|T02|" + hl7Time(l.at)}
 		l.lines = []line{
-			{"TXA|#|X^" + title + " " + f.canary() + "^L|TX|" + hl7Time(l.at) + "|" + f.doctor(true) + "|" + hl7Time(l.at) + "|||||" + f.canary() + "|||||AU||AV", false},
+			{"TXA|#|X^" + title + " " + f.canary() + "^L|TX|" + hl7Time(l.at) + "|" + f.doctor(true) + "|" + hl7Time(l.at) + number, false},
 			{"OBX|#|" + typ + "|LETTER^Letter^L||" + value + "||||||F", false},
 		}
 		l.visit = or(l.visit, "PV1|1|N")
@@ -435,5 +440,70 @@ func (f *forge) merge() {
 			l.typ = "ADT^A37^ADT_A37"
 		}
 		f.hl7(into, "two records are merged, "+trigger, l, false)
+	}
+}
+
+// move has visits and accounts turn out to be another patient's: one that harmless, mixed and
+// sensitive messages name, and one of which only sensitive messages tell; now and then
+// it was no mistake after all.
+func (f *forge) move() {
+	var all []*person
+	for _, p := range f.people {
+		if !p.hidden && p.source == "hospital" {
+			all = append(all, p)
+		}
+	}
+	if len(all) < 2 || f.IntN(3) == 0 {
+		return
+	}
+	f.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	from, into := all[0], all[1]
+	tell := func(from, into *person, visit string, secret bool) {
+		l := f.letter(into, "ADT^A45^ADT_A45", secret)
+		l.before, l.visit = []string{"EVN|A45|" + hl7Time(l.at)}, ""
+		l.lines = []line{{fmt.Sprintf("MRG|%s^^^%s^MR||||%s", from.number, from.authority, visit), secret}}
+		f.hl7(into, "a visit moves to another patient, A45", l, secret)
+	}
+	tellAccount := func(from, into *person, account string, secret bool) {
+		l := f.letter(into, "ADT^A44^ADT_A43", secret)
+		l.before, l.visit = []string{"EVN|A44|" + hl7Time(l.at)}, ""
+		l.lines = []line{{fmt.Sprintf("MRG|%s^^^%s^MR||%s^^^%s", from.number, from.authority, account, from.authority), secret}}
+		f.hl7(into, "an account moves to another patient, A44", l, secret)
+	}
+	book := func(l *letter, account string) { l.patient += "|||||" + account + "^^^" + from.authority }
+	if f.IntN(2) == 0 {
+		account := "K" + from.number
+		l := f.letter(from, "ADT^A08^ADT_A01", false)
+		l.before, l.visit = []string{"EVN|A08|" + hl7Time(l.at)}, f.visit("W"+from.number, false)
+		book(&l, account)
+		f.hl7(from, "a visit on an account that moves", l, false)
+		tellAccount(from, into, account, false)
+		if f.IntN(3) == 0 {
+			tellAccount(into, from, account, false)
+		}
+	}
+	visit := "V" + from.number
+	tell(from, into, visit, false)
+	if f.IntN(3) == 0 {
+		tell(into, from, visit, false)
+	}
+	k, hidden := f.kind(), f.canary()
+	for range 2 {
+		l := f.letter(from, "ORU^R01^ORU_R01", true)
+		l.visit = f.visit(hidden, true)
+		booked := f.IntN(2) == 0
+		if booked {
+			book(&l, hidden)
+		}
+		g := f.order(k.code+"^"+k.test+"^LN", true)
+		g.results = []result{f.secretResult(k, "ST", k.code+"^"+k.test+"^LN", k.value+" "+f.canary())}
+		l.groups = []group{g}
+		f.hl7(from, k.name+" test, in a visit that moves", l, true)
+		if f.IntN(2) == 0 {
+			tell(from, into, hidden, true)
+		}
+		if booked {
+			tellAccount(from, into, hidden, true)
+		}
 	}
 }

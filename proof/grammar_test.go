@@ -1,9 +1,11 @@
 package proof_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -53,7 +55,36 @@ func (g *asker) history(*audience) question {
 	return question{target: target}
 }
 
+func (g *asker) summary(*audience) question {
+	return question{target: "/fhir/Patient/" + g.patient() + "/$summary" + pick(g, "", "", "", "?_format=xml", "?profile=x")}
+}
+
+// histories is the history of a type, or of all.
+func (g *asker) histories(who *audience) question {
+	target := "/fhir/" + g.searched(who) + "/_history"
+	if g.IntN(4) == 0 {
+		target = "/fhir/_history"
+	}
+	v := url.Values{}
+	if g.IntN(2) == 0 {
+		v.Set("_count", pick(g, "0", "1", "2", "3", "10"))
+	}
+	switch g.IntN(6) {
+	case 0, 1, 2:
+		v.Set("_since", g.instant())
+	case 3:
+		v.Set("_at", g.date())
+	}
+	return question{target: target + "?" + v.Encode()}
+}
+
 func (g *asker) system(who *audience) question {
+	switch n := g.IntN(20); {
+	case n < 2:
+		return g.batch(who)
+	case n > 3:
+		return g.overTypes(who)
+	}
 	if who.caller.Client().Source != "" {
 		return question{target: "/fhir"}
 	}
@@ -63,12 +94,172 @@ func (g *asker) system(who *audience) question {
 // elsewhere are addresses that FHIR knows and this server does not.
 func (g *asker) elsewhere(*audience) question {
 	typ, id := g.ref()
-	return question{target: "/fhir/" + pick(g, typ+"/_history", "_history", "", typ+"/"+id+"/$everything", "Patient/"+g.patient()+"/$everything", "Patient/"+g.patient()+"/"+typ,
+	return question{target: "/fhir/" + pick(g, "", typ+"/"+id+"/$everything", "Patient/$everything",
 		typ+"/$lastn", "$export", typ+"/"+id+"/$graphql", typ+"/$stats", typ+"/"+id+"/_history/1/x")}
 }
 
-func (g *asker) searchByForm(who *audience) question {
-	q := g.search(who)
+// batch is several questions in one.
+func (g *asker) batch(who *audience) question {
+	var entries []string
+	for range 1 + g.IntN(3) {
+		one := pick(g, (*asker).search, (*asker).search, (*asker).read, (*asker).vread, (*asker).history, (*asker).histories, (*asker).within, (*asker).overTypes)(g, who)
+		condition := ""
+		if g.IntN(8) == 0 {
+			condition = `"ifNoneMatch":` + strconv.Quote(g.word(func(w *words) []string { return w.etags }, `W/"1"`)) + ","
+		}
+		target, _ := json.Marshal(strings.TrimPrefix(one.target, "/fhir"))
+		entries = append(entries, `{"request":{`+condition+`"method":"GET","url":`+string(target)+`}}`)
+	}
+	return question{method: http.MethodPost, target: "/fhir", form: `{"resourceType":"Bundle","type":"batch","entry":[` + strings.Join(entries, ",") + `]}`}
+}
+
+// export orders everything, or what is left of it.
+func (g *asker) export(who *audience) question {
+	at := pick(g, "", "/Patient", "/Patient", "/Group/none")
+	if typ, id := g.ref(); typ == "Group" || g.IntN(12) == 0 {
+		at = "/Group/" + id
+	}
+	v := url.Values{}
+	typ := g.searched(who)
+	if g.IntN(2) == 0 {
+		v.Set("_type", typ+pick(g, "", ","+g.searched(who)))
+		if g.IntN(2) == 0 {
+			v.Set("_typeFilter", typ+"?"+g.only(typ))
+		}
+	}
+	if g.IntN(3) == 0 {
+		v.Set("_since", g.instant())
+	}
+	return question{target: "/fhir" + at + "/$export?" + v.Encode()}
+}
+
+// only is a search without what says how to answer.
+func (g *asker) only(typ string) string {
+	v := url.Values{}
+	g.filter(v, typ, paramsOf(typ), 0)
+	return v.Encode()
+}
+
+// within is a search in a compartment.
+func (g *asker) within(who *audience) question {
+	_, query, _ := strings.Cut(g.search(who).target, "?")
+	v, _ := url.ParseQuery(query)
+	typ, focus := g.searched(who), "Patient/"+g.patient()
+	switch {
+	case g.about != nil && g.about.patient != "" && g.IntN(4) > 0:
+		typ, focus = g.about.typ, "Patient/"+g.about.patient
+	case g.IntN(3) == 0:
+		focus = g.word(func(w *words) []string { return w.refs }, "Encounter/none")
+	}
+	for _, name := range []string{"patient", "subject", "_cursor"} {
+		if g.IntN(4) > 0 {
+			v.Del(name)
+		}
+	}
+	if g.IntN(3) == 0 {
+		typ, v = "*", url.Values{}
+		g.control(v, "Observation")
+		if g.IntN(2) == 0 {
+			v.Set("_type", g.searched(who)+","+g.typeName())
+		}
+	}
+	return question{target: "/fhir/" + focus + "/" + typ + "?" + v.Encode()}
+}
+
+func (g *asker) everything(who *audience) question {
+	v := url.Values{}
+	for _, name := range []string{"start", "end", "_since", "_count", "_type"} {
+		if g.IntN(4) == 0 {
+			v.Set(name, map[string]string{"start": g.date(), "end": g.date(), "_since": g.instant(), "_count": pick(g, "0", "1", "3", "50"), "_type": g.searched(who) + "," + g.typeName()}[name])
+		}
+	}
+	return question{target: "/fhir/Patient/" + g.patient() + "/$everything?" + v.Encode()}
+}
+
+func (g *asker) lastn(who *audience) question {
+	v := url.Values{"patient": {g.patient()}}
+	if g.IntN(2) == 0 {
+		v.Set("max", pick(g, "1", "2", "5"))
+	}
+	if g.IntN(2) == 0 {
+		g.choose()
+		g.filter(v, "Observation", paramsOf("Observation"), 0)
+	}
+	g.control(v, "Observation")
+	return question{target: "/fhir/Observation/$lastn?" + v.Encode()}
+}
+
+// match looks for somebody by what only who knows the secrets knows, or anyone.
+func (g *asker) match(*audience) question {
+	p := g.world.people[g.IntN(len(g.world.people))]
+	parts := []string{`"resourceType":"Patient"`}
+	if g.IntN(2) == 0 {
+		_, number, _ := strings.Cut(g.fact("Patient", "identifier"), "|")
+		parts = append(parts, `"identifier":[{"value":`+strconv.Quote(pick(g, p.phn, p.number, or(number, "1")))+`}]`)
+	}
+	if g.IntN(3) > 0 {
+		parts = append(parts, `"name":[{"family":`+strconv.Quote(p.family)+`}],"birthDate":"`+p.born[:4]+"-"+p.born[4:6]+"-"+p.born[6:]+`"`)
+	}
+	return question{method: http.MethodPost, target: "/fhir/Patient/$match", form: "{" + strings.Join(parts, ",") + "}"}
+}
+
+// pix asks by what other numbers somebody is known.
+func (g *asker) pix(*audience) question {
+	p := g.world.people[g.IntN(len(g.world.people))]
+	v := url.Values{"sourceIdentifier": {or(g.fact("Patient", "identifier"), "urn:x|1")}}
+	switch g.IntN(6) {
+	case 0:
+		v.Set("sourceIdentifier", base+"/fhir|Patient/"+g.patient())
+	case 1, 2:
+		v.Set("sourceIdentifier", pick(g, "urn:oid:"+mrn, "urn:ehr")+"|"+p.number)
+	case 3:
+		v.Set("sourceIdentifier", pick(g, "urn:oid:2.16.840.1.113883.4.50", "https://fhir.infoway-inforoute.ca/NamingSystem/ca-bc-patient-healthcare-id")+"|"+p.phn)
+	}
+	for range g.IntN(3) {
+		system, _, _ := strings.Cut(or(g.fact("Patient", "identifier"), "urn:x|"), "|")
+		v.Add("targetSystem", pick(g, system, base+"/fhir"))
+	}
+	return question{target: "/fhir/Patient/$ihe-pix?" + v.Encode()}
+}
+
+func (g *asker) docref(*audience) question {
+	v := url.Values{"patient": {g.patient()}}
+	if g.IntN(3) == 0 {
+		v.Set(pick(g, "start", "end"), g.date())
+	}
+	if g.IntN(3) == 0 {
+		v.Set("type", or(g.fact("DocumentReference", "type"), "34133-9"))
+	}
+	return question{target: "/fhir/DocumentReference/$docref?" + v.Encode()}
+}
+
+// overTypes is a search over several types.
+func (g *asker) overTypes(who *audience) question {
+	v := url.Values{}
+	g.choose()
+	typ := g.searched(who)
+	if g.IntN(12) > 0 {
+		v.Set("_type", typ+pick(g, "", ","+g.searched(who), ","+g.typeName()+","+g.searched(who)))
+	}
+	if g.IntN(8) > 0 {
+		patient := g.patient()
+		if g.about != nil && g.about.patient != "" && g.IntN(8) > 0 {
+			patient = g.about.patient
+		}
+		v.Set(pick(g, "patient", "patient", "subject:Patient"), "Patient/"+patient)
+	}
+	if g.IntN(2) == 0 {
+		g.filter(v, typ, paramsOf(typ), 0)
+	}
+	g.control(v, typ)
+	return question{target: "/fhir?" + v.Encode()}
+}
+
+func (g *asker) withinByForm(who *audience) question    { return asForm(g.within(who)) }
+func (g *asker) overTypesByForm(who *audience) question { return asForm(g.overTypes(who)) }
+func (g *asker) searchByForm(who *audience) question    { return asForm(g.search(who)) }
+
+func asForm(q question) question {
 	path, query, _ := strings.Cut(q.target, "?")
 	return question{method: http.MethodPost, target: path + "/_search", form: or(query, "_count=3")}
 }
@@ -205,12 +396,18 @@ func (g *asker) condition(typ string, params []search.Param, hops int) (name, va
 	}
 	modifier := ""
 	if g.IntN(5) == 0 {
-		modifier = pick(g, p.Modifiers...)
-		if g.IntN(8) == 0 {
+		if len(p.Modifiers) > 0 {
+			modifier = pick(g, p.Modifiers...)
+		}
+		if modifier == "" || g.IntN(8) == 0 {
 			modifier = pick(g, "not", "missing", "text", "above", "in", "exact", "contains", "identifier")
 		}
 		if modifier == "missing" {
 			return p.Name + ":missing", pick(g, "true", "false")
+		}
+		if modifier == "of-type" {
+			_, number, _ := strings.Cut(g.fact(typ, p.Name), "|")
+			return p.Name + ":of-type", "http://terminology.hl7.org/CodeSystem/v2-0203|" + pick(g, "MR", "JHN", "PLAC", "FILL", "VN") + "|" + or(number, "1")
 		}
 		modifier = ":" + modifier
 	}
@@ -288,6 +485,11 @@ func (g *asker) value(typ string, p search.Param) string {
 		return prefix() + g.word(func(w *words) []string { return w.numbers }, "1", "0")
 	case "uri":
 		return escape(g.word(func(w *words) []string { return w.urls }, "http://loinc.org"))
+	case "special": // _list
+		if typ, id := g.ref(); typ == "List" || g.IntN(4) == 0 {
+			return id
+		}
+		return "none"
 	case "composite":
 		second := pick(g, "gt1", "lt1000", g.word(codes, "x"), g.date())
 		return escape(g.word(func(w *words) []string { return append(w.tokens, w.codes...) }, "2951-2")) + "$" + second
@@ -340,7 +542,7 @@ func (g *asker) control(v url.Values, typ string) {
 		v.Set("_lastUpdated", pick(g, "gt", "lt", "ge", "le")+g.instant())
 	}
 	if g.IntN(30) == 0 {
-		v.Set(pick(g, "_content", "_text", "_filter", "_list", "_cursor", "nonsense"), g.word(func(w *words) []string { return w.texts }, "x"))
+		v.Set(pick(g, "_content", "_content", "_text", "_filter", "_list", "_cursor", "nonsense"), g.word(func(w *words) []string { return w.texts }, "x"))
 	}
 	if g.IntN(40) == 0 {
 		v.Set("_format", pick(g, "json", "xml"))

@@ -27,10 +27,12 @@ import (
 	"firebreak/adapters"
 	"firebreak/audit"
 	"firebreak/auth"
+	"firebreak/auth/smart"
 	"firebreak/fhirapi"
 	"firebreak/inbox"
 	"firebreak/label"
 	"firebreak/mapping"
+	"firebreak/notify"
 	"firebreak/pipeline"
 	"firebreak/policy"
 	"firebreak/record"
@@ -80,6 +82,8 @@ type house struct {
 	front  http.Handler
 	reader *record.Reader            // of front
 	loaded map[string]*policy.Policy // by the name of its file
+	teller *notify.Teller
+	told   hook
 }
 
 func (h *house) clock() time.Time { return time.UnixMicro(h.now.Load()).UTC() }
@@ -182,11 +186,24 @@ func (h *house) furnish(t testing.TB) {
 	must(fhirapi.Register(router, "/fhir", fhirapi.Config{
 		Base: base + "/fhir", Version: "proof", Guard: guard, Reader: h.reader, Audit: h.log, Now: h.clock, Log: h.logger,
 		Smart: func(context.Context) ([]byte, error) { return []byte(`{}`), nil },
-		Push:  &adapters.Push{Sink: h.pipe, Applied: h.pipe.Applied, Now: h.clock},
+		Push:  &adapters.Push{Sink: h.pipe, Applied: h.pipe.Applied, Now: h.clock}, Subscribing: &fhirapi.Subscribing{To: []string{hooked}, Every: time.Minute},
 	}))
+	h.teller = &notify.Teller{
+		Reader: h.reader, To: []string{hooked}, Every: time.Minute, Base: base + "/fhir", Via: &h.told, Now: h.clock, Log: h.logger,
+		Admit: func(_ context.Context, s auth.Standing) (access.Caller, error) { return subscriber(t).caller, nil },
+	}
 	desk, err := registry.NewDesk(context.Background(), h.desk.DB(), h.clock)
 	must(err)
+	clients, err := smart.NewRegistry(context.Background(), h.desk.DB(), []smart.Client{
+		{ID: "app", Name: "App", Redirects: []string{"https://app.test/"}, Launch: "https://app.test/launch", Scopes: "patient/*.rs user/*.rs"},
+	}, smart.Limits{API: smart.MaxLimit, Token: smart.MaxLimit}, h.clock, h.logger)
+	must(err)
+	apps, err := smart.New(context.Background(), smart.Config{
+		Base: base, Issuer: base, DB: h.desk.DB(), Clients: clients, Secret: secret, Now: h.clock, Logger: h.logger, Random: h, Registration: smart.Registration{Open: true},
+	})
+	must(err)
 	pages, err := viewer.New(viewer.Config{
+		Apps:  apps,
 		Guard: guard, Reader: h.reader, Accounts: doors, Registry: doors, Office: h.reader.Office(), Ops: h.reader.Operations(h.pipe), Desk: desk, Audit: h.log.Append, Secret: secret,
 		Zone: vancouver, Feeds: map[string]string{"hospital": "General Hospital", "lab": "City Laboratory"}, HelpLine: "604-555-0100", Now: h.clock,
 	})
@@ -232,6 +249,16 @@ func (h *house) tell(m message) error {
 	if err == nil {
 		err = h.pipe.Applied(ctx, receipt.ID)
 	}
+	if held, ok := errors.AsType[*inbox.HeldError](err); ok && strings.Contains(held.Reason, "visit") {
+		err = nil // what cannot follow a visit that moved
+	}
+	for err == nil && bytes.Contains(m.body, []byte("ADT^A45")) || err == nil && bytes.Contains(m.body, []byte("ADT^A44")) { // what follows it is applied again
+		var stats record.Stats
+		if stats, err = h.record.Stats(ctx); err != nil || stats.Pending == 0 {
+			break
+		}
+		<-time.After(time.Millisecond)
+	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", m.source, m.control, err)
 	}
@@ -244,7 +271,7 @@ type question struct {
 	method string
 	target string // path and query
 	header http.Header
-	form   string // body, a form
+	form   string // body: a form, or JSON
 	at     time.Time
 	seed   uint64 // of what is random while it is answered
 }
@@ -256,7 +283,32 @@ type answer struct {
 	body   []byte
 }
 
-func (d door) ask(q question) answer {
+// exported is all that an ordered export leads to.
+func (d door) exported(q question, a answer) answer {
+	job, ok := strings.CutPrefix(a.header.Get("Content-Location"), base)
+	if !ok {
+		return a
+	}
+	get := func(method, target string) answer {
+		q.method, q.target, q.form, q.header = method, target, "", nil
+		return d.request(q)
+	}
+	next := func(method, target string) answer {
+		b := get(method, target)
+		a.body = append(a.body, b.String()...)
+		return b
+	}
+	for get(http.MethodGet, job).status == http.StatusAccepted { // for how long depends on what else the machine does
+	}
+	list := next(http.MethodGet, job)
+	for n := range strings.Count(string(list.body), job+"/") {
+		next(http.MethodGet, job+"/"+strconv.Itoa(n))
+	}
+	next(http.MethodDelete, job)
+	return a
+}
+
+func (d door) request(q question) answer {
 	d.reader.Use(d.policy)
 	d.now.Store(q.at.UnixMicro())
 	var key [32]byte
@@ -276,8 +328,13 @@ func (d door) ask(q question) answer {
 	for name, values := range q.header {
 		r.Header[name] = values
 	}
-	if q.form != "" {
+	if strings.HasPrefix(q.form, "{") {
+		r.Header.Set("Content-Type", "application/fhir+json")
+	} else if q.form != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if q.form[0] == '{' {
+			r.Header.Set("Content-Type", "application/fhir+json")
+		}
 	}
 	if q.who.token != "" {
 		r.Header.Set("Authorization", "Bearer "+q.who.token)

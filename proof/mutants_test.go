@@ -26,7 +26,7 @@ var mutants = []mutant{
 	}
 	page.Matches = all[:min(count, len(all)):min(count, len(all))]
 `},
-	{"total from the store", "record/search.go", "	if total {\n		n := len(all)\n		page.Total = &n\n	}\n	if all, err = after(all, from); err != nil {\n", `
+	{"total from the store", "record/search.go", "	if total {\n		n := len(all)\n		page.Total = &n\n	}\n	if from.last != \"\" {\n", `
 	if total {
 		n := len(all)
 		if planted.Is("total from the store") && v != nil {
@@ -34,7 +34,7 @@ var mutants = []mutant{
 		}
 		page.Total = &n
 	}
-	if all, err = after(all, from); err != nil {
+	if from.last != "" {
 `},
 	{"chains and _has on the store", "record/search.go", "	all := v.Index().Matches(q)\n", `
 	all := v.Index().Matches(q)
@@ -61,7 +61,7 @@ var mutants = []mutant{
 	}
 	if !ok || !v.reaches(ask.Caller, auth.Read, ref.Type) {
 		return`},
-	{"include unfiltered", "record/search.go", "	return slices.DeleteFunc(v.Index().Include(s.q, matches),", `
+	{"include unfiltered", "record/search.go", "	return v.Includes(s.q, matches,", `
 	if planted.Is("include unfiltered") {
 		all := ` + whole + `
 		var same []policy.Released
@@ -70,9 +70,9 @@ var mutants = []mutant{
 				same = append(same, x)
 			}
 		}
-		return all.Index().Include(s.q, same)
+		return all.Includes(s.q, same, func(string) bool { return true })
 	}
-	return slices.DeleteFunc(v.Index().Include(s.q, matches),`},
+	return v.Includes(s.q, matches,`},
 	{"ETag from the store's version", "policy/release.go", "	x.version = digest(x.res.JSON())\n", `
 	if !planted.Is("ETag from the store's version") {
 		x.version = digest(x.res.JSON())
@@ -141,7 +141,7 @@ var mutants = []mutant{
 		key = chart
 	}
 `},
-	{"cursor by offset in the store", "record/search.go", "	return s.r.keys.shut(cursor{v.patient.ID, last.Resource().Ref().String()}, s.bound())\n", `
+	{"cursor by offset in the store", "record/search.go", "	return s.r.keys.shut(cursor{v.patient.ID, s.q.Place(last.Resource())}, s.bound())\n", `
 	if planted.Is("cursor by offset in the store") {
 		for i, m := range ` + whole + `.Index().Matches(s.q) {
 			if m.Resource().Ref() == last.Resource().Ref() {
@@ -149,7 +149,7 @@ var mutants = []mutant{
 			}
 		}
 	}
-	return s.r.keys.shut(cursor{v.patient.ID, last.Resource().Ref().String()}, s.bound())
+	return s.r.keys.shut(cursor{v.patient.ID, s.q.Place(last.Resource())}, s.bound())
 `},
 	{"practitioners of hidden results", "policy/view.go", "		if e.state == visible && needy[e.ref.Type] &&", `
 		if !planted.Is("practitioners of hidden results") && e.state == visible && needy[e.ref.Type] &&`},
@@ -191,18 +191,46 @@ var mutants = []mutant{
 	{"links to hidden records", "policy/release.go", "		if v.stateOf(other) == visible {\n			links", `
 		if planted.Is("links to hidden records") && v.stateOf(other) == hidden || v.stateOf(other) == visible {
 			links`},
+	{"a granular scope opens what is withheld", "policy/view.go", "	r, ok := v.Standing(ref)\n", `
+	r, ok := v.Standing(ref)
+	if !ok && v.limits != nil && planted.Is("a granular scope opens what is withheld") { // as ` + whole + ` does
+		w := planted.Whole(v).(*View)
+		if x, there := w.Standing(ref); there && w.reads(x) {
+			return x, true
+		}
+	}
+`},
 	{"directives ignored", "policy/masking.go", "	if m == nil {\n		return false\n", `
 	if m == nil || planted.Is("directives ignored") {
 		return false
 `},
 	{"the directive itself shown", "policy/masking.go", "return d != nil && d.refs[ref]", `return d != nil && d.refs[ref] && !planted.Is("the directive itself shown")`},
+	{"events counted by what comes in", "record/round.go", "		if x.same || slices.Equal(old, x.digests) {\n", `
+		if planted.Is("events counted by what comes in") && !x.same {
+			events++
+			add(addEvent, s.ID, events, micros(now), x.chart, "Observation", "none")
+		}
+		if x.same || slices.Equal(old, x.digests) {
+`},
 	{"a view made for whom it denies something else", "record/reader.go", "			if fresh && v.Fits(c) {\n", `
 			if fresh && (v.Fits(c) || planted.Is("a view made for whom it denies something else")) {
+`},
+	{"the visit of a launch from the store", "viewer/gallery.go", "	for _, e := range view.Of(\"Encounter\") {\n", `
+	if planted.Is("the visit of a launch from the store") {
+		view = planted.Whole(view).(*policy.View)
+	}
+	for _, e := range view.Of("Encounter") {
 `},
 }
 
 // directed mutants show where a directive is at work.
 var directed = map[string]bool{"directives ignored": true, "the directive itself shown": true, "a view made for whom it denies something else": true}
+
+// launched mutants show where an app is let in, which each world does.
+var launched = map[string]bool{"the visit of a launch from the store": true}
+
+// notified mutants show in what subscribers are told.
+var notified = map[string]bool{"events counted by what comes in": true}
 
 // crowded mutants need many people to show.
 var crowded = map[string]bool{"a limit before people are filtered": true, "candidates counted": true}

@@ -132,7 +132,7 @@ func (f *forge) new(p *person, typ string, secret bool, more obj) obj {
 		r["id"] = f.number(typ[:3] + "-")
 	}
 	switch typ {
-	case "Immunization", "AllergyIntolerance", "Coverage", "Device":
+	case "Immunization", "AllergyIntolerance", "Coverage", "Device", "FamilyMemberHistory":
 	case "Binary", "Medication", "Practitioner", "Organization", "Location", "Provenance", "Appointment", "Task":
 	default:
 		r["subject"] = of(p)
@@ -262,6 +262,9 @@ var harmlessPushes = []form{
 	{"directory", "ehr", func(f *forge, p *person) {
 		f.push(p, "a clinic in the directory", f.new(p, "Organization", false, obj{"name": "Oak Street Clinic"}))
 	}},
+	{"family history", "ehr", func(f *forge, p *person) {
+		f.push(p, "a father's heart", f.family(p, false, coded(icd, "I21.9", "Acute myocardial infarction")))
+	}},
 }
 
 // mime is the type and data of an OBX-5 of type ED.
@@ -272,6 +275,12 @@ func mime(ed string) (typ, data string) {
 		}
 	}
 	panic("not a file")
+}
+
+// family is what a father had.
+func (f *forge) family(p *person, secret bool, had obj) obj {
+	return f.new(p, "FamilyMemberHistory", secret, obj{"patient": of(p), "status": "completed", "relationship": coded("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "FTH", "father"),
+		"condition": arr{obj{"code": had, "onsetAge": obj{"value": 57, "system": "http://unitsofmeasure.org", "code": "a"}}}})
 }
 
 var sensitivePushes = []form{
@@ -405,17 +414,22 @@ var sensitivePushes = []form{
 		c := f.new(p, "Condition", true, obj{"code": coded(icd, k.icd, k.disease)})
 		f.bundle("a patient with a diagnosis of "+k.name, entry{f.patient(p, true), true}, entry{c, true})
 	}},
+	{"family history", "ehr", func(f *forge, p *person) {
+		k := f.kind()
+		f.hide(p, "a father's "+k.name, f.family(p, true, but(coded(icd, k.icd, k.disease), obj{"text": f.canary()})))
+	}},
 }
 
 // host is a harmless resource that names a sensitive one; without secrets it
 // does not, nor has it words that might speak of it.
 func (f *forge) host(what string, p *person, secret obj, whole, harmless obj) {
-	f.hide(p, "what it names", secret)
+	named := f.hide(p, "what it names", secret)
 	request := f.number("R")
 	e := &event{what: what, source: "ehr", kind: inbox.FHIR, control: request, whole: f.put(request, whole), harmless: f.put(request, harmless)}
 	f.add(e)
-	if f.IntN(2) == 0 { // the reference comes before what it leads to
-		f.events[len(f.events)-2].fact = f.tick()
+	if f.IntN(2) == 0 { // the reference comes before what it leads to, which is not known yet
+		named.fact = f.tick()
+		opening(e, named)
 	}
 }
 

@@ -137,6 +137,7 @@ func create(seed uint64, variant int) *world {
 	}
 	f.pick(sensitive, f.people[0])
 	f.merge()
+	f.move()
 	f.arrive()
 	return &f.world
 }

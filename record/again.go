@@ -10,6 +10,7 @@ import (
 	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/internal/sqldb"
+	"firebreak/label"
 )
 
 // A message that is applied again says what its mapping makes of it now, and no
@@ -145,25 +146,18 @@ func (b *batch) hearChart(ctx context.Context, x *committing, chart string) erro
 			}
 		}
 	}
-	return b.tx.Each(ctx, func(scan func(...any) error) error {
-		t := telling{}
-		var context string
-		var facts []byte
-		err := scan(&t.message, &context, &facts)
-		if err != nil || t.message == int64(x.id) {
-			return err
-		}
-		if t.said, err = readSaid(facts); err != nil {
-			return err
+	return eachSaid(ctx, b.tx, chart, func(message int64, _ string, t said) error {
+		if message == int64(x.id) {
+			return nil
 		}
 		for _, f := range t.facts {
 			if mine[f.body] {
 				a.alone[f.body] = false
 			}
 		}
-		a.others[chart] = append(a.others[chart], t)
+		a.others[chart] = append(a.others[chart], telling{message, t})
 		return nil
-	}, saidOf, chart)
+	})
 }
 
 // readSaid reads the runs of the resources that have one of the contents.
@@ -279,9 +273,13 @@ func (b *batch) settleAgain(ctx context.Context, x *committing) error {
 			}
 		}
 	}
+	left := map[resource][]label.Label{} // by what a move takes away: what withheld it
 	for f := range was {
 		if at, lies := a.at[f.body]; lies && !now[f] {
 			touched[at] = true
+			if m := b.charts[at.chart].line(at).marking(f.body); m != nil && len(x.moves) > 0 {
+				left[at.resource] = append(left[at.resource], splitLabels(m.labels)...)
+			}
 		}
 	}
 	all := slices.SortedFunc(maps.Keys(touched), func(a, b layer) int {
@@ -295,32 +293,110 @@ func (b *batch) settleAgain(ctx context.Context, x *committing) error {
 	if err := b.relieve(ctx, x, says); err != nil {
 		return err
 	}
+	b.leave(left)
 	for _, at := range all {
 		b.write(at.resource, b.charts[at.chart].line(at))
 	}
 	return nil
 }
 
+// leave keeps withheld what was said of a resource by others when what showed that it
+// is sensitive leaves with a visit for another chart: what stays is of the same order,
+// and was withheld for that.
+func (b *batch) leave(left map[resource][]label.Label) {
+	for of, labels := range left {
+		labels = slices.DeleteFunc(labels, label.Label.Internal)
+		if len(labels) == 0 {
+			continue
+		}
+		for at, l := range b.charts[of.chart].of {
+			if at.resource != of {
+				continue
+			}
+			for i := range l.markings {
+				m := &l.markings[i]
+				if !slices.ContainsFunc(l.runs, func(r run) bool { return r.body == m.body }) {
+					continue
+				}
+				all := slices.DeleteFunc(splitLabels(m.labels), label.Label.Internal)
+				all = append(all, labels...)
+				slices.Sort(all)
+				if with := inContext(joinLabels(slices.Compact(all)), at.context); with != m.labels {
+					m.labels = with
+					b.add(setLabels, of.chart, of.typ, of.id, m.body, m.rules, m.labels)
+					b.bumps[of.chart] = max(b.bumps[of.chart], 0)
+				}
+			}
+		}
+	}
+}
+
 // remake makes a line anew of what all messages said, with what the message says
 // of it now.
 func (b *batch) remake(ctx context.Context, x *committing, at layer, now []fact, says map[int64]*entry) error {
+	version := func(body int64) string {
+		if e := says[body]; e != nil {
+			return e.version
+		}
+		return ""
+	}
+	facts, err := b.facts(ctx, at, x.again.others[at.chart], int64(x.id), version)
+	if err != nil {
+		return err
+	}
+	b.replace(at, append(facts, now...))
+	b.bumps[at.chart] = max(b.bumps[at.chart], x.received)
+	if _, told := chartOf(fhir.Ref{Type: at.typ, ID: at.id}); !told && !fhir.IsPatientCompartment(at.typ) {
+		b.bumps[directories] = 0
+	}
+	return nil
+}
+
+// replace has a line be what facts make.
+func (b *batch) replace(at layer, facts []fact) {
+	l := b.charts[at.chart].line(at)
+	runs := lineOf(facts, b.w.r.keys.again)
+	for _, r := range l.runs {
+		i := slices.IndexFunc(runs, func(n run) bool {
+			n.fresh, n.moved = r.fresh, r.moved
+			return n == r
+		})
+		if i >= 0 {
+			runs[i].fresh, runs[i].moved = r.fresh, r.moved
+			continue
+		}
+		if !r.fresh {
+			b.add(dropRun, at.chart, at.typ, at.id, r.version)
+		}
+		if !slices.ContainsFunc(runs, func(n run) bool { return n.body == r.body }) {
+			b.add(moveBody, r.body, int64(0))
+			b.add(dropReason, at.chart, r.body)
+			l.markings = slices.DeleteFunc(l.markings, func(m marking) bool { return m.body == r.body })
+		}
+	}
+	l.runs = runs
+}
+
+// facts are what messages said of a line; without is one that says it no more, 0 for
+// none. version names contents that it knows.
+func (b *batch) facts(ctx context.Context, at layer, told []telling, without int64, version func(body int64) string) (facts []fact, err error) {
 	l := b.charts[at.chart].line(at)
 	of := map[int64]run{}
 	for _, r := range l.runs {
 		if _, known := of[r.body]; known {
 			continue
 		}
-		var err error
-		if r.version, err = b.versionOf(ctx, at, r, says[r.body]); err != nil {
-			return err
+		if r.version = version(r.body); r.version == "" {
+			if r.version, err = b.versionOf(ctx, at, r); err != nil {
+				return nil, err
+			}
 		}
 		of[r.body] = r
 	}
-	var facts []fact
 	add := func(m mark, recorded int64, r run) {
 		facts = append(facts, fact{m, recorded, r.source, r.deleted, r.body, r.version})
 	}
-	for _, t := range x.again.others[at.chart] {
+	for _, t := range told {
 		for _, f := range t.facts {
 			if r, ok := of[f.body]; ok {
 				add(mark{f.at, t.message}, t.recorded, r)
@@ -329,46 +405,45 @@ func (b *batch) remake(ctx context.Context, x *committing, at layer, now []fact,
 	}
 	for _, r := range l.runs { // what no message is known to have said
 		for _, m := range []mark{r.first, r.last} {
-			if m.seq != int64(x.id) && !slices.ContainsFunc(facts, func(f fact) bool { return f.seq == m.seq && f.body == r.body }) {
+			if m.seq != without && !slices.ContainsFunc(facts, func(f fact) bool { return f.seq == m.seq && f.body == r.body }) {
 				add(m, r.recorded, of[r.body])
 			}
 		}
 	}
-	facts = append(facts, now...)
-	slices.SortStableFunc(facts, func(a, b fact) int { return cmp.Compare(a.seq, b.seq) })
-	var runs []run
-	for _, f := range facts {
-		runs, _ = settle(runs, f, b.w.r.keys.again)
+	return facts, nil
+}
+
+// part makes a line anew where a fact of x comes late into a run of another content.
+func (b *batch) part(ctx context.Context, x *committing, at layer, now fact) error {
+	var told []telling
+	err := eachSaid(ctx, b.tx, at.chart, func(message int64, _ string, t said) error {
+		told = append(told, telling{message, t})
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for _, r := range l.runs {
-		i := slices.IndexFunc(runs, func(n run) bool {
-			n.fresh, n.moved = r.fresh, r.moved
-			return n == r
-		})
-		if i >= 0 {
-			runs[i].fresh, runs[i].moved = false, false
-			continue
+	for _, y := range b.commits { // what they say is not in the database yet
+		s := said{recorded: y.commit.received}
+		for _, e := range y.commit.entries {
+			if e.key == at.resource && e.context == at.context {
+				s.facts = append(s.facts, statement{e.body, micros(e.At)})
+			}
 		}
-		b.add(dropRun, at.chart, at.typ, at.id, r.version)
-		if !slices.ContainsFunc(runs, func(n run) bool { return n.body == r.body }) {
-			b.add(moveBody, r.body, int64(0))
-			b.add(dropReason, at.chart, r.body)
-			l.markings = slices.DeleteFunc(l.markings, func(m marking) bool { return m.body == r.body })
+		told = append(told, telling{int64(y.commit.id), s})
+		if y.commit == x {
+			break
 		}
 	}
-	l.runs = runs
-	b.bumps[at.chart] = max(b.bumps[at.chart], x.received)
-	if _, told := chartOf(fhir.Ref{Type: at.typ, ID: at.id}); !told && !fhir.IsPatientCompartment(at.typ) {
-		b.bumps[directories] = 0
+	facts, err := b.facts(ctx, at, told, 0, func(int64) string { return "" })
+	if err == nil {
+		b.replace(at, append(facts, now))
 	}
-	return nil
+	return err
 }
 
 // versionOf is the id of the first run of a content.
-func (b *batch) versionOf(ctx context.Context, at layer, r run, e *entry) (string, error) {
-	if e != nil {
-		return e.version, nil
-	}
+func (b *batch) versionOf(ctx context.Context, at layer, r run) (string, error) {
 	var content []byte
 	err := b.tx.QueryRow(ctx, readContent, r.body).Scan(&content)
 	return b.w.r.keys.versionID(at.typ, at.id, r.deleted, at.context, content), err

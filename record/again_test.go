@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,8 +38,8 @@ func (w *world) shown(a record.Ask, charts ...string) string {
 
 // TestAppliedAgain: what messages say when they are applied again, with other
 // contents, in other charts, sensitive or no more, and merges told or not, is what
-// is known afterwards, as if they had said it at once: to whoever sees little and
-// to whoever sees nearly all, now and in the history, and after codes are decided
+// is known afterwards, and since when, as if they had said it at once and in the order
+// in which they came: to whoever sees little and to whoever sees nearly all, now and in the history, and after codes are decided
 // on.
 func TestAppliedAgain(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
@@ -66,7 +67,7 @@ func TestAppliedAgain(t *testing.T) {
 					is[i] = was[i]
 				}
 			}
-			tell := func(w *world, states []uint64) (apply func(int, uint64)) {
+			tell := func(w *world, states []uint64, order []int) (apply func(int, uint64)) {
 				stored := make([]record.Stored, n)
 				apply = func(i int, state uint64) {
 					s := says(state)
@@ -75,12 +76,16 @@ func TestAppliedAgain(t *testing.T) {
 				}
 				for i, state := range states {
 					stored[i] = w.put(says(state))
-					apply(i, state)
+				}
+				for _, i := range order {
+					apply(i, states[i])
 				}
 				return apply
 			}
-			again := tell(w, was)
-			tell(twin, is)
+			order := r.Perm(n) // some had to wait, as held ones do
+			again := tell(w, was, order)
+			slices.Sort(order)
+			tell(twin, is, order)
 			for _, i := range r.Perm(n) {
 				again(i, is[i])
 			}

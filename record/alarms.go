@@ -75,20 +75,19 @@ func (a Alarms) End(ctx context.Context, key string) (bool, error) {
 }
 
 // changed runs statements in one transaction and tells how much the first changed.
-func (a Alarms) changed(ctx context.Context, stmts ...sqldb.Stmt) (first int64, err error) {
-	err = a.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+func (a Alarms) changed(ctx context.Context, stmts ...sqldb.Stmt) (int64, error) {
+	return give(ctx, a.r.writer, func(ctx context.Context, tx *sqldb.Tx) (first int64, err error) {
 		for i, s := range stmts {
 			n, err := tx.Exec(ctx, s.SQL, s.Args...)
 			if err != nil {
-				return err
+				return 0, err
 			}
 			if i == 0 {
 				first = n
 			}
 		}
-		return nil
-	}})
-	return first, err
+		return first, nil
+	})
 }
 
 // Feeds is how each source does that ever sent.

@@ -106,17 +106,15 @@ func (a Asked) Expect(ctx context.Context, turn int64, source, typ string, round
 
 // write writes while the turn holds: ErrTurn, and nothing, when it is lost.
 func (a Asked) write(ctx context.Context, turn int64, source string, stmts []sqldb.Stmt) error {
-	lost := false
-	err := a.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		err := holdTurn(ctx, tx, turn, source)
-		if lost = errors.Is(err, ErrTurn); lost {
-			return nil
+	lost, err := give(ctx, a.r.writer, func(ctx context.Context, tx *sqldb.Tx) (lost bool, err error) {
+		switch err := holdTurn(ctx, tx, turn, source); {
+		case errors.Is(err, ErrTurn):
+			return true, nil
+		case err != nil:
+			return false, err
 		}
-		if err != nil {
-			return err
-		}
-		return tx.Batch(ctx, stmts)
-	}})
+		return false, tx.Batch(ctx, stmts)
+	})
 	if err == nil && lost {
 		return ErrTurn
 	}

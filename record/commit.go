@@ -26,10 +26,19 @@ type committing struct {
 	again    *earlier // what it said when it was applied before; nil: it never was
 	edition  *Edition
 	corrects bool
-	freed    bool // messages held for doubt became pending
+	freed    []inbox.ID // messages that became pending
 	entries  []*entry
 	links    []Link
-	plan     *rest.Plan // of a message that looks for something
+	at       int64        // when it was sent
+	apart    bool         // what it says of each patient is judged by itself
+	named    []string     // charts of patients that it names, by HL7 v2
+	moves    []inbox.Move // with which it was mapped
+	shifts   []inbox.Move // that it tells
+	shift    *shift       // what these change
+	held     string       // why it is held: it says nothing any more
+	asked    bool         // it was looked whether it told other moves before
+	unsays   bool         // it told moves, and tells none
+	plan     *rest.Plan   // of a message that looks for something
 	found    []string
 }
 
@@ -63,7 +72,7 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, edition: c.Edition, corrects: c.Corrects, links: c.Links, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
+	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, edition: c.Edition, corrects: c.Corrects, links: c.Links, at: micros(c.At), apart: s.Apart(), named: c.Named, moves: s.Moves, shifts: c.Moves, held: c.Held, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
 	all := make([]entry, len(c.Resources))
 	for i, e := range c.Resources {
 		res := e.Resource()
@@ -150,8 +159,8 @@ type batch struct {
 	stmts   []sqldb.Stmt
 }
 
-// commit stores what messages change. One that was applied before has a batch of
-// its own, for it may take back what others rest on.
+// commit stores what messages change. One that was applied before, or moves visits, has
+// a batch of its own, for it may take back what others rest on.
 func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	before, err := w.again(ctx, tx, commits)
 	if err != nil {
@@ -159,7 +168,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	}
 	w.charts = map[string]*lines{}
 	for len(commits) > 0 {
-		n := slices.IndexFunc(commits, func(x *write) bool { return before[x] })
+		n := slices.IndexFunc(commits, func(x *write) bool { return before[x] || x.commit.shift != nil })
 		switch n {
 		case -1:
 			n = len(commits)
@@ -176,13 +185,17 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 
 func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	b := &batch{w: w, tx: tx, commits: commits, charts: w.charts, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link} {
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.moves, b.shift, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
 	b.retry()
 	for _, x := range b.commits {
+		if x.commit.held != "" {
+			b.add(holdMessage, int64(x.commit.id), x.commit.held)
+			continue
+		}
 		b.add(doneMessage, int64(x.commit.id))
 	}
 	for chart, at := range b.bumps {
@@ -379,8 +392,13 @@ func (b *batch) settle(ctx context.Context) error {
 			f := e.fact(x.commit)
 			known := slices.ContainsFunc(l.runs, func(r run) bool { return r.body == f.body && (r.first == f.mark || r.last == f.mark) })
 			relabeled := !e.stands && b.judge(l, e)
-			var changed bool
-			l.runs, changed = settle(l.runs, f, b.w.r.keys.again)
+			var changed, parted bool
+			if l.runs, changed, parted = settle(l.runs, f, b.w.r.keys.again); parted {
+				if err := b.part(ctx, x.commit, layer{e.key, e.context}, f); err != nil {
+					return err
+				}
+				changed = true
+			}
 			// What is no new run may yet show: of whoever told it before, it may not be known.
 			if relabeled || !known {
 				b.bump(e, x.commit)

@@ -10,7 +10,8 @@ import (
 	"firebreak/fhir"
 )
 
-// cursor is where a page ended: the chart, and the last resource shown of it.
+// cursor is where a page ended: the chart, and the place of the last resource
+// that was shown of it (search.Query.Place).
 type cursor struct{ chart, last string }
 
 var errCursor = &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "This page link does not belong to this search. Search again."}

@@ -340,8 +340,9 @@ func (b *batch) retry() {
 			if e.fresh && e.key.typ == "Patient" && len(b.of(e).runs) > 1 {
 				b.stmts = append(b.stmts, sqldb.Stmt{SQL: tryDoubts, Args: []any{e.key.chart}, Row: func(scan func(...any) error) error {
 					var id int64
-					x.commit.freed = true
-					return scan(&id)
+					err := scan(&id)
+					x.commit.freed = append(x.commit.freed, inbox.ID(id))
+					return err
 				}})
 			}
 		}

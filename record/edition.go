@@ -144,17 +144,7 @@ func (r *Record) sayers(ctx context.Context, tx *sqldb.Tx, members []stamp, know
 		lines[rows[i].res.Ref()] = append(lines[rows[i].res.Ref()], i)
 	}
 	for _, m := range members {
-		err := tx.Each(ctx, func(scan func(...any) error) error {
-			var message int64
-			var context string
-			var facts []byte
-			if err := scan(&message, &context, &facts); err != nil {
-				return err
-			}
-			t, err := readSaid(facts)
-			if err != nil {
-				return err
-			}
+		err := eachSaid(ctx, tx, m.chart, func(message int64, _ string, t said) error {
 			k := slices.IndexFunc(known, func(e edition) bool { return e.message == message })
 			for _, f := range t.facts {
 				x := of[f.body]
@@ -176,7 +166,7 @@ func (r *Record) sayers(ctx context.Context, tx *sqldb.Tx, members []stamp, know
 				}
 			}
 			return nil
-		}, saidOf, m.chart)
+		})
 		if err != nil {
 			return err
 		}

@@ -11,3 +11,6 @@ func (r *Record) Hurried() Outbox {
 func (r *Record) HurriedAsked() Asked {
 	return Asked{r, turnTimes{20 * time.Millisecond, 200 * time.Millisecond, time.Second}}
 }
+
+// FilesOf makes the files of exports end after so many bytes of a type.
+func (r *Record) FilesOf(bytes int64) { r.walks.size = bytes }

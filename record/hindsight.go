@@ -50,19 +50,10 @@ func (r *Record) again(ctx context.Context, tx *sqldb.Tx, members []stamp, all [
 	}
 	h := newHindsight(r, all, settled)
 	for _, m := range members {
-		err := tx.Each(ctx, func(scan func(...any) error) error {
-			var message int64
-			var context string
-			var facts []byte
-			if err := scan(&message, &context, &facts); err != nil {
-				return err
-			}
-			t, err := readSaid(facts)
-			if err == nil {
-				h.hear(message, label.Label(context), t)
-			}
-			return err
-		}, saidOf, m.chart)
+		err := eachSaid(ctx, tx, m.chart, func(message int64, context string, t said) error {
+			h.hear(message, label.Label(context), t)
+			return nil
+		})
 		if err != nil {
 			return nil, false, err
 		}
@@ -176,7 +167,7 @@ func (h *hindsight) remake(all []row, from, to int) []row {
 // line appends the runs that facts of one resource in one context make.
 func (h *hindsight) line(all []row, facts []heard) []row {
 	var contents []int // a row of each that differs
-	var runs []run
+	made := make([]fact, 0, len(facts))
 	for _, f := range facts {
 		x := &h.all[h.of[f.body]]
 		same := slices.IndexFunc(contents, func(i int) bool {
@@ -189,9 +180,9 @@ func (h *hindsight) line(all []row, facts []heard) []row {
 		}
 		y := &h.all[contents[same]]
 		f.body, f.version = y.body, y.version
-		runs, _ = settle(runs, f.fact, h.r.keys.again)
+		made = append(made, f.fact)
 	}
-	for _, x := range runs {
+	for _, x := range lineOf(made, h.r.keys.again) {
 		y := h.all[h.of[x.body]]
 		y.run = x
 		y.labels = inContext(y.labels, facts[0].context)

@@ -131,26 +131,34 @@ func TestMessagesAreJudgedWhole(t *testing.T) {
 }
 
 // A text that two results hold together is known for what it is after new rules
-// as before, whichever message brought which part first.
+// as before, whichever message brought which part first, and whether their texts are
+// still stored.
 func TestBrokenTextIsJudgedWhole(t *testing.T) {
-	both(t, func(t *testing.T, w *world) {
-		me := physician(t)
-		part := func(name, value string) fhir.Resource {
-			return result(t, "a", name, "22637-3", "Pathology report final diagnosis", value)
-		}
-		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
-		w.tell(part("head", "INVASIVE DUCTAL CARCI"))
-		w.tell(part("head", "INVASIVE DUCTAL CARCI"), part("tail", "NOMA, LEFT SIDE"))
-		for _, when := range []string{"at first", "by new rules"} {
-			for _, name := range []string{"head", "tail"} {
-				if w.sees(me, thing("a", "Observation", name)) {
-					t.Errorf("%s the %s is shown", when, name)
-				}
+	for _, purges := range []bool{false, true} {
+		both(t, func(t *testing.T, w *world) {
+			me := physician(t)
+			part := func(name, value string) fhir.Resource {
+				return result(t, "a", name, "22637-3", "Pathology report final diagnosis", value)
 			}
-			w = w.renewed()
-			w.relabel()
-		}
-	})
+			w.tell(patient(t, "a", "Ash", "1980-01-02", "1"), sodium(t, "a", "na", "140"))
+			w.tell(part("head", "INVASIVE DUCTAL CARCI"))
+			w.tell(part("head", "INVASIVE DUCTAL CARCI"), part("tail", "NOMA, LEFT SIDE"))
+			for _, when := range []string{"at first", "by new rules"} {
+				for _, name := range []string{"head", "tail"} {
+					if w.sees(me, thing("a", "Observation", name)) {
+						t.Errorf("%s the %s is shown", when, name)
+					}
+				}
+				w = w.renewed()
+				if purges && when == "at first" {
+					if n, err := w.Purge(ctx, always); n != 3 || err != nil {
+						t.Fatalf("%d messages are purged: %v", n, err)
+					}
+				}
+				w.relabel()
+			}
+		})
+	}
 }
 
 // A decision that comes while new rules are at work holds for what they judged.

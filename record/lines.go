@@ -82,7 +82,7 @@ const (
 	addChart   = `INSERT INTO chart (chart, version, updated, root) VALUES ($1, 0, 0, '') ON CONFLICT (chart) DO NOTHING`
 	holdChart  = `SELECT version FROM chart WHERE chart = $1` // and DB.Hold
 	addVersion = `INSERT INTO version (chart, type, id, version, at, seq, until, until_seq, recorded, source, deleted, body, rules, labels) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
-	moveRun    = `UPDATE version SET at = $1, seq = $2, until = $3, until_seq = $4 WHERE chart = $5 AND type = $6 AND id = $7 AND version = $8`
+	moveRun    = `UPDATE version SET at = $1, seq = $2, until = $3, until_seq = $4, recorded = $5 WHERE chart = $6 AND type = $7 AND id = $8 AND version = $9`
 )
 
 // recall takes what the writer remembers of the charts concerned.
@@ -122,6 +122,11 @@ func (b *batch) hold(ctx context.Context) error {
 			}
 			if e.inDirectory() {
 				charts[directories] = true
+			}
+		}
+		for _, chart := range x.commit.named {
+			if b.charts[chart] == nil {
+				charts[chart] = true
 			}
 		}
 		for _, l := range x.commit.links {
@@ -271,7 +276,7 @@ func (b *batch) write(key resource, l *line) {
 			b.add(addVersion, key.chart, key.typ, key.id, r.version, r.first.at, r.first.seq, r.last.at, r.last.seq,
 				r.recorded, r.source, number(r.deleted), r.body, m.rules, m.labels)
 		case r.moved:
-			b.add(moveRun, r.first.at, r.first.seq, r.last.at, r.last.seq, key.chart, key.typ, key.id, r.version)
+			b.add(moveRun, r.first.at, r.first.seq, r.last.at, r.last.seq, r.recorded, key.chart, key.typ, key.id, r.version)
 		}
 		r.fresh, r.moved = false, false
 	}

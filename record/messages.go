@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"firebreak/fhir"
@@ -20,7 +21,7 @@ const Mended State = "mended"
 // Sought is what an operator looks for; what is empty is not asked.
 type Sought struct {
 	Source      string
-	State       State     // Pending, OnHold, or any
+	State       State     // Pending, OnHold, SetAside, or any
 	Control     string    // control id
 	Type        string    // as inbox.Message.Type, or the beginning of it
 	Patient     string    // a number of the patient, by the index of numbers
@@ -40,8 +41,10 @@ type Line struct {
 	Peer      string
 	Received  time.Time
 	State     State
-	Reason    string   // why it is held
-	Copy      inbox.ID // the corrected copy of it; 0: none
+	Reason    string    // why it is held
+	Copy      inbox.ID  // the corrected copy of it; 0: none
+	Aside     *Aside    // nil: it is not set aside
+	Purged    time.Time // when its text was; zero: it is stored
 }
 
 // Alike are held messages of one feed with one reason.
@@ -58,24 +61,28 @@ type Found struct {
 }
 
 const (
+	dialectURN = "urn:firebreak:dialect:" // as mapping.DialectURN, which nothing here may import
+
 	messageLines = 50    // of one page
 	messageStep  = 200   // messages read at a time
 	messageWalk  = 2_000 // looked at for one page
 	messageHead  = 512   // bytes of a message that tell its type
 
 	messageLine = `
-		SELECT ` + messageColumns + `, substr(i.body, 1, $1), CASE WHEN m.id IS NOT NULL THEN 'mended' WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END,
-			COALESCE(t.reason, ''), COALESCE(m.copy, 0)
-		FROM inbox i LEFT JOIN todo t ON t.id = i.id LEFT JOIN mended m ON m.id = i.id `
+		SELECT ` + messageColumns + `, substr(i.body, 1, $1), CASE WHEN p.id IS NOT NULL THEN 'purged' WHEN m.id IS NOT NULL THEN 'mended' WHEN a.id IS NOT NULL THEN 'aside' WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END,
+			COALESCE(a.held, t.reason, ''), COALESCE(m.copy, 0), COALESCE(a.reason, ''), COALESCE(a.who, ''), COALESCE(a.at, 0), COALESCE(p.at, 0)
+		FROM inbox i LEFT JOIN todo t ON t.id = i.id LEFT JOIN mended m ON m.id = i.id LEFT JOIN aside a ON a.id = i.id LEFT JOIN purged p ON p.id = i.id `
 	oneLine      = messageLine + `WHERE i.id = $2`
 	linesBelow   = messageLine + `WHERE i.id < $2 ORDER BY i.id DESC LIMIT $3`
 	undoneBelow  = messageLine + `WHERE i.id IN (SELECT id FROM todo WHERE held = $4 AND id < $2 ORDER BY id DESC LIMIT $3) ORDER BY i.id DESC`
+	asideBelow   = messageLine + `WHERE i.id IN (SELECT id FROM aside WHERE id < $2 ORDER BY id DESC LIMIT $3) ORDER BY i.id DESC`
 	controlBelow = messageLine + `WHERE i.source = $4 AND i.control = $5 AND i.id < $2 ORDER BY i.id DESC LIMIT $3`
 	heldAlike    = `
 		SELECT i.source, t.reason, COUNT(*) FROM (SELECT id, reason FROM todo WHERE held = 1 ORDER BY id LIMIT $1) t JOIN inbox i ON i.id = t.id
 		GROUP BY i.source, t.reason ORDER BY 3 DESC, 1, 2 LIMIT 20`
 	supersede  = `INSERT INTO mended (id, copy, who, at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING`
 	unhold     = `DELETE FROM todo WHERE id = $1 AND held = 1`
+	readBy     = `SELECT dialect FROM said WHERE message = $1 LIMIT 1`
 	originalOf = `SELECT COALESCE(MIN(id), 0) FROM mended WHERE copy = $1`
 )
 
@@ -129,6 +136,8 @@ func (o *Operations) look(ctx context.Context, q Sought) (found Found, err error
 			slices.SortFunc(page, func(a, b Line) int { return int(b.ID - a.ID) })
 		case q.State == Pending || q.State == OnHold:
 			err = read(undoneBelow, number(q.State == OnHold))
+		case q.State == SetAside:
+			err = read(asideBelow)
 		default:
 			err = read(linesBelow)
 		}
@@ -179,9 +188,16 @@ func (q Sought) fits(l Line, body []byte) bool {
 }
 
 func scanLine(scan func(...any) error) (l Line, head []byte, err error) {
-	var id, received, copied int64
+	var id, received, copied, at, purged int64
 	var kind, state string
-	err = scan(&id, &l.Source, &kind, &l.ControlID, &l.Peer, &received, &head, &state, &l.Reason, &copied)
+	var a Aside
+	err = scan(&id, &l.Source, &kind, &l.ControlID, &l.Peer, &received, &head, &state, &l.Reason, &copied, &a.Reason, &a.Who, &at, &purged)
+	if a.At = fromMicros(at); at > 0 {
+		l.Aside = &a
+	}
+	if purged > 0 {
+		l.Purged = fromMicros(purged)
+	}
 	l.ID, l.Kind, l.Received, l.State, l.Copy = inbox.ID(id), inbox.Kind(kind), fromMicros(received), State(state), inbox.ID(copied)
 	l.Type = inbox.Message{Kind: l.Kind, Body: head[:min(len(head), messageHead)]}.Type()
 	return l, head, err
@@ -215,6 +231,8 @@ type Seen struct {
 	Text     string // masked, unless it was asked for in clear
 	Clear    bool
 	Trace    Trace    // masked with the text
+	Said     bool     // it was applied and told something; then
+	Read     string   // the dialect by which it was read when it was last applied, as in Trace; empty: by none
 	Original inbox.ID // the message that it is a corrected copy of; 0: none
 	Doubt    *Doubt   // nil: whose it is is not doubted
 }
@@ -246,7 +264,9 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 	if err := errors.Join(err, o.auditOf(ctx, s, fmt.Sprintf("ops message %d, %s", id, how), err != nil, whose...)); err != nil {
 		return Seen{}, err
 	}
-	seen.Trace = o.in.Trace(m)
+	if l.Purged.IsZero() {
+		seen.Trace = o.in.Trace(m)
+	}
 	if seen.Doubt != nil {
 		seen.Doubt.Says = seen.Trace.person(l.Source)
 	}
@@ -256,6 +276,14 @@ func (o *Operations) Message(ctx context.Context, s Shift, id inbox.ID, why Why)
 		seen.Text = m.Masked()
 		seen.Trace.mask()
 		seen.Doubt.mask()
+	}
+	err = o.r.db.Each(ctx, func(scan func(...any) error) error {
+		err := scan(&seen.Read)
+		seen.Said, seen.Read = true, strings.TrimPrefix(seen.Read, dialectURN)
+		return err
+	}, readBy, int64(id))
+	if err != nil {
+		return Seen{}, failed("read a message", err)
 	}
 	var original int64
 	err = o.r.db.QueryRow(ctx, originalOf, int64(id)).Scan(&original)
@@ -280,6 +308,9 @@ func (o *Operations) stored(ctx context.Context, id inbox.ID) (Line, inbox.Messa
 		return Line{}, inbox.Message{}, failed("read a message", err)
 	}
 	m, err := o.r.Queue().Message(ctx, id)
+	if errors.Is(err, ErrPurged) {
+		err = nil // the line says so
+	}
 	return l, m, err
 }
 
@@ -296,10 +327,11 @@ func (o *Operations) wait(ctx context.Context, ids ...inbox.ID) {
 	}
 }
 
-// Replay applies a message again. One that a copy stands for is fhir.NotFound.
+// Replay applies a message again. One that a copy stands for, is set aside or has no
+// text any more is fhir.NotFound.
 func (o *Operations) Replay(ctx context.Context, s Shift, id inbox.ID) error {
 	l, _, err := o.stored(ctx, id)
-	if err == nil && l.State == Mended {
+	if err == nil && (l.State == Mended || l.State == SetAside || l.State == Purged) {
 		err = fhir.NotFound()
 	}
 	if err := errors.Join(err, o.audit(ctx, s, fmt.Sprintf("ops replay of message %d", id), err != nil)); err != nil {

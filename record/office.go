@@ -132,11 +132,7 @@ func (o *Office) Close(ctx context.Context, w Watch, id, note string) error {
 	if err := o.audit(ctx, w, "closes "+id, fhir.Ref{}); err != nil {
 		return err
 	}
-	var n int64
-	err := o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		n, err = tx.Exec(ctx, closeAlert, id, micros(o.r.c.Now()), w.Officer.Caller().Name(), note)
-		return err
-	}})
+	n, err := o.r.writer.change(ctx, closeAlert, id, micros(o.r.c.Now()), w.Officer.Caller().Name(), note)
 	if err != nil {
 		return failed("close an alert", err)
 	}

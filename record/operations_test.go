@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -239,6 +240,80 @@ func TestHeldMessageIsMended(t *testing.T) {
 		}
 		if n := w.log.Head().N - before; n != 4 {
 			t.Errorf("%d entries for 4 acts", n)
+		}
+	})
+}
+
+// TestMessageIsSetAside: what can never be applied is no longer held, and found; no
+// replay applies it; taken back, it is as it was. Only what is held is set aside, all
+// that is named or none, for a reason, by an operator, and it is written down.
+func TestMessageIsSetAside(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ops, me, in := w.operations(), shift(t), intake{w}
+		var ids []inbox.ID
+		for n := range 3 {
+			r, err := w.Put(ctx, inbox.Message{Source: "lab", Kind: inbox.HL7v2, ControlID: fmt.Sprint(n), Received: noon, Body: v2("ADT^A08", "a", "")})
+			must(t, err)
+			ids = append(ids, r.ID)
+		}
+		for _, id := range ids[:2] {
+			must(t, w.Queue().Hold(ctx, id, "no identifier"))
+		}
+		is := func(when string, id inbox.ID, want record.State, held int64) {
+			t.Helper()
+			state, reason, err := w.State(ctx, id)
+			must(t, err)
+			stats, err := w.Stats(ctx)
+			must(t, err)
+			seen, err := ops.Message(ctx, me, id, "")
+			must(t, err)
+			if state != want || seen.State != want || stats.Held != held || want != record.Pending && (reason != "no identifier" || seen.Reason != reason) {
+				t.Errorf("%s: %s, on the page %s, for %q; %d are held", when, state, seen.State, reason, stats.Held)
+			}
+		}
+		if err := w.SetAside(ctx, in, "lee", "a test", ids...); !errors.Is(err, record.ErrUnknown) {
+			t.Errorf("one that is not held is set aside: %v", err)
+		}
+		if err := w.SetAside(ctx, in, "lee", " ", ids[0]); err == nil {
+			t.Error("set aside for no reason")
+		}
+		is("after two refusals", ids[0], record.OnHold, 2)
+		must(t, ops.SetAside(ctx, me, ids[0], "a test message"))
+		is("set aside", ids[0], record.SetAside, 1)
+		must(t, w.Queue().Release(ctx, ids[0]))
+		is("released", ids[0], record.SetAside, 1)
+		if err := ops.Replay(ctx, me, ids[0]); status(err) != 404 {
+			t.Errorf("it is replayed: %v", err)
+		}
+		if err := ops.SetAside(ctx, me, ids[0], "again"); status(err) != 404 {
+			t.Errorf("set aside twice: %v", err)
+		}
+		found, err := ops.Messages(ctx, me, record.Sought{State: record.SetAside})
+		must(t, err)
+		if len(found.Lines) != 1 || found.Lines[0].ID != ids[0] || found.Lines[0].Aside.Reason != "a test message" {
+			t.Errorf("found %+v", found.Lines)
+		}
+		all, err := w.AllAside(ctx, 0, 10)
+		must(t, err)
+		if len(all) != 1 || all[0].Reason != "no identifier" || all[0].Aside != "a test message" {
+			t.Errorf("listed %+v", all)
+		}
+		if err := w.TakeBack(ctx, ids[0], ids[1]); !errors.Is(err, record.ErrUnknown) {
+			t.Errorf("one that is not set aside is taken back: %v", err)
+		}
+		is("after a refusal", ids[0], record.SetAside, 1)
+		must(t, ops.TakeBack(ctx, me, ids[0]))
+		is("taken back", ids[0], record.OnHold, 2)
+		if err := ops.TakeBack(ctx, me, ids[0]); status(err) != 404 {
+			t.Errorf("taken back twice: %v", err)
+		}
+		if ops.SetAside(ctx, record.Shift{}, ids[0], "x") == nil || ops.TakeBack(ctx, record.Shift{}, ids[0]) == nil {
+			t.Error("nobody operates")
+		}
+		entries, _, err := w.log.Find(ctx, audit.About{Action: audit.Operate}, 100)
+		must(t, err)
+		if !slices.ContainsFunc(entries, func(e audit.Entry) bool { return strings.HasSuffix(e.Detail, "set aside: a test message") }) {
+			t.Error("it is not written down")
 		}
 	})
 }

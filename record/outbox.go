@@ -113,11 +113,7 @@ func (o Outbox) Settle(ctx context.Context, turn int64, l inbox.Letter, x inbox.
 
 // change runs a statement that must change something; else ErrTurn.
 func (o Outbox) change(ctx context.Context, text string, args ...any) error {
-	var n int64
-	err := o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) (err error) {
-		n, err = tx.Exec(ctx, text, args...)
-		return err
-	}})
+	n, err := o.r.writer.change(ctx, text, args...)
 	if err == nil && n == 0 {
 		err = ErrTurn
 	}

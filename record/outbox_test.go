@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"firebreak/audit"
 	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/record"
@@ -155,6 +156,90 @@ func TestOperatorsRetryAndDropLetters(t *testing.T) {
 		must(t, err)
 		if len(all) != 1 || all[0].State != inbox.Dropped || all[0].Reason != "he came by" {
 			t.Errorf("of it is told %+v", all)
+		}
+	})
+}
+
+// At the operators' page letters are found by feed and state, masked, and decided on
+// by whoever says why; each look and each decision is written down.
+func TestOperatorsSeeAndDecideOnLetters(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		ops, s, o := w.operations(), shift(t), w.Outbox()
+		w.addresses(request(t, "anna", "m1", "a1"), "ehr")
+		w.addresses(request(t, "anna", "m2", "a2"), "ehr")
+		w.addresses(request(t, "bert", "m3", "b1"), "ehr", "lab")
+		w.taking("ehr", func(turn int64) {
+			all, _ := w.ready("ehr", noon)
+			must(t, o.Settle(ctx, turn, all[0], inbox.Outcome{State: inbox.Refused, Reason: "status 422"}))
+			must(t, o.Settle(ctx, turn, all[1], inbox.Outcome{State: inbox.Sent, Answer: "Communication/9"}))
+		})
+		see := func(q record.Mail) string {
+			t.Helper()
+			found, err := ops.Letters(ctx, s, q)
+			must(t, err)
+			var said []string
+			for _, p := range found.All {
+				said = append(said, fmt.Sprint(p.ID, " ", p.Feed, " ", p.State, " behind ", p.Behind, p.Reason, p.Answer))
+			}
+			return strings.Join(said, ", ")
+		}
+		for _, row := range []struct {
+			q    record.Mail
+			want string
+		}{
+			{record.Mail{}, "1 ehr refused behind 0status 422, 2 ehr waiting behind 1, 4 lab waiting behind 0"},
+			{record.Mail{Past: 1, Feed: "ehr"}, "2 ehr waiting behind 1"},
+			{record.Mail{State: "refused"}, "1 ehr refused behind 0status 422"},
+			{record.Mail{State: "sent"}, "3 ehr sent behind 0Communication/9"},
+			{record.Mail{State: "sent", Feed: "lab"}, ""},
+			{record.Mail{State: "sent", Past: 3}, ""},
+		} {
+			if got := see(row.q); got != row.want {
+				t.Errorf("%+v: %s, want %s", row.q, got, row.want)
+			}
+		}
+		seen, err := ops.Letter(ctx, s, 1, "")
+		must(t, err)
+		if seen.Clear || strings.Contains(seen.Text, "Communication") || !strings.Contains(seen.Text, "xxxx") {
+			t.Errorf("masked it is %+v", seen)
+		}
+		seen, err = ops.Letter(ctx, s, 1, "fault")
+		must(t, err)
+		if !seen.Clear || !strings.Contains(seen.Text, `"a1"`) {
+			t.Errorf("in clear it is %+v", seen)
+		}
+		if _, err := ops.Letter(ctx, s, 99, ""); !errors.As(err, new(*fhir.Error)) {
+			t.Errorf("nobody's letter: %v", err)
+		}
+		if err := ops.Retry(ctx, s, 3, "why not"); !errors.As(err, new(*fhir.Error)) {
+			t.Errorf("one that is sent: %v", err)
+		}
+		n, err := ops.RetryRefused(ctx, s, "ehr", "mended")
+		must(t, err)
+		if got := see(record.Mail{State: "refused"}); n != 1 || got != "" {
+			t.Errorf("%d sent again, refused is %s", n, got)
+		}
+		must(t, ops.Drop(ctx, s, 1, "he came by"))
+		must(t, ops.Retry(ctx, s, 2, "now"))
+		if got := see(record.Mail{State: "dropped"}); got != "1 ehr dropped behind 0he came by" {
+			t.Errorf("dropped is %s", got)
+		}
+		if err := ops.Drop(ctx, s, 2, " "); err == nil {
+			t.Error("dropped for no reason")
+		}
+		if _, err := ops.Letters(ctx, record.Shift{}, record.Mail{}); err == nil {
+			t.Error("nobody sees letters")
+		}
+		entries, _, err := w.log.Find(ctx, audit.About{Action: audit.Operate}, 10)
+		must(t, err)
+		var said []string
+		for _, e := range entries {
+			said = append(said, fmt.Sprintf("%s, of %d, %v", e.Detail, len(e.Entities), e.Refused))
+		}
+		want := []string{"ops letters, dropped, of 0, false", "ops retry of letter 2: now, of 0, false", "ops drop of letter 1: he came by, of 0, false", "ops letters, refused, of 0, false",
+			"ops retry of 1 letters refused by feed ehr: mended, of 0, false", "ops retry of letter 3: why not, of 0, true", "ops letter 99, masked, of 0, true", "ops letter 1, in clear, for fault, of 1, false", "ops letter 1, masked, of 0, false"}
+		if diff := cmp.Diff(want, said[:len(want)]); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -39,18 +40,18 @@ var ErrUnknown = errors.New("record: no such message")
 
 const (
 	messageColumns = `i.id, i.source, i.kind, i.control, i.peer, i.received`
-	pendingAfter   = `SELECT ` + messageColumns + `, i.body, f.ids FROM todo t CROSS JOIN inbox i LEFT JOIN found f ON f.id = i.id WHERE i.id = t.id AND t.held = 0 AND t.id > $2 AND i.source = $1 ORDER BY t.id LIMIT $3`
+	pendingAfter   = `SELECT ` + messageColumns + `, i.body, f.ids, m.moves FROM todo t CROSS JOIN inbox i LEFT JOIN found f ON f.id = i.id LEFT JOIN moved m ON m.id = i.id WHERE i.id = t.id AND t.held = 0 AND t.id > $2 AND i.source = $1 ORDER BY t.id LIMIT $3`
 	// CROSS JOIN has SQLite begin with what is not done, whatever else has an index.
 	pendingSources = `SELECT DISTINCT i.source FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 0 AND NOT EXISTS (SELECT 1 FROM paused p WHERE p.source = i.source)`
 	heldAfter      = `SELECT ` + messageColumns + `, t.reason FROM todo t JOIN inbox i ON i.id = t.id WHERE t.held = 1 AND t.id > $1 ORDER BY t.id LIMIT $2`
-	oneMessage     = `SELECT ` + messageColumns + `, i.body, f.ids FROM inbox i LEFT JOIN found f ON f.id = i.id WHERE i.id = $1`
-	messageState   = `SELECT CASE WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END, COALESCE(t.reason, '') FROM inbox i LEFT JOIN todo t ON t.id = i.id WHERE i.id = $1`
+	oneMessage     = `SELECT ` + messageColumns + `, i.body, f.ids, m.moves FROM inbox i LEFT JOIN found f ON f.id = i.id LEFT JOIN moved m ON m.id = i.id WHERE i.id = $1`
+	messageState   = `SELECT CASE WHEN a.id IS NOT NULL THEN 'aside' WHEN t.id IS NULL THEN 'done' WHEN t.held = 1 THEN 'held' ELSE 'pending' END, COALESCE(a.held, t.reason, '') FROM inbox i LEFT JOIN todo t ON t.id = i.id LEFT JOIN aside a ON a.id = i.id WHERE i.id = $1`
 	inboxStats     = `SELECT COALESCE((SELECT MAX(id) FROM inbox), 0), (SELECT COUNT(*) FROM todo WHERE held = 0), (SELECT COUNT(*) FROM todo WHERE held = 1)`
 	holdMessage    = `INSERT INTO todo (id, held, reason) VALUES ($1, 1, $2) ON CONFLICT (id) DO UPDATE SET held = 1, reason = excluded.reason`
-	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM mended WHERE id = $1) ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
+	releaseMessage = `INSERT INTO todo (id, held, reason) SELECT id, 0, '' FROM inbox WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM mended WHERE id = $1) AND NOT EXISTS (SELECT 1 FROM aside WHERE id = $1) AND NOT EXISTS (SELECT 1 FROM purged WHERE id = $1) ON CONFLICT (id) DO UPDATE SET held = 0, reason = ''`
 	doneMessage    = `DELETE FROM todo WHERE id = $1`
 	recentAfter    = `SELECT id, source, kind, length(body) FROM inbox WHERE id > $1 ORDER BY id DESC LIMIT $2`
-	latestOf       = `SELECT id FROM inbox WHERE source = $1 ORDER BY id DESC LIMIT $2`
+	latestOf       = `SELECT i.id FROM inbox i WHERE i.source = $1 AND NOT EXISTS (SELECT 1 FROM purged p WHERE p.id = i.id) ORDER BY i.id DESC LIMIT $2`
 )
 
 // Commit stores what message s changes and marks it done, in one transaction.
@@ -60,11 +61,25 @@ const (
 // what it looks for is another by now; it is to be made anew.
 func (q *Queue) Commit(ctx context.Context, s Stored, c Change) error {
 	x := q.r.prepare(s, c)
-	err := q.r.writer.do(ctx, &write{commit: x})
-	if err == nil && x.freed && c.Freed != nil {
-		c.Freed()
+	err := q.commit(ctx, x)
+	if x.unsays {
+		x = q.r.prepare(s, c)
+		x.asked = true
+		err = q.commit(ctx, x)
+	}
+	if err == nil && len(x.freed) > 0 && c.Freed != nil {
+		c.Freed(x.freed)
 	}
 	return err
+}
+
+func (q *Queue) commit(ctx context.Context, x *committing) (err error) {
+	if len(x.shifts) > 0 || x.asked {
+		if x.shift, err = q.r.shifts(ctx, x); err != nil {
+			return failed("find what moves with a visit", err)
+		}
+	}
+	return q.r.writer.do(ctx, &write{commit: x})
 }
 
 // Hold sets message id aside with a reason that names the place and holds no
@@ -74,7 +89,7 @@ func (q *Queue) Hold(ctx context.Context, id inbox.ID, reason string) error {
 }
 
 // Release makes messages pending again, held ones and done ones alike; what a
-// corrected copy stands for stays as it is.
+// corrected copy stands for, is set aside, or has no text any more, stays as it is.
 func (q *Queue) Release(ctx context.Context, ids ...inbox.ID) error {
 	return q.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
 		for _, id := range ids {
@@ -108,11 +123,21 @@ func (q *Queue) Pending(ctx context.Context, source string, after inbox.ID, limi
 	return all, failed("list pending messages", err)
 }
 
-// Message is one message as it was received; ErrUnknown when there is none.
+// Message is one message as it was received; ErrUnknown when there is none. With
+// ErrPurged it comes without its text.
 func (q *Queue) Message(ctx context.Context, id inbox.ID) (inbox.Message, error) {
 	s, err := scanStored(q.r.db.QueryRow(ctx, oneMessage, int64(id)).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return inbox.Message{}, ErrUnknown
+	}
+	if err == nil && len(s.Body) == 0 {
+		var at int64
+		if err = q.r.db.QueryRow(ctx, isPurged, int64(id)).Scan(&at); err == nil {
+			return s.Message, ErrPurged
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
 	}
 	if err != nil {
 		return inbox.Message{}, failed("read a message", err)
@@ -123,9 +148,14 @@ func (q *Queue) Message(ctx context.Context, id inbox.ID) (inbox.Message, error)
 func scanStored(scan func(...any) error) (s Stored, err error) {
 	var id, received int64
 	var kind string
-	var found *string
-	if err := scan(&id, &s.Source, &kind, &s.ControlID, &s.Peer, &received, &s.Body, &found); err != nil {
+	var found, moves *string
+	if err := scan(&id, &s.Source, &kind, &s.ControlID, &s.Peer, &received, &s.Body, &found, &moves); err != nil {
 		return Stored{}, err
+	}
+	if moves != nil {
+		if err := json.Unmarshal([]byte(*moves), &s.Moves); err != nil {
+			return Stored{}, err
+		}
 	}
 	if found != nil {
 		s.Found = strings.Split(*found, ",")
@@ -151,15 +181,20 @@ func (r *Record) State(ctx context.Context, id inbox.ID) (State, string, error) 
 // beginning after one of them.
 func (r *Record) Held(ctx context.Context, after inbox.ID, limit int) (all []Held, err error) {
 	err = r.db.Each(ctx, func(scan func(...any) error) error {
-		var h Held
-		var id, received int64
-		var kind string
-		err := scan(&id, &h.Source, &kind, &h.ControlID, &h.Peer, &received, &h.Reason)
-		h.ID, h.Kind, h.Received = inbox.ID(id), inbox.Kind(kind), fromMicros(received)
+		h, err := scanHeld(scan)
 		all = append(all, h)
 		return err
 	}, heldAfter, int64(after), int64(limit))
 	return all, failed("list held messages", err)
+}
+
+// scanHeld scans a row of Held and what stands behind it.
+func scanHeld(scan func(...any) error, more ...any) (h Held, err error) {
+	var id, received int64
+	var kind string
+	err = scan(append([]any{&id, &h.Source, &kind, &h.ControlID, &h.Peer, &received, &h.Reason}, more...)...)
+	h.ID, h.Kind, h.Received = inbox.ID(id), inbox.Kind(kind), fromMicros(received)
+	return h, err
 }
 
 // Arrival is a message that came.
@@ -185,8 +220,8 @@ func (r *Record) Recent(ctx context.Context, after inbox.ID, n int) (all []Arriv
 	return all, failed("list messages", err)
 }
 
-// Latest are the numbers of the latest messages of a source, at most n, the last
-// first.
+// Latest are the numbers of the latest messages of a source whose text is stored, at
+// most n, the last first.
 func (r *Record) Latest(ctx context.Context, source string, n int) (ids []inbox.ID, err error) {
 	err = r.db.Each(ctx, func(scan func(...any) error) error {
 		var id int64

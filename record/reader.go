@@ -80,6 +80,11 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 	if err != nil {
 		return nil, err
 	}
+	return r.viewThrough(ctx, p, g, c, chart, keep)
+}
+
+// viewThrough is view for one to whom the chart is opened so far.
+func (r *Reader) viewThrough(ctx context.Context, p *policy.Policy, g Glass, c access.Caller, chart string, keep bool) (*view, error) {
 	key := p.KeyThrough(g.sight, c) + " " + chart
 	if g.Opened {
 		key += " " + g.id

@@ -82,6 +82,7 @@ type Held struct {
 	Peer      string
 	Received  time.Time
 	Reason    string // segment, field and what is wrong; no patient's data
+	Aside     string // why it was set aside; empty: it is held
 }
 
 // Stats is the state of the inbox.
@@ -121,11 +122,15 @@ type Edition struct {
 type Change struct {
 	Resources []Entry
 	Links     []Link
-	Plan      *rest.Plan // of a message that looks for something: Stored.Found is what it found
-	Edition   *Edition   // nil: it is no document that may be replaced
-	Dialect   string     // by which it was read, with its version; empty: none
-	Corrects  bool       // it may correct the patient's birth date: name and other numbers must agree then
-	Freed     func()     // called when messages held for doubt became pending by it; nil: nobody waits for them
+	At        time.Time        // when the message was sent
+	Named     []string         // charts of the patients that a HL7 v2 message names, whatever was moved
+	Moves     []inbox.Move     // visits that it says are another patient's
+	Held      string           // why it cannot be mapped now that a visit has moved: what it said is taken back
+	Plan      *rest.Plan       // of a message that looks for something: Stored.Found is what it found
+	Edition   *Edition         // nil: it is no document that may be replaced
+	Dialect   string           // by which it was read, with its version; empty: none
+	Corrects  bool             // it may correct the patient's birth date: name and other numbers must agree then
+	Freed     func([]inbox.ID) // called when messages became pending by it; nil: nobody waits for them
 }
 
 // Link says at At that the chart From was merged into Into, or that this is undone.
@@ -147,6 +152,8 @@ type Record struct {
 	learning  sync.Mutex         // one reads the decisions
 	looking   sync.Mutex         // one looks through charts for what waits
 	judgeSoon chan struct{}      // asks for it
+	walks     walks              // exports under way here
+	glances   glances            // charts of subscriptions, at the last round here
 	stop      context.CancelFunc // of the background jobs
 	jobs      sync.WaitGroup
 	written   sync.WaitGroup // the writer
@@ -198,7 +205,7 @@ func Open(ctx context.Context, c Config) (*Record, error) {
 		return nil, err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop = stop
+	r.stop, r.walks.ctx, r.walks.size = stop, background, fileBytes
 	r.writer = newWriter(r)
 	r.written.Go(r.writer.run)
 	if err := errors.Join(r.learn(ctx), r.begin(ctx), r.unjudge(ctx), r.giveAll(ctx)); err != nil {

@@ -156,7 +156,9 @@ type judging struct {
 	charts map[string]bool
 	rounds map[string]int64 // of local codes, by key: the decision that was judged by
 	more   []more
-	lies   []sqldb.Stmt // asks where contents lie: see inContext
+	lies   []sqldb.Stmt               // asks where contents lie: see inContext
+	alone  map[string]map[int64]int64 // by directory and content: the message that brought it, of a matter that turned out sensitive
+	shared map[int64]bool             // contents of those that another message says too
 }
 
 // more is what a message tells of a content that another brought first.
@@ -166,7 +168,7 @@ type more struct {
 }
 
 func (r *Record) newJudging() *judging {
-	return &judging{r: r, charts: map[string]bool{}, rounds: map[string]int64{}}
+	return &judging{r: r, charts: map[string]bool{}, rounds: map[string]int64{}, alone: map[string]map[int64]int64{}, shared: map[int64]bool{}}
 }
 
 // message judges the contents that one message brought first, with all else that
@@ -176,11 +178,11 @@ func (j *judging) message(ctx context.Context, set string, all []content) error 
 	if len(all) == 0 {
 		return nil
 	}
-	kind, message, ok, err := j.r.whole(ctx, all)
+	apart, message, ok, err := j.r.whole(ctx, all)
 	if err != nil || !ok {
 		return err
 	}
-	if kind != inbox.HL7v2 {
+	if !apart {
 		j.part(set, all[0].chart, all, all, message)
 		return nil
 	}
@@ -244,10 +246,24 @@ func (j *judging) part(set, home string, all, those []content, message []fhir.Re
 		args := []any{c.chart, c.res.Type(), c.res.ID(), c.id, l.RulesVersion(), labels}
 		j.add(set, args...)
 		if label.Brought(c.res.Type()) {
+			context := label.Label("") // hindsight tells, when the chart is read; what lies in a directory is read from many charts
+			if c.directory() {
+				context = l.Context()
+			}
+			if context != "" {
+				if j.alone[c.chart] == nil {
+					j.alone[c.chart] = map[int64]int64{}
+				}
+				j.alone[c.chart][c.id] = c.message
+			}
 			j.lies = append(j.lies, sqldb.Stmt{SQL: labelsOf, Args: args[:4], Row: func(scan func(...any) error) error {
 				var was string
 				err := scan(&was)
-				args[5] = inContext(labels, contextOf(was)) // it stays where it came
+				where := contextOf(was) // it stays where it came
+				if where == "" && !j.shared[c.id] {
+					where = context
+				}
+				args[5] = inContext(labels, where)
 				return err
 			}})
 		}
@@ -256,6 +272,30 @@ func (j *judging) part(set, home string, all, those []content, message []fhir.Re
 			j.add(addReason, c.chart, c.id, reasons)
 		}
 	}
+}
+
+// directory tells whether a content lies in no patient's chart.
+func (c content) directory() bool {
+	_, told := chartOf(c.res.Ref())
+	return !told && !fhir.IsPatientCompartment(c.res.Type())
+}
+
+// share finds which contents of directories other messages say too.
+func (j *judging) share(ctx context.Context, tx *sqldb.Tx) error {
+	for _, chart := range sortedKeys(j.alone) {
+		err := eachSaid(ctx, tx, chart, func(message int64, _ string, t said) error {
+			for _, f := range t.facts {
+				if by, ok := j.alone[chart][f.body]; ok && by != message {
+					j.shared[f.body] = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // touch notes that what a chart shows changes, and what charts show that point at it.
@@ -268,22 +308,28 @@ func (j *judging) touch(chart string, ref fhir.Ref) {
 
 // whole is what a message says, with the contents that it brought first as they
 // are stored. A content depends on what its message said again as much as on what
-// it said first. Without Config.Remake it is those contents; ok is false when the
+// it said first. Where its text was purged it is all that is stored of what it said;
+// without Config.Remake it is those contents; ok is false when the
 // message cannot be made again: then what it brought stays withheld.
-func (r *Record) whole(ctx context.Context, all []content) (kind inbox.Kind, message []fhir.Resource, ok bool, err error) {
+func (r *Record) whole(ctx context.Context, all []content) (apart bool, message []fhir.Resource, ok bool, err error) {
 	stored := make(map[fhir.Ref]fhir.Resource, len(all))
 	for _, c := range all {
 		stored[c.res.Ref()] = c.res
 	}
 	if r.c.Remake != nil {
 		m, err := r.Queue().Message(ctx, inbox.ID(all[0].message))
-		if err != nil {
-			return "", nil, false, err
+		gone := errors.Is(err, ErrPurged)
+		if err != nil && !gone {
+			return false, nil, false, err
 		}
-		kind = m.Kind
-		if message, err = r.c.Remake(m); err != nil {
+		apart = m.Apart()
+		if gone {
+			if message, err = r.told(ctx, inbox.ID(all[0].message)); err != nil {
+				return false, nil, false, err
+			}
+		} else if message, err = r.c.Remake(m); err != nil {
 			r.c.Logger.Error("a message cannot be judged again: what it brought stays withheld; replay it", "id", all[0].message, "error", err)
-			return "", nil, false, nil
+			return false, nil, false, nil
 		}
 	}
 	for i, res := range message {
@@ -297,7 +343,7 @@ func (r *Record) whole(ctx context.Context, all []content) (kind inbox.Kind, mes
 			message = append(message, c.res)
 		}
 	}
-	return kind, message, true, nil
+	return apart, message, true, nil
 }
 
 func (j *judging) add(text string, args ...any) {
@@ -306,7 +352,7 @@ func (j *judging) add(text string, args ...any) {
 
 // write writes it, unless a code has been decided on since: errDecided.
 func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
-	decided := false
+	decided := false // looked at once it is written only
 	err := j.r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
 		var touch []sqldb.Stmt // charts before codes, as commits lock them
 		for _, c := range sortedKeys(j.charts) {
@@ -324,6 +370,9 @@ func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
 				decided = decided || round > j.rounds[key]
 				return err
 			}})
+		}
+		if err := j.share(ctx, tx); err != nil {
+			return err
 		}
 		if err := tx.Batch(ctx, append(asks, j.lies...)); err != nil || decided {
 			return err

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"firebreak/fhir"
-	"firebreak/inbox"
 	"firebreak/label"
 )
 
@@ -97,11 +96,11 @@ func (b *batch) relieveOne(ctx context.Context, k *kept, m *marking, e *entry) e
 			}
 		}
 		k.message = message
-		kind, all, ok, err := r.whole(ctx, []content{k.content})
+		apart, all, ok, err := r.whole(ctx, []content{k.content})
 		if err != nil {
 			return err
 		}
-		if kind == inbox.HL7v2 { // what it says of each patient is judged by itself
+		if apart { // what it says of each patient is judged by itself
 			all = slices.DeleteFunc(all, func(x fhir.Resource) bool {
 				chart, told := chartOf(x.Ref())
 				return told && chart != k.chart

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"slices"
 
-	"firebreak/inbox"
+	"firebreak/internal/sqldb"
 	"firebreak/label"
 )
 
@@ -63,14 +63,15 @@ func readSaid(b []byte) (t said, err error) {
 }
 
 // say keeps what the batch's messages said, by chart. What an HL7 v2 message said of
-// each of two patients was judged by itself; what a source pushed at a time, whole.
+// each of two patients was judged by itself; what a source pushed at a time, whole. Of
+// a message that moves visits it is kept that there is something to take back.
 func (b *batch) say(context.Context) error {
 	for _, x := range b.commits {
 		var charts []string
 		var parts []said
 		var about []string // charts that it has matters in
 		var contexts []label.Label
-		whole := x.commit.kind != inbox.HL7v2
+		whole := !x.commit.apart
 		for _, e := range x.commit.entries {
 			i := slices.Index(charts, e.key.chart)
 			if i < 0 {
@@ -96,6 +97,13 @@ func (b *batch) say(context.Context) error {
 			parts[i].apart = whole && slices.ContainsFunc(about, func(chart string) bool { return chart != charts[i] })
 			b.add(sayChart, charts[i], int64(x.commit.id), string(context), parts[i].bytes(), x.commit.dialect)
 		}
+		for _, m := range x.commit.shifts {
+			if !slices.Contains(charts, m.From) {
+				charts = append(charts, m.From)
+				nothing := said{recorded: x.commit.received}
+				b.add(sayChart, m.From, int64(x.commit.id), "", nothing.bytes(), x.commit.dialect)
+			}
+		}
 		if a := x.commit.again; a != nil {
 			for _, chart := range sortedKeys(a.was) {
 				if !slices.Contains(charts, chart) {
@@ -105,4 +113,21 @@ func (b *batch) say(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// eachSaid gives what each message said of a chart, in the order in which they came.
+func eachSaid(ctx context.Context, tx *sqldb.Tx, chart string, f func(message int64, context string, t said) error) error {
+	return tx.Each(ctx, func(scan func(...any) error) error {
+		var message int64
+		var context string
+		var facts []byte
+		if err := scan(&message, &context, &facts); err != nil {
+			return err
+		}
+		t, err := readSaid(facts)
+		if err != nil {
+			return err
+		}
+		return f(message, context, t)
+	}, saidOf, chart)
 }

@@ -30,7 +30,6 @@ var (
 		Text: "Search inside one patient: add patient=, or search Patient by identifier, or by family and birthdate."}
 	errCostly = &fhir.Error{Status: http.StatusBadRequest, Code: "too-costly",
 		Text: "This search would look at too many patients. Name the patients, an identifier or a later _lastUpdated, or leave out _sort and _total."}
-	errGone = &fhir.Error{Status: http.StatusGone, Code: "not-found", Text: "The records changed and this page cannot be continued. Search again."}
 )
 
 // Search is one page of what q finds in what the caller may see. cursor is
@@ -43,7 +42,14 @@ var (
 func (r *Reader) Search(ctx context.Context, ask Ask, q search.Query, cursor string) (Page, error) {
 	e := ask.event(audit.Search)
 	if ask.Detail == "" {
-		e.Detail = strings.TrimSpace(q.Type + " " + strings.Join(q.Names(), ","))
+		what := q.Type
+		if q.Type == "" {
+			what = "several types"
+		}
+		if focus, ok := q.Within(); ok {
+			what = "compartment of a " + focus.Type + ": " + what
+		}
+		e.Detail = strings.TrimSpace(what + " " + strings.Join(q.Names(), ","))
 	}
 	s := &seeking{Reader: r, caller: ask.Caller, q: q, sorted: q.Sorted()}
 	page, err := s.page(ctx, cursor)
@@ -84,7 +90,7 @@ type seeking struct {
 // bound is what a cursor belongs to.
 func (s *seeking) bound() string {
 	id := s.caller.Identity()
-	return s.q.Type + "\n" + s.q.Key() + "\n" + s.p.Load().Key(s.caller) + "\n" + id.Issuer() + "\n" + id.Subject()
+	return s.q.Key() + "\n" + s.p.Load().Key(s.caller) + "\n" + id.Issuer() + "\n" + id.Subject()
 }
 
 // found is one match and the view it stands in.
@@ -94,16 +100,15 @@ type found struct {
 }
 
 func (s *seeking) page(ctx context.Context, text string) (Page, error) {
+	reach, err := s.reach()
+	if err != nil {
+		return Page{}, err
+	}
 	var from cursor
 	if text != "" {
-		var err error
 		if from, err = s.r.keys.open(text, s.bound()); err != nil {
 			return Page{}, err
 		}
-	}
-	reach := s.caller.May(auth.Search, s.q.Type)
-	if reach == auth.Nothing {
-		return Page{}, errNarrow
 	}
 	count := s.q.Count
 	switch {
@@ -119,7 +124,6 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	if reach == auth.OnePatient { // of a patient who is not the token's nothing is found
 		in = listed([]string{s.caller.Identity().Patient()})
 	} else {
-		var err error
 		if in, err = s.candidates(ctx); err != nil {
 			return Page{}, err
 		}
@@ -146,10 +150,7 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 			n := len(all)
 			page.Total = &n
 		}
-		rest, err := after(all, from)
-		if err != nil {
-			return Page{}, err
-		}
+		rest := s.after(all, from)
 		return s.fill(page, rest[:min(count, len(rest))], len(rest) > count)
 	}
 	all, resume, err := s.walk(ctx, in, from, count)
@@ -163,17 +164,50 @@ func (s *seeking) page(ctx context.Context, text string) (Page, error) {
 	return page, err
 }
 
+// reach leaves of several types those that the caller's token covers, and tells
+// how far: no further than the least of them. What the question looks into must
+// be covered too.
+func (s *seeking) reach() (least auth.Reach, err error) {
+	least = auth.AllPatients
+	q, ok := s.q.Only(func(typ string) bool {
+		reach := s.caller.May(auth.Search, typ)
+		if reach != auth.Nothing {
+			least = min(least, reach)
+		}
+		return reach != auth.Nothing
+	})
+	if !ok {
+		return auth.Nothing, errNarrow
+	}
+	if s.q, err = within(s.caller, q); err != nil {
+		return auth.Nothing, err
+	}
+	return least, nil
+}
+
+// within is a question that looks only into what the caller's token covers.
+func within(c access.Caller, q search.Query) (search.Query, error) {
+	q, beyond := q.Reaching(func(typ string) bool { return c.May(auth.Search, typ) != auth.Nothing })
+	if beyond != "" {
+		return q, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "The token's scopes do not allow this on " + beyond + "."}
+	}
+	return q, nil
+}
+
 // narrow tells whether the question itself stays with one patient, whatever
 // the data: patient= names one, or it is one of the two searches for a person.
 func (s *seeking) narrow() bool {
+	if _, ok := s.q.Within(); ok { // what it is the compartment of lies in one record
+		return true
+	}
 	if patients, ok := s.q.Patient(); ok {
 		return len(patients) <= 1
 	}
+	if _, ok := s.q.Identifier(); ok { // also of other types, by patient.identifier
+		return true
+	}
 	if s.q.Type != "Patient" {
 		return false
-	}
-	if _, ok := s.q.Identifier(); ok {
-		return true
 	}
 	_, _, _, ok := s.q.FamilyAndBirth()
 	return ok
@@ -231,7 +265,14 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 		}
 		return listed(charts), nil
 	}
-	if s.q.Type == "Patient" {
+	if focus, ok := s.q.Within(); ok {
+		v, err := s.find(ctx, s.caller, focus)
+		if err != nil || v == nil {
+			return listed(nil), err
+		}
+		return listed([]string{v.patient.ID}), nil
+	}
+	if s.q.Type == "Patient" || fhir.IsPatientCompartment(s.q.Type) {
 		if tokens, ok := s.q.Identifier(); ok && !slices.ContainsFunc(tokens, func(t search.Token) bool { return t.AnyCode }) {
 			return candidates{few: true, sum: true, next: func(ctx context.Context, after string) ([]string, error) {
 				var all []string
@@ -268,23 +309,31 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 		}
 	}
 	if from, _ := s.q.LastUpdated(); !from.IsZero() {
-		from = from.Add(-time.Millisecond)
-		since := micros(from)
-		charts, err := s.r.keysOf(ctx, chartsSince, since, int64(maxSince+1))
-		if err != nil {
-			return candidates{}, err
-		}
-		if len(charts) <= maxSince {
-			in := listed(charts)
-			in.one, in.few, in.sum, in.since = false, false, false, from
-			return in, nil
-		}
-		return candidates{since: from, next: func(ctx context.Context, after string) ([]string, error) {
-			return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
+		return s.lately(ctx, from.Add(-time.Millisecond))
+	}
+	return s.lately(ctx, time.Time{})
+}
+
+// lately are the charts in which something came at a time or later; all of them
+// for the zero time.
+func (s *seeking) lately(ctx context.Context, from time.Time) (candidates, error) {
+	if from.IsZero() {
+		return candidates{next: func(ctx context.Context, after string) ([]string, error) {
+			return s.r.keysOf(ctx, chartsAfter, after, int64(walkStep))
 		}}, nil
 	}
-	return candidates{next: func(ctx context.Context, after string) ([]string, error) {
-		return s.r.keysOf(ctx, chartsAfter, after, int64(walkStep))
+	since := micros(from)
+	charts, err := s.r.keysOf(ctx, chartsSince, since, int64(maxSince+1))
+	if err != nil {
+		return candidates{}, err
+	}
+	if len(charts) <= maxSince {
+		in := listed(charts)
+		in.one, in.few, in.sum, in.since = false, false, false, from
+		return in, nil
+	}
+	return candidates{since: from, next: func(ctx context.Context, after string) ([]string, error) {
+		return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
 	}}, nil
 }
 
@@ -313,8 +362,8 @@ func (s *seeking) single(ctx context.Context, charts []string, from cursor, coun
 		n := len(all)
 		page.Total = &n
 	}
-	if all, err = after(all, from); err != nil {
-		return Page{}, err
+	if from.last != "" {
+		all = search.After(s.q, all, from.last)
 	}
 	page.Matches = all[:min(count, len(all)):min(count, len(all))]
 	if len(page.Matches) == 0 {
@@ -332,36 +381,52 @@ func (s *seeking) single(ctx context.Context, charts []string, from cursor, coun
 // it.
 func (s *seeking) in(ctx context.Context, chart string, keep bool) (*view, []policy.Released, error) {
 	v, err := s.view(ctx, s.caller, chart, keep)
-	if err != nil || !v.reaches(s.caller, auth.Search, s.q.Type) {
+	if err != nil || !slices.ContainsFunc(s.q.Types(), func(typ string) bool { return v.reaches(s.caller, auth.Search, typ) }) {
 		return nil, nil, err
 	}
+	all, err := s.of(ctx, v)
+	return v, all, err
+}
+
+// of gives what q finds in a view.
+func (s *seeking) of(ctx context.Context, v *view) ([]policy.Released, error) {
 	q := s.q
 	if len(v.stamps) > 1 {
 		q = q.Following(v.Survivor)
 	}
 	all := v.Index().Matches(q)
-	if !s.strays(v) {
-		return v, all, nil
+	if len(v.stamps) == 1 && s.q.Type != "" { // what nearly all ask for
+		return all, nil
 	}
 	here := all[:0]
 	for _, m := range all {
+		if typ := m.Resource().Type(); !v.reaches(s.caller, auth.Search, typ) {
+			continue
+		} else if !s.strays(v, typ) {
+			here = append(here, m)
+			continue
+		}
 		home, told := chartOf(m.Resource().Ref())
 		if !told || !v.member(home) {
+			var err error
 			if home, err = s.r.alias(ctx, m.Resource().Ref()); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 		if v.member(home) {
 			here = append(here, m)
 		}
 	}
-	return v, here, nil
+	return here, nil
 }
 
-// strays tells whether a match may be shown in this chart only because the
-// chart points at it: across charts it is found where it lies.
-func (s *seeking) strays(v *view) bool {
-	if fhir.IsPatientCompartment(s.q.Type) || len(v.stamps) == 1 || s.caller.May(auth.Search, s.q.Type) == auth.OnePatient {
+// strays tells whether a match of a type may be shown in this chart only because
+// the chart points at it: across charts it is found where it lies.
+func (s *seeking) strays(v *view, typ string) bool {
+	if fhir.IsPatientCompartment(typ) || len(v.stamps) == 1 || s.caller.May(auth.Search, typ) == auth.OnePatient {
+		return false
+	}
+	if _, one := s.q.Within(); one {
 		return false
 	}
 	_, one := s.q.Patient()
@@ -410,16 +475,28 @@ func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error
 	return all, nil
 }
 
-// after cuts off what earlier pages showed.
-func after[T search.Item](all []T, from cursor) ([]T, error) {
-	if from == (cursor{}) {
-		return all, nil
+// after cuts off what earlier pages showed of many charts: all is in q's order,
+// or without one in the order of charts.
+func (s *seeking) after(all []found, from cursor) []found {
+	if from.last == "" {
+		return all
 	}
-	i := slices.IndexFunc(all, func(x T) bool { return x.Resource().Ref().String() == from.last })
-	if i < 0 {
-		return nil, errGone
+	if s.sorted {
+		return search.After(s.q, all, from.last)
 	}
-	return all[i+1:], nil
+	at := slices.IndexFunc(all, func(f found) bool { return f.in.patient.ID == from.chart })
+	if at < 0 { // nothing of it is left
+		at = slices.IndexFunc(all, func(f found) bool { return f.in.patient.ID > from.chart })
+	}
+	if at < 0 {
+		return nil
+	}
+	all = all[at:]
+	here := 0
+	for here < len(all) && all[here].in.patient.ID == from.chart {
+		here++
+	}
+	return all[here-len(search.After(s.q, all[:here], from.last)):]
 }
 
 // walk goes through charts in the order of their keys until the page is full.
@@ -435,16 +512,14 @@ func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count in
 		seen[v.patient.ID] = true
 		looked++
 		if last != "" {
-			if some, err = after(some, cursor{chart, last}); err != nil {
-				return false, err
-			}
+			some = search.After(s.q, some, last)
 		}
 		for _, f := range some {
 			if len(page) == count {
 				return true, nil
 			}
 			page = append(page, found{f, v})
-			resume = cursor{chart, f.Resource().Ref().String()}
+			resume = cursor{chart, s.q.Place(f.Resource())}
 		}
 		return false, nil
 	}
@@ -512,12 +587,10 @@ func (s *seeking) fill(page Page, matches []found, more bool) (Page, error) {
 // includes are what the matches of one view include, as far as the caller's
 // token reaches, sorted by type and id.
 func (s *seeking) includes(v *view, matches []policy.Released) []policy.Released {
-	return slices.DeleteFunc(v.Index().Include(s.q, matches), func(inc policy.Released) bool {
-		return !v.reaches(s.caller, auth.Read, inc.Resource().Type())
-	})
+	return v.Includes(s.q, matches, func(typ string) bool { return v.reaches(s.caller, auth.Read, typ) })
 }
 
 // next is the way to what comes after last.
 func (s *seeking) next(v *view, last policy.Released) string {
-	return s.r.keys.shut(cursor{v.patient.ID, last.Resource().Ref().String()}, s.bound())
+	return s.r.keys.shut(cursor{v.patient.ID, s.q.Place(last.Resource())}, s.bound())
 }

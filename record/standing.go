@@ -25,8 +25,12 @@ func (r *Reader) Standing(ctx context.Context, ask Ask, refs []fhir.Ref) ([]poli
 		if v == nil {
 			continue
 		}
-		got, ok := v.Get(ref)
-		if !ok || !(own != "" && got.Source() == own) && !v.reaches(ask.Caller, auth.Read, ref.Type) {
+		got, ok := v.Standing(ref)
+		if ok && !(own != "" && got.Source() == own) {
+			got, ok = v.Get(ref)
+			ok = ok && v.reaches(ask.Caller, auth.Read, ref.Type)
+		}
+		if !ok {
 			continue
 		}
 		all[i] = got

@@ -30,6 +30,8 @@ type writer struct {
 	feeds  map[string]int64  // last time of each source written; the goroutine's own
 	memory memory            // the goroutine's own
 	charts map[string]*lines // of the transaction under way, to be remembered
+	moving bool              // visits were moved, as far as is known; the goroutine's own
+	asked  bool              // it was looked whether they were
 	late   bool              // in it something was judged by an old decision; the goroutine's own
 
 	wake    chan struct{} // something waits, or closed; one is enough
@@ -71,12 +73,29 @@ func (w *writer) do(ctx context.Context, x *write) error {
 	}
 }
 
-// exec writes one statement; as do.
-func (w *writer) exec(ctx context.Context, text string, args ...any) error {
-	return w.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, text, args...)
+// give is do for what answers. When ctx ends first the write may still be under
+// way: what it has so far is not looked at.
+func give[T any](ctx context.Context, w *writer, other func(context.Context, *sqldb.Tx) (T, error)) (T, error) {
+	var answer, none T
+	err := w.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) (err error) {
+		answer, err = other(ctx, tx)
 		return err
 	}})
+	if err != nil {
+		return none, err
+	}
+	return answer, nil
+}
+
+// exec writes one statement; as do.
+func (w *writer) exec(ctx context.Context, text string, args ...any) error {
+	_, err := w.change(ctx, text, args...)
+	return err
+}
+
+// change writes one statement and tells how many rows it changed; as do.
+func (w *writer) change(ctx context.Context, text string, args ...any) (int64, error) {
+	return give(ctx, w, func(ctx context.Context, tx *sqldb.Tx) (int64, error) { return tx.Exec(ctx, text, args...) })
 }
 
 func (w *writer) enqueue(x *write) bool {

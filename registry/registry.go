@@ -186,7 +186,7 @@ func (r *Registry) Token(ctx context.Context, id auth.Identity) (access.Caller, 
 	var admitted access.Caller
 	var refused error = access.ErrLogin
 	for _, p := range all {
-		if id.Worksite() != "" && p.Site.ID != id.Worksite() {
+		if id.Worksite() != "" && p.Site.ID != id.Worksite() || id.ActingFor() != "" && person(p.For) != id.ActingFor() {
 			continue
 		}
 		c, err := access.Admit(id, p.Membership, p.Site, r.now())

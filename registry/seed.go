@@ -59,7 +59,7 @@ type SeedClient struct {
 	Issuer   string          `json:"issuer,omitzero"` // default: the issuer of access tokens
 	Name     string          `json:"name"`
 	Inactive bool            `json:"inactive,omitzero"`
-	Audience access.Audience `json:"audience,omitzero"` // "backend" (default) or "source-system"
+	Audience access.Audience `json:"audience,omitzero"` // "backend" (default), "source-system" or "auditor"
 	Source   string          `json:"source,omitzero"`   // source its pushes are stored under; empty: may not push
 	Scopes   string          `json:"scopes"`            // the most its tokens may hold, space separated
 	at       int64
@@ -205,14 +205,16 @@ func (s *Seed) checkClients() (int64, error) {
 			return c.at, errors.New("a client needs an id and a name")
 		case seen[key]:
 			return c.at, fmt.Errorf("a second client with id %q", c.ID)
-		case audience != "" && audience != access.Backend && audience != access.Source:
-			return c.at, fmt.Errorf("audience is %q or %q", access.Backend, access.Source)
+		case audience != "" && audience != access.Backend && audience != access.Source && audience != access.Auditor:
+			return c.at, fmt.Errorf("audience is %q, %q or %q", access.Backend, access.Source, access.Auditor)
+		case audience == access.Auditor && c.Source != "":
+			return c.at, errors.New("an auditor has no source")
 		case audience == access.Source && c.Source == "":
 			return c.at, errors.New("a source-system client needs a source")
 		}
 		seen[key] = true
 		for word := range strings.FieldsSeq(c.Scopes) {
-			if sc, ok := auth.ParseScope(word); !ok || sc.Context != auth.System || sc.Query != nil {
+			if sc, ok := auth.ParseScope(word); !ok || sc.Context != auth.System || sc.Granular() {
 				return c.at, fmt.Errorf("%q is not a scope such as system/Observation.rs", word)
 			}
 		}

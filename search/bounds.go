@@ -22,6 +22,22 @@ var owning = []string{"patient", "subject", "beneficiary", "individual", "actor"
 
 // Patient gives the patients whose charts q is limited to.
 func (q Query) Patient() (patients []fhir.Ref, ok bool) {
+	if q.within.Type == "Patient" { // looked for in that patient's record and nowhere else
+		return []fhir.Ref{q.within}, true
+	}
+	if q.record != (fhir.Ref{}) {
+		return []fhir.Ref{q.record}, true
+	}
+	if len(q.each) > 0 {
+		for _, one := range q.each {
+			some, ok := one.Patient()
+			if !ok {
+				return nil, false
+			}
+			patients = append(patients, some...)
+		}
+		return distinct(patients), true
+	}
 	for i := range q.filters {
 		f := &q.filters[i]
 		if f.param == nil || f.missing != 0 || f.modifier != "" {
@@ -129,10 +145,13 @@ func (q Query) OwnIdentifier() (tokens []Token, ok bool) {
 }
 
 func identifiers(f *filter) (tokens []Token, ok bool) {
-	if f.param == nil || f.param.code != "identifier" || f.param.kind != kindToken || f.chain != nil || f.missing != 0 || f.modifier != "" {
+	if f.param == nil || f.param.code != "identifier" || f.param.kind != kindToken || f.chain != nil || f.missing != 0 || f.modifier != "" && f.modifier != "of-type" {
 		return nil, false
 	}
 	for _, v := range f.values {
+		if f.modifier == "of-type" { // the type is not known to an index of numbers
+			v.token = Token{Code: v.token.Code, AnySystem: true}
+		}
 		if v.token.AnyCode { // a whole system is no bound
 			return nil, false
 		}
@@ -174,17 +193,26 @@ func (q Query) FamilyAndBirth() (families []string, from, until time.Time, ok bo
 	return slices.Compact(families), born.start(), born.end(), true
 }
 
-// LastUpdated gives the time [from, until) in which a match was last updated;
-// a zero end is open.
-func (q Query) LastUpdated() (from, until time.Time) {
+// Time gives the time [from, until) in which what a date parameter looks at can
+// be, if that has no span of its own; a zero end is open.
+func (q Query) Time(code string) (from, until time.Time) {
 	all := span{always, never}
 	for i := range q.filters {
 		f := &q.filters[i]
-		if f.param != nil && f.param.code == "_lastUpdated" && f.chain == nil && f.missing == 0 {
+		if f.param != nil && f.param.code == code && f.param.kind == kindDate && f.chain == nil && f.missing == 0 {
 			all = all.and(f.bounds(1_000_000))
 		}
 	}
 	return all.start(), all.end()
+}
+
+// LastUpdated gives the time [from, until) in which a match was last updated;
+// a zero end is open.
+func (q Query) LastUpdated() (from, until time.Time) {
+	if len(q.each) > 0 { // asked of all alike
+		return q.each[0].LastUpdated()
+	}
+	return q.Time("_lastUpdated")
 }
 
 // bounds is the least span in which values that a date filter matches can
@@ -232,7 +260,9 @@ func (a span) end() time.Time {
 }
 
 // Filtered tells whether anything narrows q down at all.
-func (q Query) Filtered() bool { return len(q.filters) > 0 }
+func (q Query) Filtered() bool {
+	return len(q.filters) > 0 || len(q.each) > 0 && len(q.each[0].filters) > 0
+}
 
 // Included tells whether q asks for resources beside the matches.
 func (q Query) Included() bool { return len(q.includes)+len(q.revincludes) > 0 }
@@ -258,7 +288,7 @@ func (q Query) Names() []string { return slices.Sorted(maps.Keys(q.values)) }
 // their parameters, and differs for others. It holds values: not for logs.
 func (q Query) Key() string {
 	var b strings.Builder
-	b.WriteString(q.Type)
+	b.WriteString(q.within.String() + "/" + q.own + "/" + strings.Join(q.Types(), ","))
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		list := slices.Clone(q.values[name])
 		slices.Sort(list)
@@ -271,6 +301,11 @@ func (q Query) Key() string {
 	var read []string
 	for i := range q.filters {
 		read = q.filters[i].key(read)
+	}
+	for _, one := range q.each {
+		for i := range one.filters {
+			read = one.filters[i].key(read)
+		}
 	}
 	sort.Strings(read)
 	b.WriteString(strings.Join(read, ""))

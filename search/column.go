@@ -33,6 +33,7 @@ type use byte
 const (
 	useMatch   use = iota // comparing values
 	useText               // :text
+	useTyped              // :of-type
 	useRising             // sorting
 	useFalling            //
 	useParts              // a composite's table
@@ -137,6 +138,16 @@ func (c *column) emitter(p *param, u use) func(row int32, v fhir.Node, l *leaf) 
 			})
 		}
 	}
+	if u == useTyped {
+		c.tokens = newPostings[Token]()
+		return func(row int32, v fhir.Node, l *leaf) {
+			if value := v.Get("value").Text(); l.typ == "Identifier" && value != "" {
+				for t := range v.Get("type").Get("coding").Items() {
+					c.tokens.add(typed(t.Get("system").Text(), t.Get("code").Text(), value).key(), row)
+				}
+			}
+		}
+	}
 	switch p.kind {
 	case kindToken:
 		c.tokens = newPostings[Token]()
@@ -206,6 +217,11 @@ func (c *column) token(row int32, system, code string) {
 		c.tokens.add(Token{Code: code, AnySystem: true}, row)
 	}
 	c.tokens.add(Token{System: system, AnyCode: true}, row)
+}
+
+// typed is how an identifier is filed under a type of its own, for :of-type.
+func typed(system, code, value string) Token {
+	return Token{System: system + "\x00" + strings.ToLower(code), Code: value}
 }
 
 // partsOf is the table of objects that a composite's parts are read from.

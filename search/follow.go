@@ -14,6 +14,10 @@ func (q Query) Following(now func(fhir.Ref) fhir.Ref) Query {
 	for i := range q.filters {
 		q.filters[i] = q.filters[i].following(now)
 	}
+	q.each = slices.Clone(q.each)
+	for i := range q.each {
+		q.each[i] = q.each[i].Following(now)
+	}
 	return q
 }
 
@@ -21,6 +25,10 @@ func (f filter) following(now func(fhir.Ref) fhir.Ref) filter {
 	f.values = slices.Clone(f.values)
 	for i := range f.values {
 		f.values[i] = f.values[i].following(now)
+	}
+	f.either = slices.Clone(f.either)
+	for i := range f.either {
+		f.either[i] = f.either[i].following(now)
 	}
 	if f.chain != nil {
 		chain := make(map[string]filter, len(f.chain))

@@ -10,8 +10,8 @@ import (
 // Include gives what q's _include and _revinclude add to a page of matches:
 // items of this index that are not on the page, each once, sorted by type, then
 // id. Parameters with :iterate are followed from what was added too, until
-// nothing new comes.
-func (x *Index[T]) Include(q Query, page []T) []T {
+// nothing new comes. What may is false for is neither added nor followed.
+func (x *Index[T]) Include(q Query, page []T, may func(T) bool) []T {
 	if len(q.includes)+len(q.revincludes) == 0 || len(page) == 0 {
 		return nil
 	}
@@ -28,7 +28,9 @@ func (x *Index[T]) Include(q Query, page []T) []T {
 		add := func(place int32) {
 			if !seen[place] {
 				seen[place] = true
-				next = append(next, place)
+				if may(x.items[place]) {
+					next = append(next, place)
+				}
 			}
 		}
 		for _, place := range from {

@@ -89,11 +89,19 @@ type Result[T Item] struct {
 // the resources.
 func (x *Index[T]) Run(q Query) Result[T] {
 	matches := x.Matches(q)
-	return Result[T]{Matches: matches, Includes: x.Include(q, matches)}
+	return Result[T]{Matches: matches, Includes: x.Include(q, matches, func(T) bool { return true })}
 }
 
 // Matches gives what q finds without its includes.
 func (x *Index[T]) Matches(q Query) []T {
+	if len(q.each) > 0 {
+		places := x.core.findEach(q)
+		out := make([]T, len(places))
+		for i, place := range places {
+			out[i] = x.items[place]
+		}
+		return out
+	}
 	t := x.core.types[q.Type]
 	if t == nil {
 		return nil
@@ -109,6 +117,11 @@ func (x *Index[T]) Matches(q Query) []T {
 // Page gives the matches from one place to before another, and how many there
 // are in all. It copies no more than the page.
 func (x *Index[T]) Page(q Query, from, to int) (page []T, total int) {
+	if len(q.each) > 0 {
+		all := x.Matches(q)
+		from = min(max(from, 0), len(all))
+		return all[from:min(max(to, from), len(all))], len(all)
+	}
 	t := x.core.types[q.Type]
 	if t == nil {
 		return nil, 0
@@ -126,9 +139,15 @@ func (x *Index[T]) Page(q Query, from, to int) (page []T, total int) {
 
 // Count is the number of matches.
 func (x *Index[T]) Count(q Query) int {
+	if len(q.each) > 0 {
+		return len(x.core.findEach(q))
+	}
 	t := x.core.types[q.Type]
 	if t == nil {
 		return 0
+	}
+	if q.latest.most > 0 {
+		return len(x.core.find(t, q))
 	}
 	return x.core.narrow(t, q).count(t)
 }
@@ -136,6 +155,9 @@ func (x *Index[T]) Count(q Query) int {
 // find gives the rows that q finds, in q's order.
 func (c *core) find(t *table, q Query) []int32 {
 	in := c.narrow(t, q)
+	if q.latest.most > 0 {
+		return q.latest.keep(t, in.list(t))
+	}
 	if len(q.sorts) == 0 || in.count(t) < 2 {
 		return in.list(t)
 	}

@@ -10,6 +10,12 @@ import (
 // apply keeps the rows of in for which f holds.
 func (c *core) apply(t *table, f *filter, in set) set {
 	switch {
+	case f.either != nil:
+		lists := make([][]int32, len(f.either))
+		for i := range f.either {
+			lists[i] = c.apply(t, &f.either[i], set{all: true}).list(t)
+		}
+		return in.and(union(lists), t)
 	case f.has != nil:
 		return in.and(c.referredTo(t, f.has), t)
 	case f.chain != nil:
@@ -41,6 +47,16 @@ func (c *core) byID(t *table, f *filter) []int32 {
 // apply is core.apply for filters that need no other table.
 func (t *table) apply(f *filter, in set) set {
 	p := f.param
+	if p.words != nil {
+		return in.where(t, func(row int32) bool {
+			words := p.words(t.nodes[row])
+			return f.any(func(v *value) bool { return v.words.holds(words) })
+		})
+	}
+	if f.modifier == "of-type" {
+		col := t.column(p, useTyped)
+		return in.and(f.union(func(v *value) []int32 { return col.tokens.rows[v.token.key()] }), t)
+	}
 	if f.modifier == "text" {
 		texts := t.column(p, useText)
 		return in.where(t, func(row int32) bool {
@@ -63,7 +79,7 @@ func (t *table) apply(f *filter, in set) set {
 	case kindReference:
 		return in.and(f.union(func(v *value) []int32 { return col.reference(f, v) }), t)
 	case kindURI:
-		return in.and(f.union(func(v *value) []int32 { return col.uris.rows[v.text] }), t)
+		return in.and(f.union(func(v *value) []int32 { return col.uri(f.modifier, v.text) }), t)
 	case kindString:
 		return in.where(t, func(row int32) bool {
 			return col.anyText(row, func(i int, have string) bool {
@@ -137,6 +153,27 @@ func (c *column) anyText(row int32, test func(i int, have string) bool) bool {
 		}
 	}
 	return false
+}
+
+// uri gives the rows with an address, or with one above or below it: a path of
+// which it is a part, at a slash.
+func (c *column) uri(modifier, want string) []int32 {
+	if modifier == "" {
+		return c.uris.rows[want]
+	}
+	var lists [][]int32
+	for have, rows := range c.uris.rows {
+		if modifier == "below" && under(have, want) || modifier == "above" && under(want, have) {
+			lists = append(lists, rows)
+		}
+	}
+	return union(lists)
+}
+
+func under(one, other string) bool {
+	other = strings.TrimSuffix(other, "/")
+	rest, ok := strings.CutPrefix(one, other)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 func (c *column) reference(f *filter, v *value) []int32 {

@@ -22,6 +22,7 @@ const (
 	kindNumber    kind = "number"
 	kindURI       kind = "uri"
 	kindComposite kind = "composite"
+	kindSpecial   kind = "special" // _list
 )
 
 // leafTypes are the R4 types whose values a kind of parameter can be compared with.
@@ -36,12 +37,16 @@ var leafTypes = map[kind][]string{
 }
 
 // modifiers are what each kind takes after a colon, besides :missing.
-// A reference also takes a type.
+// A reference also takes a type, a token that looks at identifiers :of-type.
 var modifiers = map[kind][]string{
 	kindToken:     {"not", "text"},
 	kindString:    {"contains", "exact"},
 	kindReference: {"identifier"},
+	kindURI:       {"above", "below"},
 }
+
+// fullTexts are the parameters that look at the words of a whole resource.
+var fullTexts = map[string]func(fhir.Node) string{"_text": narrativeWords, "_content": contentWords}
 
 // param is a search parameter of one resource type, ready to be evaluated.
 type param struct {
@@ -49,8 +54,22 @@ type param struct {
 	code    string
 	kind    kind
 	paths   []path
-	targets []string // of references: concrete types, sorted
-	parts   []*param // of composites: evaluated from what paths lead to
+	targets []string               // of references: concrete types, sorted
+	parts   []*param               // of composites: evaluated from what paths lead to
+	words   func(fhir.Node) string // of _text and _content, which have no paths
+}
+
+// modifiers are what p takes after a colon, but for types.
+func (p *param) modifiers() []string {
+	if p.words != nil || p.kind == kindSpecial {
+		return nil
+	}
+	all := append([]string{"missing"}, modifiers[p.kind]...)
+	if p.kind == kindToken && slices.ContainsFunc(p.paths, func(x path) bool { return x.leaf.typ == "Identifier" }) {
+		all = append(all, "of-type")
+	}
+	sort.Strings(all)
+	return all
 }
 
 type registry struct {
@@ -62,20 +81,21 @@ type registry struct {
 var notServed = map[string]string{
 	"phonetic": "no phonetic matching",
 	"near":     "no geography",
-	"_text":    "no full text", "_content": "no full text", "_query": "no named queries",
-	"_filter": "no filter language", "_list": "no lists",
+	"_query":   "no named queries",
+	"_filter":  "no filter language",
 }
 
 var params = sync.OnceValue(func() registry {
 	reg := registry{map[string]map[string]*param{}, map[string]map[string]string{}}
 	byID := map[string]r4def.SearchParam{}
-	for _, def := range r4def.SearchParams() {
+	for _, def := range Definitions() {
 		byID[def.ID] = def
 	}
 	for _, typ := range fhir.Types() {
-		reg.params[typ], reg.unsupported[typ] = map[string]*param{}, map[string]string{}
+		// R4 defines _list in its search page alone, as it does _has.
+		reg.params[typ], reg.unsupported[typ] = map[string]*param{"_list": {code: "_list", kind: kindSpecial}}, map[string]string{}
 	}
-	for _, def := range r4def.SearchParams() {
+	for _, def := range Definitions() {
 		for _, base := range def.Base {
 			types := []string{base}
 			if base == "Resource" || base == "DomainResource" {
@@ -104,6 +124,9 @@ func newParam(def r4def.SearchParam, typ string, byID map[string]r4def.SearchPar
 	if why := notServed[def.Code]; why != "" {
 		return nil, why
 	}
+	if words := fullTexts[def.Code]; words != nil {
+		return &param{def: def, code: def.Code, kind: kind(def.Type), words: words}, ""
+	}
 	if def.Expression == "" {
 		return nil, "no expression"
 	}
@@ -122,7 +145,13 @@ func newParam(def r4def.SearchParam, typ string, byID map[string]r4def.SearchPar
 		}
 		return p, ""
 	}
-	if p.paths = usable(p.kind, paths); len(p.paths) == 0 {
+	if p.paths = usable(p.kind, paths); len(p.paths) == 0 { // some expressions end at an extension, and mean its value
+		extensions := slices.DeleteFunc(slices.Clone(paths), func(x path) bool { return x.leaf.typ != "Extension" })
+		if values, err := child(extensions, "value"); err == nil {
+			p.paths = usable(p.kind, values)
+		}
+	}
+	if len(p.paths) == 0 {
 		return nil, "no values that can be compared"
 	}
 	if p.kind == kindReference {
@@ -219,9 +248,7 @@ func Types() []string { return fhir.Types() }
 func Params(typ string) []Param {
 	var out []Param
 	for _, p := range params().params[typ] {
-		m := append([]string{"missing"}, modifiers[p.kind]...)
-		sort.Strings(m)
-		out = append(out, Param{Name: p.code, Type: string(p.kind), Definition: p.def.Definition(), Target: p.targets, Modifiers: m})
+		out = append(out, Param{Name: p.code, Type: string(p.kind), Definition: p.def.Definition(), Target: p.targets, Modifiers: p.modifiers()})
 	}
 	slices.SortFunc(out, func(a, b Param) int { return strings.Compare(a.Name, b.Name) })
 	return out

@@ -2,6 +2,7 @@ package search
 
 import (
 	"slices"
+	"strings"
 
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
@@ -15,7 +16,19 @@ const subsetted = `{"system":"http://terminology.hl7.org/CodeSystem/v3-Observati
 // it was, tagged SUBSETTED; or r itself when neither asks for less. Besides
 // what was asked for a subset has id, meta, and what R4 requires or could
 // change the meaning of the rest.
+//
+// Of a Patient that was sought by the systems of its identifiers alone,
+// identifier=urn:oid:1.2|,urn:oid:1.3|, only those of these systems are given.
+//
+// Source: R4 search.html#summary; IHE PDQm ITI-78, Populating Which Domains are
+// Returned.
 func (q Query) Project(r fhir.Resource) (fhir.Resource, error) {
+	if systems := q.systems(); systems != nil && r.Type() == "Patient" {
+		var err error
+		if r, err = ofSystems(r, systems); err != nil {
+			return r, err
+		}
+	}
 	if len(q.Elements) == 0 && q.Summary != SummaryTrue && q.Summary != SummaryText && q.Summary != SummaryData {
 		return r, nil
 	}
@@ -25,10 +38,10 @@ func (q Query) Project(r fhir.Resource) (fhir.Resource, error) {
 	}
 	keep := func(e *r4def.Element) bool {
 		if len(q.Elements) > 0 {
-			if r.Type() == q.Type && slices.Contains(q.Elements, e.Name) {
+			if q.asks(r.Type()) && slices.Contains(q.Elements, e.Name) {
 				return true
 			}
-			if r.Type() != q.Type { // includes come whole, unless a summary is asked for as well
+			if !q.asks(r.Type()) { // includes come whole, unless a summary is asked for as well
 				return q.Summary == SummaryNone
 			}
 			return e.Min > 0 || e.Modifier
@@ -41,7 +54,7 @@ func (q Query) Project(r fhir.Resource) (fhir.Resource, error) {
 		}
 		return e.Summary || e.Min > 0 || e.Modifier
 	}
-	if len(q.Elements) > 0 && r.Type() != q.Type && q.Summary == SummaryNone {
+	if len(q.Elements) > 0 && !q.asks(r.Type()) && q.Summary == SummaryNone {
 		return r, nil
 	}
 	deep := len(q.Elements) == 0 && q.Summary == SummaryTrue
@@ -75,6 +88,53 @@ func (q Query) Project(r fhir.Resource) (fhir.Resource, error) {
 	}
 	if !tagged {
 		out = append(out, `,"meta":{"tag":[`+subsetted+`]}`...)
+	}
+	return fhir.Parse(append(out, '}'))
+}
+
+// systems are those whose identifiers are asked for, nil for all.
+func (q Query) systems() (all []string) {
+	for i := range q.filters {
+		f := &q.filters[i]
+		if q.Type != "Patient" || f.param == nil || f.param.code != "identifier" || f.chain != nil || f.missing != 0 || f.modifier != "" {
+			continue
+		}
+		if !slices.ContainsFunc(f.values, func(v value) bool { return !v.token.AnyCode || v.token.System == "" }) {
+			for _, v := range f.values {
+				all = append(all, v.token.System)
+			}
+		}
+	}
+	return all
+}
+
+// ofSystems leaves out identifiers of other systems.
+func ofSystems(r fhir.Resource, systems []string) (fhir.Resource, error) {
+	var kept []string
+	n := 0
+	for id := range r.All("identifier") {
+		if n++; slices.Contains(systems, id.Get("system").Text()) {
+			kept = append(kept, string(id.Raw()))
+		}
+	}
+	if len(kept) == n {
+		return r, nil
+	}
+	out := []byte(`{"resourceType":"Patient"`)
+	for name, v := range r.Root().Members() {
+		if name == "resourceType" || name == "meta" || name == "identifier" {
+			continue
+		}
+		out = append(append(out, `,"`+name+`":`...), v.Raw()...)
+	}
+	if len(kept) > 0 {
+		out = append(out, `,"identifier":[`+strings.Join(kept, ",")+`]`...)
+	}
+	out = append(out, `,"meta":`...)
+	if meta := r.Get("meta"); meta.Kind() == '{' {
+		out = tag(out, meta)
+	} else {
+		out = append(out, `{"tag":[`+subsetted+`]}`...)
 	}
 	return fhir.Parse(append(out, '}'))
 }

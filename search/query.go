@@ -19,9 +19,10 @@ const (
 	maxHops       = 4    // of a chain or nested _has
 )
 
-// Query is one parsed search. Only ParseQuery makes one; it is immutable.
+// Query is one parsed search. Only ParseQuery and ParseTypes make one; it is
+// immutable.
 type Query struct {
-	Type     string
+	Type     string   // empty for a search over several types, see Types
 	Count    int      // _count; -1 when not given
 	Summary  Summary  //
 	Elements []string // _elements: top-level elements, sorted
@@ -33,6 +34,12 @@ type Query struct {
 	includes    []include
 	revincludes []include
 	values      url.Values
+	within      fhir.Ref // of a search in a compartment: whose it is
+	record      fhir.Ref // of a search for all of a patient's record: whose it is
+	latest      latest   // of a search for the newest of each kind
+	own         string   // what options ask for besides the parameters
+	each        []Query  // of a search over several types: what it asks of each, sorted by type
+	dropped     []string // names left out under lenient handling, as they were written
 }
 
 // filter is one parameter of a query: all filters must hold, any of its values will do.
@@ -44,7 +51,8 @@ type filter struct {
 	missing  int               // 0, or +1 for :missing=true, -1 for false
 	chain    map[string]filter // by type of the target: what must hold there
 	has      *has
-	typ      string // reference:Type, "" otherwise
+	either   []filter // of a compartment: one of these must hold
+	typ      string   // reference:Type, "" otherwise
 }
 
 // has is what a _has asks of resources that refer to the match.
@@ -57,6 +65,7 @@ type has struct {
 // value is one value of a filter, read as the parameter's kind needs.
 type value struct {
 	token  Token
+	words  *fullText
 	text   string // string: folded, or exact; uri
 	prefix string
 	span   span
@@ -98,10 +107,18 @@ type options struct {
 	lenient bool
 	base    string
 	now     time.Time
+	within  fhir.Ref
+	record  fhir.Ref
+	start   string
+	end     string
+	by      string
+	most    int
 }
 
-// Lenient leaves out parameters, modifiers and values that are not understood,
-// and names them in Query.Ignored (Prefer: handling=lenient).
+// Lenient leaves out parameters and values that are not understood, and names
+// them in Query.Ignored (Prefer: handling=lenient). A modifier that is not
+// understood is refused all the same: R4 wants it so, for without it the
+// parameter would be another question.
 func Lenient() Option { return func(o *options) { o.lenient = true } }
 
 // Base names this server's own address, "https://example.org/fhir", so that
@@ -112,6 +129,10 @@ func Base(address string) Option {
 
 // At gives the time that the prefix ap measures from.
 func At(now time.Time) Option { return func(o *options) { o.now = now } }
+
+// Within asks for the compartment of a Patient, Encounter, Practitioner,
+// RelatedPerson or Device alone.
+func Within(focus fhir.Ref) Option { return func(o *options) { o.within = focus } }
 
 // ParseQuery reads the parameters of a search for resources of type typ.
 //
@@ -126,6 +147,29 @@ func ParseQuery(typ string, v url.Values, opts ...Option) (Query, error) {
 	for _, o := range opts {
 		o(&r.options)
 	}
+	if focus := r.options.within; focus != (fhir.Ref{}) {
+		f, err := inCompartment(focus, typ)
+		if err != nil {
+			return Query{}, err
+		}
+		r.q.within, r.q.filters = focus, []filter{f}
+	}
+	if r.options.record != (fhir.Ref{}) {
+		var err error
+		if r.q.filters, err = r.inTime(typ); err != nil {
+			return Query{}, err
+		}
+		r.q.record = r.options.record
+	}
+	r.q.own = strings.Join([]string{r.options.record.ID, r.options.start, r.options.end, r.options.by, strconv.Itoa(r.options.most)}, "&")
+	if r.options.most > 0 {
+		if v.Has("_sort") {
+			return Query{}, refuse("not-supported", "_sort", "The newest come first.")
+		}
+		date := params().params[typ]["date"]
+		r.q.latest = latest{by: params().params[typ][r.options.by], date: date, most: r.options.most}
+		r.q.sorts = []sorting{{date, true}}
+	}
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		if name == "_format" || name == "_pretty" {
@@ -136,9 +180,10 @@ func ParseQuery(typ string, v url.Values, opts ...Option) (Query, error) {
 				return Query{}, refuse("too-costly", "", "The search has too many parameters.")
 			}
 			if err := r.parameter(name, text); err != nil {
-				if !r.options.lenient {
+				if !r.options.lenient || r.firm {
 					return Query{}, err
 				}
+				r.q.dropped = append(r.q.dropped, name)
 				if !slices.Contains(r.q.Ignored, printable(name)) {
 					r.q.Ignored = append(r.q.Ignored, printable(name))
 				}
@@ -173,6 +218,7 @@ func printable(name string) string {
 type reader struct {
 	q       Query
 	options options
+	firm    bool // what was read last is refused however leniently it is asked
 }
 
 func (r *reader) parameter(name, text string) error {
@@ -263,7 +309,7 @@ func (r *reader) sort(name, text string) error {
 	for code := range strings.SplitSeq(text, ",") {
 		code, falling := strings.CutPrefix(code, "-")
 		p := params().params[r.q.Type][code]
-		if p == nil || p.kind == kindComposite {
+		if p == nil || p.kind == kindComposite || p.kind == kindSpecial || p.words != nil {
 			return refuse("not-supported", name, "It names a parameter that "+r.q.Type+" cannot be sorted by.")
 		}
 		all = append(all, sorting{p, falling})
@@ -319,6 +365,9 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 	if p == nil {
 		return filter{}, refuse("not-supported", name, "It is not a search parameter of "+typ+".")
 	}
+	if code == "_list" {
+		return r.list(typ, name, text, modified || chained, hops)
+	}
 	f := filter{name: name, param: p, modifier: modifier}
 	if modified && fhir.IsType(modifier) && p.kind == kindReference {
 		if !slices.Contains(p.targets, modifier) {
@@ -328,6 +377,13 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 	}
 	if chained {
 		return r.chain(f, rest, text, hops)
+	}
+	if modified && f.typ == "" && !slices.Contains(p.modifiers(), f.modifier) {
+		r.firm = true
+		if slices.Contains(needLists, f.modifier) {
+			return filter{}, refuse("not-supported", name, "There are no value sets and code hierarchies here that it could be answered by; list the codes instead.")
+		}
+		return filter{}, refuse("not-supported", name, "The modifier is not known.")
 	}
 	if f.modifier == "missing" {
 		switch text {
@@ -340,9 +396,6 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 		}
 		return f, nil
 	}
-	if modified && f.typ == "" && !slices.Contains(modifiers[p.kind], f.modifier) {
-		return filter{}, refuse("not-supported", name, "The modifier is not known.")
-	}
 	for one := range unescaped(text, ',') {
 		if len(f.values) == maxValues {
 			return filter{}, refuse("too-costly", name, "It has too many values.")
@@ -354,6 +407,28 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 		f.values = append(f.values, v)
 	}
 	return f, nil
+}
+
+// needLists are the modifiers that need to know what codes there are.
+var needLists = []string{"in", "not-in", "above", "below"}
+
+// list reads _list: what a List names, as far as the List is in the index.
+func (r *reader) list(typ, name, text string, more bool, hops int) (filter, error) {
+	if more {
+		r.firm = true
+		return filter{}, refuse("not-supported", name, "It takes no modifier.")
+	}
+	for id := range unescaped(text, ',') {
+		if strings.HasPrefix(strings.TrimPrefix(id, "List/"), "$") {
+			return filter{}, refuse("not-supported", name, "There are no lists but those that were sent: it takes the id of a List.")
+		}
+	}
+	then, err := r.filter("List", "_id", strings.ReplaceAll(text, "List/", ""), hops+1)
+	if err != nil {
+		return filter{}, err
+	}
+	then.name = name
+	return filter{name: name, has: &has{typ: "List", ref: params().params["List"]["item"], then: then}}, nil
 }
 
 func (r *reader) chain(f filter, rest, text string, hops int) (filter, error) {
@@ -404,12 +479,14 @@ func (f *filter) cost() int {
 	switch {
 	case f.param != nil && f.param.code == "_id":
 		return 0
-	case f.chain != nil || f.has != nil:
+	case f.chain != nil || f.has != nil || f.either != nil:
 		return 3
-	case f.param.kind == kindToken && f.modifier == "", f.param.kind == kindReference, f.param.kind == kindURI:
+	case f.param.kind == kindToken && (f.modifier == "" || f.modifier == "of-type"), f.param.kind == kindReference, f.param.kind == kindURI:
 		return 1
 	case f.param.kind == kindComposite:
 		return 4
+	case f.param.words != nil: // reads whole resources: after all others
+		return 5
 	}
 	return 2
 }

@@ -23,18 +23,23 @@ func (a *sortKey) cmp(b *sortKey) int {
 func sortKeys(t *table, p *param, falling bool) []sortKey {
 	keys := make([]sortKey, len(t.nodes))
 	for i, n := range t.nodes {
-		best := &keys[i]
-		take := func(k sortKey) {
-			k.there = true
-			if c := k.cmp(best); !best.there || falling && c > 0 || !falling && c < 0 {
-				*best = k
-			}
-		}
-		for j := range p.paths {
-			p.paths[j].each(n, func(v fhir.Node, l *leaf) { p.kind.sortKeys(v, l, take) })
-		}
+		keys[i] = p.sortKey(n, falling)
 	}
 	return keys
+}
+
+// sortKey is what one resource is sorted by.
+func (p *param) sortKey(n fhir.Node, falling bool) (best sortKey) {
+	take := func(k sortKey) {
+		k.there = true
+		if c := k.cmp(&best); !best.there || falling && c > 0 || !falling && c < 0 {
+			best = k
+		}
+	}
+	for j := range p.paths {
+		p.paths[j].each(n, func(v fhir.Node, l *leaf) { p.kind.sortKeys(v, l, take) })
+	}
+	return best
 }
 
 func (k kind) sortKeys(v fhir.Node, l *leaf, take func(sortKey)) {

@@ -25,8 +25,22 @@ func (r *reader) value(p *param, f filter, s string) (value, error) {
 	if f.modifier == "identifier" {
 		return value{token: tokenOf(s)}, nil
 	}
+	if p.words != nil {
+		q, ok := parseFullText(plain(s))
+		if !ok {
+			return bad("It is written in words and \"phrases\", with AND, OR, NOT and parentheses.")
+		}
+		return value{words: &q}, nil
+	}
 	switch p.kind {
 	case kindToken:
+		if f.modifier == "of-type" {
+			parts := slices.Collect(unescaped(s, '|'))
+			if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+				return bad("It is written system|code|value.")
+			}
+			return value{token: typed(plain(parts[0]), plain(parts[1]), plain(parts[2]))}, nil
+		}
 		if f.modifier == "text" {
 			return value{text: Fold(plain(s))}, nil
 		}
@@ -44,6 +58,9 @@ func (r *reader) value(p *param, f filter, s string) (value, error) {
 		}
 		return value{text: text}, nil
 	case kindURI:
+		if f.modifier != "" && strings.HasPrefix(strings.ToLower(s), "urn:") {
+			return bad("Above and below are of URLs, not of other names.")
+		}
 		return value{text: plain(s)}, nil
 	case kindDate:
 		prefix, rest := cutPrefix(plain(s))

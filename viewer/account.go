@@ -16,7 +16,8 @@ func (v *Viewer) account(w http.ResponseWriter, r *http.Request, caller access.C
 		*frame
 		Sites []site
 		Saved bool
-	}{v.frame(r, "account", caller), sites, r.URL.Query().Has("saved")})
+		Apps  bool // there are some to let in
+	}{v.frame(r, "account", caller), sites, r.URL.Query().Has("saved"), v.Apps != nil})
 }
 
 // saveAccount keeps how the person wants pages.

@@ -29,18 +29,23 @@ type findModel struct {
 	Done   bool        // a search was made
 	Many   bool        // more than ten match
 	People []hit
+
+	Action  string // where the form goes
+	App     string // that the person is looked for, empty on the page "find"
+	Request string // of that app
 }
 
 // hit is one person found.
 type hit struct {
 	clinical.Person
-	Link string
+	Handle string
+	Link   string
 }
 
 // find shows the form, and what a search found when the address names one made
 // in this session.
 func (v *Viewer) find(w http.ResponseWriter, r *http.Request, caller access.Caller) error {
-	m := &findModel{frame: v.frame(r, "find", caller)}
+	m := &findModel{Action: findPage, frame: v.frame(r, "find", caller)}
 	if made, ok := v.seeks.get(m.session.Key, r.URL.Query().Get("n")); ok {
 		m.Asked, m.Born, m.Done = made.Find, made.born, true
 		if err := v.look(r, caller, m); err != nil {
@@ -53,7 +58,7 @@ func (v *Viewer) find(w http.ResponseWriter, r *http.Request, caller access.Call
 // seek takes a search, keeps it under a random number and shows it under that:
 // so Back works, and neither address, history nor log holds what was typed.
 func (v *Viewer) seek(w http.ResponseWriter, r *http.Request, caller access.Caller) error {
-	m := &findModel{frame: v.frame(r, "find", caller), Born: strings.TrimSpace(r.PostFormValue("born"))}
+	m := &findModel{Action: findPage, frame: v.frame(r, "find", caller), Born: strings.TrimSpace(r.PostFormValue("born"))}
 	m.Asked = record.Find{Number: strings.TrimSpace(r.PostFormValue("number")), Family: strings.TrimSpace(r.PostFormValue("family"))}
 	if m.check() {
 		n := v.seeks.put(m.session.Key, search{m.Asked, m.Born, v.Now()})
@@ -135,7 +140,8 @@ func (v *Viewer) look(r *http.Request, caller access.Caller, m *findModel) error
 func (v *Viewer) hits(f *frame, found []policy.Released) []hit {
 	all := make([]hit, len(found))
 	for i, x := range found {
-		all[i] = hit{clinical.ReadPerson(x.Resource(), f.now, v.words.say), "/p/" + v.handles.patient(f.session.Key, x.Resource().Ref())}
+		handle := v.handles.patient(f.session.Key, x.Resource().Ref())
+		all[i] = hit{clinical.ReadPerson(x.Resource(), f.now, v.words.say), handle, "/p/" + handle}
 	}
 	return all
 }

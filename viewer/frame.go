@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"firebreak/access"
+	"firebreak/auth/smart"
 	"firebreak/fhir"
+	"firebreak/policy"
 	"firebreak/record"
 	"firebreak/viewer/clinical"
 	"firebreak/web"
@@ -107,6 +109,7 @@ type frame struct {
 	Chart   *clinical.Chart
 	Glass   record.Glass // what is open of the chart, and whether that is offered
 	Doubles []string     // addresses of charts that are probably of the same person
+	Gallery []smart.App  // that the reader may launch from it
 	Base    string       // "/p/{h}"
 	Tab     string
 	Prev    string // address of the previous and next of its kind, if any
@@ -116,7 +119,8 @@ type frame struct {
 	Paper   bool
 
 	patient fhir.Ref
-	paper   string // address of this page's print view, when it has its own
+	view    *policy.View // of the chart
+	paper   string       // address of this page's print view, when it has its own
 }
 
 // feed is one line of "data up to".

@@ -53,7 +53,7 @@ func (m opsMessagesModel) Mendable() bool { return slices.ContainsFunc(m.Lines, 
 
 // opsMessages looks for stored messages.
 func (v *Viewer) opsMessages(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
-	m := opsMessagesModel{frame: f, States: []record.State{record.Pending, record.OnHold}}
+	m := opsMessagesModel{frame: f, States: []record.State{record.Pending, record.OnHold, record.SetAside}}
 	if err := v.seekMessages(r, &m); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (v *Viewer) seekMessages(r *http.Request, m *opsMessagesModel) error {
 		value = func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
 	}
 	m.Q = record.Sought{Source: value("feed"), State: record.State(value("state"))}
-	if m.Q.State != record.OnHold && m.Q.State != record.Pending {
+	if m.Q.State != record.OnHold && m.Q.State != record.Pending && m.Q.State != record.SetAside {
 		m.Q.State = ""
 	}
 	if r.Method != http.MethodPost {
@@ -133,9 +133,14 @@ type opsMessageModel struct {
 	Whys    []record.Why
 	Advice  string // what to do about it
 	Persons []personLine
-	Fixable bool   // here
-	Edited  string // the copy, as typed or to begin with
-	Unfit   string // why the copy was not taken
+	Fixable bool          // here
+	Edited  string        // the copy, as typed or to begin with
+	Unfit   string        // why the copy was not taken
+	SetAt   clinical.Time // when it was set aside
+
+	PurgedAt clinical.Time // when its text was purged
+
+	Mute bool // no reason was given to set it aside
 }
 
 // personLine is one of those who are compared.
@@ -164,6 +169,13 @@ func (v *Viewer) messagePage(w http.ResponseWriter, r *http.Request, f *frame, s
 	}
 	f.Tab = "messages"
 	m := opsMessageModel{frame: f, Seen: seen, At: clinical.Moment(seen.Received, v.Zone), Lines: linesOf(marked(seen.Text, seen.Reason), seen.Kind), Needed: placesOf(seen.Trace.Needed), Whys: record.Whys(), Edited: edited, Unfit: unfit}
+	if seen.Aside != nil {
+		m.SetAt = clinical.Moment(seen.Aside.At, v.Zone)
+	}
+	if !seen.Purged.IsZero() {
+		m.PurgedAt = clinical.Moment(seen.Purged, v.Zone)
+	}
+	m.Mute = status == http.StatusUnprocessableEntity && unfit == ""
 	m.Blocks, m.More = blocksOf(seen.Trace.Resources)
 	if seen.State == record.OnHold {
 		m.Advice = v.words.say("ops.advice." + advice(seen.Reason))
@@ -204,6 +216,30 @@ func (v *Viewer) replay(w http.ResponseWriter, r *http.Request, _ *frame, s reco
 func (v *Viewer) vouch(w http.ResponseWriter, r *http.Request, _ *frame, s record.Shift) error {
 	id := messageID(r)
 	if err := v.Ops.Vouch(r.Context(), s, id); err != nil {
+		return err
+	}
+	http.Redirect(w, r, messagesAt+"/"+strconv.FormatInt(int64(id), 10), http.StatusSeeOther)
+	return nil
+}
+
+// setAside sets a message aside that can never be applied.
+func (v *Viewer) setAside(w http.ResponseWriter, r *http.Request, f *frame, s record.Shift) error {
+	id := messageID(r)
+	reason, ok := record.WrittenReason(r.PostFormValue("reason"))
+	if !ok {
+		return v.messagePage(w, r, f, s, http.StatusUnprocessableEntity, "", "", "")
+	}
+	if err := v.Ops.SetAside(r.Context(), s, id, reason); err != nil {
+		return err
+	}
+	http.Redirect(w, r, messagesAt+"/"+strconv.FormatInt(int64(id), 10), http.StatusSeeOther)
+	return nil
+}
+
+// takeBack makes it a held one again.
+func (v *Viewer) takeBack(w http.ResponseWriter, r *http.Request, _ *frame, s record.Shift) error {
+	id := messageID(r)
+	if err := v.Ops.TakeBack(r.Context(), s, id); err != nil {
 		return err
 	}
 	http.Redirect(w, r, messagesAt+"/"+strconv.FormatInt(int64(id), 10), http.StatusSeeOther)

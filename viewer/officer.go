@@ -191,7 +191,7 @@ type logLine struct {
 }
 
 // actions that can be looked for.
-var actions = []audit.Action{audit.Page, audit.Print, audit.Find, audit.Read, audit.Search, audit.Break, audit.Mend, audit.SignIn, audit.SignOut, audit.Write, audit.Operate, audit.Classify, audit.Oversee}
+var actions = []audit.Action{audit.Page, audit.Print, audit.Find, audit.Read, audit.Search, audit.Export, audit.Break, audit.Mend, audit.SignIn, audit.SignOut, audit.Write, audit.Operate, audit.Classify, audit.Oversee}
 
 func (v *Viewer) logPage(w http.ResponseWriter, r *http.Request, f *frame, watch record.Watch) error {
 	m := logModel{frame: f, Actions: actions}

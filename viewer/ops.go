@@ -26,11 +26,18 @@ type Operations interface {
 	Message(ctx context.Context, s record.Shift, id inbox.ID, why record.Why) (record.Seen, error)
 	Replay(ctx context.Context, s record.Shift, id inbox.ID) error
 	Vouch(ctx context.Context, s record.Shift, id inbox.ID) error
+	SetAside(ctx context.Context, s record.Shift, id inbox.ID, reason string) error
+	TakeBack(ctx context.Context, s record.Shift, id inbox.ID) error
 	ReplayFound(ctx context.Context, s record.Shift, q record.Sought) (int, error)
 	Pairs(ctx context.Context, s record.Shift, why record.Why) (open, past []record.Pair, err error)
 	Judge(ctx context.Context, s record.Shift, a, b string, j record.Judgement) error
 	Pause(ctx context.Context, s record.Shift, source string, pause bool) error
 	Mend(ctx context.Context, s record.Shift, id inbox.ID, body []byte) (inbox.ID, error)
+	Letters(ctx context.Context, s record.Shift, q record.Mail) (record.Posts, error)
+	Letter(ctx context.Context, s record.Shift, id int64, why record.Why) (record.SeenLetter, error)
+	Retry(ctx context.Context, s record.Shift, id int64, reason string) error
+	Drop(ctx context.Context, s record.Shift, id int64, reason string) error
+	RetryRefused(ctx context.Context, s record.Shift, feed, reason string) (int, error)
 }
 
 const opsAt = "/ops"

@@ -27,6 +27,38 @@ type fakeOps struct {
 	sought  []record.Sought
 	did     []string
 	pairs   []record.Pair
+	posts   []record.Post
+}
+
+func (o *fakeOps) Letters(_ context.Context, s record.Shift, q record.Mail) (record.Posts, error) {
+	o.shifts, o.did = append(o.shifts, s), append(o.did, fmt.Sprint("letters ", q))
+	return record.Posts{All: o.posts, Past: 17, Back: noon}, nil
+}
+
+func (o *fakeOps) Letter(_ context.Context, s record.Shift, id int64, why record.Why) (record.SeenLetter, error) {
+	if id != o.posts[0].ID {
+		return record.SeenLetter{}, fhir.NotFound()
+	}
+	seen := record.SeenLetter{Post: o.posts[0], Text: `{"family":"Ayan"}`, Clear: why != ""}
+	if why == "" {
+		seen.Text = inbox.Mask(seen.Text)
+	}
+	return seen, nil
+}
+
+func (o *fakeOps) Retry(_ context.Context, s record.Shift, id int64, reason string) error {
+	o.did = append(o.did, fmt.Sprint("retry ", id, ": ", reason))
+	return nil
+}
+
+func (o *fakeOps) Drop(_ context.Context, s record.Shift, id int64, reason string) error {
+	o.did = append(o.did, fmt.Sprint("drop ", id, ": ", reason))
+	return nil
+}
+
+func (o *fakeOps) RetryRefused(_ context.Context, s record.Shift, feed, reason string) (int, error) {
+	o.did = append(o.did, fmt.Sprint("retry all of ", feed, ": ", reason))
+	return 2, nil
 }
 
 func (o *fakeOps) Feeds(_ context.Context, s record.Shift, midnight time.Time) ([]record.FeedState, bool, error) {
@@ -86,6 +118,16 @@ func (o *fakeOps) Vouch(_ context.Context, s record.Shift, id inbox.ID) error {
 	return nil
 }
 
+func (o *fakeOps) SetAside(_ context.Context, s record.Shift, id inbox.ID, reason string) error {
+	o.did = append(o.did, fmt.Sprint("aside ", id, ": ", reason))
+	return nil
+}
+
+func (o *fakeOps) TakeBack(_ context.Context, s record.Shift, id inbox.ID) error {
+	o.did = append(o.did, fmt.Sprint("back ", id))
+	return nil
+}
+
 func (o *fakeOps) ReplayFound(_ context.Context, s record.Shift, q record.Sought) (int, error) {
 	o.did = append(o.did, fmt.Sprint("replay ", q.Source, ": ", q.Reason, q.From.Format(" 2006-01-02")))
 	return 14, nil
@@ -123,7 +165,7 @@ func TestOperatorsComeInAlone(t *testing.T) {
 			}
 		}
 	}
-	ops := []string{"/ops", "/ops/messages", "/ops/messages/11", "/ops/duplicates"}
+	ops := []string{"/ops", "/ops/messages", "/ops/messages/11", "/ops/duplicates", "/ops/outbox", "/ops/outbox/17"}
 	refused("a physician", ops...)
 	h.session.Identity = accesstest.SignedIn(t, "lee")
 	h.places = []registry.Place{place("oak", "Oak Street Clinic", access.PrivacyOfficer, "")}
@@ -167,7 +209,7 @@ func TestFeedsAtAGlance(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| General Hosp. | 0 | 0 | 0 | nothing yet | 0 | 0 |",
-		"| Lab A | [3 held] | [2] the oldest for 9s | 2 refused 1 the oldest for 1h0m0s | 22-Nov-2026 14:20 PST | 7 | 120 | (line)",
+		"| Lab A | [3 held] | [2] the oldest for 9s | [2 refused] [1] the oldest for 1h0m0s | 22-Nov-2026 14:20 PST | 7 | 120 | (line)",
 		"| Lab B | 0 | 0 | 0 | 21-Nov-2026 11:25 PST silent | 0 | 0 |",
 	} {
 		if !strings.Contains(out, want) {
@@ -245,6 +287,32 @@ func TestOperatorFindsFixesAndReplays(t *testing.T) {
 	if w := h.post("/ops/messages/11/same", nil); w.Header().Get("Location") != "/ops/messages/11" || h.ops.did[3] != "same 11" {
 		t.Errorf("the same person: %d to %q", w.Code, w.Header().Get("Location"))
 	}
+	if w := h.post("/ops/messages/11/aside", url.Values{"reason": {" "}}); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "Say why, in at most 200 characters") {
+		t.Errorf("set aside for no reason: %d", w.Code)
+	}
+	if w := h.post("/ops/messages/11/aside", url.Values{"reason": {" a test "}}); w.Header().Get("Location") != "/ops/messages/11" || h.ops.did[4] != "aside 11: a test" {
+		t.Errorf("set aside: %d, %q", w.Code, h.ops.did)
+	}
+	h.ops.message.State, h.ops.message.Aside, h.ops.message.Doubt = record.SetAside, &record.Aside{Reason: "a test", Who: "Lee", At: noon}, nil
+	h.ops.message.Said, h.ops.message.Read = true, "pas:11aa"
+	page = outline(h.get("/ops/messages/11"))
+	says(page, "set aside", "a test (Lee, ", "Was read by the dialect", "pas:11aa", "Take back")
+	for _, s := range []string{"[Replay]", "Correct a copy", "No patient's data"} {
+		if strings.Contains(page, s) {
+			t.Errorf("of one that is set aside the page offers %q", s)
+		}
+	}
+	if h.post("/ops/messages/11/back", nil); h.ops.did[5] != "back 11" {
+		t.Errorf("did %q", h.ops.did)
+	}
+	h.ops.message.State, h.ops.message.Purged, h.ops.message.Text, h.ops.message.Aside = record.Purged, noon, "", nil
+	page = outline(h.get("/ops/messages/11"))
+	says(page, "text purged", "Its text was purged by policy", "Was read by the dialect")
+	for _, s := range []string{"[Replay]", "Take back", "What it is mapped to", "Show as it came"} {
+		if strings.Contains(page, s) {
+			t.Errorf("of one whose text was purged the page offers %q", s)
+		}
+	}
 	if w := h.do(httptest.NewRequest(http.MethodGet, "/ops/messages/13", nil)); w.Code != http.StatusNotFound {
 		t.Errorf("nobody's message: %d", w.Code)
 	}
@@ -274,6 +342,61 @@ func TestOperatorDecidesOnDuplicates(t *testing.T) {
 	}
 	if w := h.post("/ops/duplicates/decide", url.Values{"a": {"aa"}, "b": {"bb"}, "decision": {"same"}}); w.Header().Get("Location") != "/ops/duplicates" || fmt.Sprint(h.ops.did) != "[aa bb same]" {
 		t.Errorf("decided %d: %v", w.Code, h.ops.did)
+	}
+}
+
+// Letters are told of without whom they are of; one is masked until somebody says
+// why, and is sent again or dropped only with a reason.
+func TestOperatorDecidesOnLetters(t *testing.T) {
+	h := newHouse(t)
+	h.operator()
+	h.ops.feeds = []record.FeedState{{Source: "lab-a", Letters: record.Undone{Refused: 2, Waiting: 1, Oldest: noon}}}
+	refused := record.Sending{ID: 17, Feed: "lab-a", Type: "Communication", Entered: noon.Add(-time.Hour), State: inbox.Refused, Attempts: 3, Since: noon, Reason: "status 422"}
+	behind := record.Sending{ID: 18, Feed: "lab-a", Type: "Task", Entered: noon}
+	h.ops.posts = []record.Post{{Sending: refused}, {Sending: behind, Behind: 17}}
+	list := h.get(unescape(regexp.MustCompile(`href="(/ops/outbox[?][^"]*refused)"`).FindStringSubmatch(h.get("/ops"))[1]))
+	for _, want := range []string{
+		"| [17] | Lab A | Communication | refused 22-Nov-2026 14:25 PST | status 422 | 3 | 22-Nov-2026 13:25 PST not sent for 1h0m0s |",
+		"| [18] | Lab A | Task | waiting | behind letter [17] | 0 |",
+		"[Look further]",
+	} {
+		if !strings.Contains(outline(list), want) {
+			t.Errorf("the list does not say %q:\n%s", want, outline(list))
+		}
+	}
+	if !strings.Contains(list, `href="/ops/outbox?feed=lab-a&amp;past=17&amp;state=refused"`) {
+		t.Error("the list does not go on")
+	}
+	page := h.get("/ops/outbox/17")
+	if strings.Contains(page, "Ayan") || !strings.Contains(page, "xxxx") {
+		t.Errorf("the letter is not masked:\n%s", page)
+	}
+	if page := h.post("/ops/outbox/17", url.Values{"why": {"fault"}}).Body.String(); !strings.Contains(page, "Ayan") {
+		t.Errorf("in clear:\n%s", page)
+	}
+	h.ops.did = nil
+	for _, form := range []url.Values{{"do": {"retry"}, "reason": {" mended "}}, {"do": {"drop"}, "reason": {"he came by"}}} {
+		if w := h.post("/ops/outbox/17/decide", form); w.Header().Get("Location") != "/ops/outbox/17" {
+			t.Errorf("%v: %d", form, w.Code)
+		}
+	}
+	if w := h.post("/ops/outbox", url.Values{"feed": {"lab-a"}, "reason": {"mended"}}); w.Header().Get("Location") != "/ops/outbox?feed=lab-a" {
+		t.Errorf("all again: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	if got, want := strings.Join(h.ops.did, ", "), "retry 17: mended, drop 17: he came by, retry all of lab-a: mended"; got != want {
+		t.Errorf("did %s, want %s", got, want)
+	}
+	for _, path := range []string{"/ops/outbox/17/decide", "/ops/outbox"} {
+		if w := h.post(path, url.Values{"feed": {"lab-a"}, "do": {"drop"}, "reason": {" "}}); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "Say why, in at most 200 characters") {
+			t.Errorf("%s for no reason: %d", path, w.Code)
+		}
+	}
+	if w := h.do(httptest.NewRequest(http.MethodGet, "/ops/outbox/99", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("nobody's letter: %d", w.Code)
+	}
+	h.ops.posts[0].State, h.ops.posts[0].Answer, h.ops.posts[0].Became = inbox.Answered, "Communication/77", fhir.Ref{Type: "Task", ID: "t"}
+	if page := h.get("/ops/outbox/17"); strings.Contains(page, "/decide") || strings.Contains(page, "Task/t") || !strings.Contains(page, "Communication/77") {
+		t.Errorf("of one that is answered:\n%s", page)
 	}
 }
 

@@ -33,7 +33,12 @@ func (v *Viewer) chartPage(page string, action audit.Action, h chartHandler) web
 		f := v.frame(r, page, caller)
 		f.Chart = v.models.of(view, f.now)
 		f.Person = &f.Chart.Person
-		f.Base, f.Tab, f.patient = "/p/"+handle, page, patient
+		f.Base, f.Tab, f.patient, f.view = "/p/"+handle, page, patient, view
+		if v.Apps != nil {
+			if f.Gallery, err = v.Apps.Gallery(r.Context(), string(caller.Role())); err != nil {
+				return err
+			}
+		}
 		if f.Glass, err = v.Reader.Glass(r.Context(), caller, patient); err != nil {
 			return err
 		}

@@ -52,6 +52,11 @@ func (v *Viewer) signOut(w http.ResponseWriter, r *http.Request) error {
 		if err := v.note(r, s.Identity, audit.SignOut, false, "sign-out"); err != nil {
 			return err
 		}
+		if v.Apps != nil {
+			if err := v.Apps.SignedOut(r.Context(), s.Key); err != nil {
+				return err
+			}
+		}
 	}
 	next, err := v.Accounts.End(w, r)
 	if err != nil {
@@ -198,7 +203,7 @@ func (v *Viewer) chooseActingFor(w http.ResponseWriter, r *http.Request) error {
 	for _, x := range all {
 		for _, m := range x.For {
 			if x.ID == s.Worksite && m.Person == chosen {
-				return v.choose(w, r, x.ID, m.Person, "/find")
+				return v.choose(w, r, x.ID, m.Person, findPage)
 			}
 		}
 	}
@@ -216,6 +221,9 @@ func (v *Viewer) choose(w http.ResponseWriter, r *http.Request, worksite, acting
 	}
 	if err := v.Accounts.Choose(r, worksite, actingFor); err != nil {
 		return err
+	}
+	if next == findPage && v.Apps != nil && v.Apps.Waiting(r) != "" {
+		next = consentAt // an app sent the person here
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil

@@ -20,6 +20,7 @@ import (
 	"firebreak/access"
 	"firebreak/audit"
 	"firebreak/auth"
+	"firebreak/auth/smart"
 	"firebreak/fhir"
 	"firebreak/policy"
 	"firebreak/record"
@@ -64,6 +65,7 @@ type Config struct {
 	Desk     *registry.Desk
 	Audit    func(context.Context, audit.Event) error // audit.Log's Append
 	Secret   []byte                                   // 16 bytes or more; handles are keyed by it
+	Apps     *smart.Server                            // lets apps in; nil: no app is let in
 
 	Zone      *time.Location              // of the facility: names zones, dates our own times; UTC when nil
 	FeedNow   func(source string) FeedNow // what this process knows of a feed; nothing when nil
@@ -188,7 +190,21 @@ func (v *Viewer) Routes(r *mux.Router) {
 	post(messagesAt+"/{id:[0-9]{1,18}}", v.ops("message", v.opsMessage))
 	post(messagesAt+"/{id:[0-9]{1,18}}/replay", v.ops("message", v.replay))
 	post(messagesAt+"/{id:[0-9]{1,18}}/same", v.ops("message", v.vouch))
+	post(messagesAt+"/{id:[0-9]{1,18}}/aside", v.ops("message", v.setAside))
+	post(messagesAt+"/{id:[0-9]{1,18}}/back", v.ops("message", v.takeBack))
 	post(messagesAt+"/{id:[0-9]{1,18}}/copy", v.ops("message", v.mend))
+
+	get(outboxAt, v.ops("outbox", v.opsOutbox))
+	post(outboxAt, v.ops("outbox", v.retryRefused))
+	get(outboxAt+"/{id:[0-9]{1,18}}", v.ops("letter", v.opsLetter))
+	post(outboxAt+"/{id:[0-9]{1,18}}", v.ops("letter", v.opsLetter))
+	post(outboxAt+"/{id:[0-9]{1,18}}/decide", v.ops("letter", v.decideLetter))
+
+	if v.Apps != nil {
+		get(clientsAt, v.ops("clients", v.opsClients))
+		post(clientsAt, v.ops("clients", v.decideClient))
+		v.appRoutes(r)
+	}
 
 	get("/p/{h}", p.Page(v.chartPage("summary", audit.Page, v.summary)))
 	get("/p/{h}/results", p.Page(v.chartPage("results", audit.Page, v.results)))

@@ -3,7 +3,9 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"firebreak/access"
 	"firebreak/auth"
@@ -56,6 +58,12 @@ func (g *Guard) callAPI(w http.ResponseWriter, r *http.Request, h Handler) error
 	}
 	if !g.api.allow(id.Issuer() + " " + id.Client() + " " + id.Subject()) {
 		return tooMany()
+	}
+	if g.config.Meter != nil {
+		if wait := g.config.Meter(id); wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			return tooMany()
+		}
 	}
 	var caller access.Caller
 	if err = otherPurpose(r); err == nil {

@@ -84,13 +84,16 @@ type Config struct {
 	Door     Door
 	Audit    func(context.Context, audit.Event) error // audit.Log's Append; its failure fails the request
 
-	Secure      bool          // served over TLS, by us or a proxy: tell browsers to insist on it
-	FormTargets []string      // origins a form may lead on to besides our own: the OpenID provider's
-	PageRate    Rate          // per session, or per address before sign-in; 20 a second and 200 at once when zero
-	APIRate     Rate          // per token's client and subject; no limit when zero
-	PageBody    int64         // bytes; 64 kB when zero
-	APIBody     int64         // bytes; 32 MB when zero
-	Timeout     time.Duration // for one answer; 30 s when zero
+	Secure      bool     // served over TLS, by us or a proxy: tell browsers to insist on it
+	FormTargets []string // origins a form may lead on to besides our own: the OpenID provider's
+	PageRate    Rate     // per session, or per address before sign-in; 20 a second and 200 at once when zero
+	APIRate     Rate     // per token's client and subject; no limit when zero
+	// Meter counts a request with a token of the identity's client and says how long that
+	// must wait; nought when it need not. None when nil.
+	Meter    func(auth.Identity) time.Duration
+	PageBody int64         // bytes; 64 kB when zero
+	APIBody  int64         // bytes; 32 MB when zero
+	Timeout  time.Duration // for one answer; 30 s when zero
 
 	Now    func() time.Time // the real clock when nil
 	Random io.Reader        // crypto/rand when nil

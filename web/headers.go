@@ -1,8 +1,11 @@
 package web
 
-import "maps"
-
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+)
 
 // pagePolicy lets a page load its own style, script and pictures, and nothing
 // else: no inline code, no other origin, no plug-in, no frame around it.
@@ -51,8 +54,26 @@ func hardened(policy string, secure bool) fixed {
 var openData = fixed{
 	"Content-Security-Policy":       {apiPolicy},
 	"Access-Control-Allow-Origin":   {"*"},
-	"Access-Control-Expose-Headers": {"ETag, Last-Modified, Location, X-Request-Id"},
+	"Access-Control-Expose-Headers": {"ETag, Last-Modified, Location, Content-Location, Retry-After, Expires, X-Progress, X-Request-Id"},
 	"Cross-Origin-Resource-Policy":  {"cross-origin"},
+}
+
+// FormTo lets the forms of one page lead on to an address, by way of ours: an
+// app's. Where a browser holds the whole way of a form against the policy, the
+// answer to a form may else go nowhere.
+func FormTo(w http.ResponseWriter, address string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return
+	}
+	source := u.Scheme + ":"
+	if u.Host != "" {
+		source += "//" + u.Host
+	}
+	if strings.ContainsAny(source, " ;,'\"") {
+		return
+	}
+	w.Header().Set("Content-Security-Policy", w.Header().Get("Content-Security-Policy")+" "+source) // form-action is last
 }
 
 // Framed lets one answer be shown in a frame of our own pages: a document in

@@ -100,6 +100,24 @@ func (p Pages) Open(h Opener) http.Handler { return p.serve(h, true) }
 // how long it has left.
 func (p Pages) Watch(h Opener) http.Handler { return p.serve(h, false) }
 
+// Arrive makes an http.Handler for a request that an app's page may send, by
+// link or by form. It belongs to no session, whoever's browser brings it, and is
+// bounded by address.
+func (p Pages) Arrive(h Opener) http.Handler {
+	g := p.Guard
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.enter(w, r, g.config.PageBody)
+		defer g.catch(w, r, p.problem)
+		err := error(tooMany())
+		if g.pages.allow(Address(r)) {
+			err = h(w, r)
+		}
+		if err != nil {
+			g.fail(w, r, err, p.problem)
+		}
+	})
+}
+
 func (p Pages) serve(h Opener, use bool) http.Handler {
 	g := p.Guard
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -99,8 +99,12 @@ func TestASecondFirebreakIsFollowed(t *testing.T) {
 		for n := range 24 {
 			observation(n)
 		}
+		asked := 0 // the first three faults kill it, however the questions are timed
 		s.fault = func() fault {
-			if intn(4) > 0 {
+			switch asked++; {
+			case asked <= 12 && asked%4 == 0:
+				return killed
+			case asked <= 12 || intn(4) > 0:
 				return none
 			}
 			return []fault{tooMany, unavailable, broken, cut, killed}[intn(5)]
@@ -132,6 +136,13 @@ func TestASecondFirebreakIsFollowed(t *testing.T) {
 		f := feed()
 		f.Sink, f.Every = h.pipe, 10*time.Minute
 		h.run(f, 2*time.Hour, nil)
+		h.same()
+		for range 8 { // and from now on by its exports
+			observation(intn(24))
+		}
+		f = feed()
+		f.Sink, f.Every, f.Export = h.pipe, 10*time.Minute, "$export"
+		h.run(f, time.Hour, nil)
 		h.same()
 		if s.Kills < 3 {
 			t.Errorf("it was killed %d times: the test did not test", s.Kills)

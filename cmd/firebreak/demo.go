@@ -55,9 +55,13 @@ Firebreak is running.
   HL7 v2    %s   (MLLP)
   metrics   %s
   details   %s/demo.json   (people, clients and their secrets)
-
-Sign in as
 `, i.Base, i.FHIR, i.MLLP, i.Metrics, data)
+	if i.App != "" {
+		fmt.Fprintf(e.stdout, "  an app    %s?iss=%s   (once node docs/example/app/serve.mjs runs)\n", i.App, i.FHIR)
+	}
+	fmt.Fprint(e.stdout, `
+Sign in as
+`)
 	for _, p := range i.People {
 		fmt.Fprintf(e.stdout, "  %-16s %-14s %-20s %-16s %s\n", p.Username, p.Password, p.Name, p.Role, p.Worksite)
 	}

@@ -2,13 +2,71 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"firebreak/demo"
 	"firebreak/demo/demotest"
 )
+
+// A dialect is loaded beside the running gateway, of all feeds or of none, and again at a
+// signal: what comes next is read by it, also what message after message repeats.
+func TestDialectsAreLoadedAnew(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	const was = "dialect pas\n"
+	const is = was + "PID-8 = M\n"
+	write(t, filepath.Join(dir, "pas.txt"), was)
+	write(t, filepath.Join(dir, "lab.txt"), "dialect lab\n")
+	config := `{"feeds": [{"name": "general-hospital", "listen": "127.0.0.1:0", "authority": "GENERAL", "dialect": %q}, {"name": "lab", "listen": "127.0.0.1:0", "dialect": "lab.txt"}]}`
+	file := write(t, filepath.Join(dir, "demo.json"), fmt.Sprintf(config, "pas.txt"))
+	d := demotest.Start(t, demo.Options{Empty: true, Data: data, Config: file})
+	app, err := demotest.Backend(t.Context(), d.Info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Close()
+	n := 0
+	sex := func(want, when string) {
+		t.Helper()
+		n++
+		d.Send(t, n, fmt.Appendf(nil, "MSH|^~\\&|PAS|GENERAL|||2026030112000%d||ADT^A31|M%d|P|2.5.1\rPID|1||1001^^^GENERAL^MR||Roe^Jane||19700101|F\r", n, n))
+		if found, total, err := app.Search(t.Context(), "/Patient?gender="+want+"&_total=accurate"); err != nil || len(found) != 1 || total != 1 {
+			t.Errorf("%s: %d patients are %s: %v", when, len(found), want, err)
+		}
+	}
+	sex("female", "at first")
+	expect(t, 0, "no dialect has changed", "", "feeds", "load", "--data", data)
+	other := serveConfig(t, dir, data, "GENERAL")
+	expect(t, 1, "", "other files of dialects", "feeds", "load", "--config", other)
+	write(t, filepath.Join(dir, "pas.txt"), is)
+	write(t, filepath.Join(dir, "lab.txt"), "dialect lab\nPV1.10 = X\n")
+	expect(t, 1, "", "feed lab: lab.txt line 2: \"PV1.10\" is not a path", "feeds", "load", "--data", data)
+	sex("female", "after a file that is wrong")
+	write(t, filepath.Join(dir, "lab.txt"), "dialect lab\n")
+	expect(t, 0, "feed general-hospital: urn:firebreak:dialect:pas:", "", "feeds", "load", "--data", data)
+	sex("male", "after a load")
+	expect(t, 0, "", "", "replay", "--data", data, "--feed", "general-hospital", "--stored", "10")
+	write(t, filepath.Join(dir, "pas.txt"), was)
+	signals, log := make(chan os.Signal), slog.New(slog.DiscardHandler)
+	go reload(t.Context(), d.Gateway, signals, log)
+	signals <- syscall.SIGHUP
+	signals <- syscall.SIGHUP // taken when the first is done
+	sex("female", "after the signal")
+	app.Close()
+	d.Stop()
+	expect(t, 1, "", "none is running", "feeds", "load", "--data", data)
+	text := auditText(t, data)
+	for _, entry := range []string{`"detail":"load of the feeds' dialects, feed general-hospital: urn:firebreak:dialect:pas:`, `"refused":true,"subject":"operator `, `"subject":"signal HUP","detail":"load of the feeds' dialects, feed general-hospital`} {
+		if !strings.Contains(text, entry) {
+			t.Errorf("the audit log has no %s", entry)
+		}
+	}
+}
 
 // A dialect is tried on stored messages before it goes live: the difference is
 // shown, masked unless a reason is said; nothing changes until the gateway is
@@ -48,7 +106,7 @@ func TestADialectIsTriedAndApplied(t *testing.T) {
 	// The file is changed: what runs is told apart from it, and not replayed by it.
 	write(t, filepath.Join(dir, "pas.txt"), is)
 	expect(t, 0, "2 messages: 1 the same, 1 otherwise\n", "", try("--config", config)...)
-	expect(t, 1, "", "restart it first", "replay", "--config", config, "--feed", "general-hospital", "--stored", "10")
+	expect(t, 1, "", "load them or restart it first", "replay", "--config", config, "--feed", "general-hospital", "--stored", "10")
 	d.Stop()
 
 	expect(t, 0, "2 messages: 2 the same, 0 otherwise\n", "", try("--config", config)...)

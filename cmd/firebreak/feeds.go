@@ -11,6 +11,9 @@ import (
 
 // runFeeds is firebreak feeds. What it lists is no patient's data.
 func runFeeds(ctx context.Context, e *env, args []string) error {
+	if len(args) > 0 && args[0] == "load" {
+		return loadDialects(ctx, e, args[1:])
+	}
 	do := "list"
 	if len(args) > 0 && (args[0] == "list" || args[0] == "pause" || args[0] == "resume") {
 		do, args = args[0], args[1:]
@@ -40,6 +43,24 @@ func runFeeds(ctx context.Context, e *env, args []string) error {
 		}
 		if most {
 			fmt.Fprintln(e.stderr, "more messages are not done than were counted; what is held or waits may be more")
+		}
+		return err
+	})
+}
+
+// loadDialects is for a gateway that runs: another reads the files when it starts.
+func loadDialects(ctx context.Context, e *env, args []string) error {
+	t, err := onlyTarget(e, "feeds load", args)
+	if err != nil {
+		return err
+	}
+	return t.ask(ctx, e, fails, func(o *gateway.Operator) error {
+		all, err := o.LoadDialects(ctx)
+		for _, n := range all {
+			fmt.Fprintf(e.stdout, "feed %s: %s takes the place of %s\n", n.Feed, n.Now, n.Before)
+		}
+		if err == nil && len(all) == 0 {
+			fmt.Fprintln(e.stdout, "no dialect has changed")
 		}
 		return err
 	})

@@ -37,14 +37,15 @@ var commands = []command{
 	{"map", "[--config FILE --feed NAME | --zone ZONE] [--dialect FILE] [--explain | --unmapped] FILE...|- | --config FILE|--data DIR --feed NAME [--dialect FILE] --stored N [--clear fault|sender|safety] [--unmapped]", "HL7 v2 messages and C-CDA documents to FHIR Bundles, one a line; or what a dialect would change in the last messages of a feed", runMap},
 	{"label", "[--zone ZONE] FILE...|-", "the sensitivity labels of FHIR resources, Bundles, HL7 v2 messages or C-CDA documents, one resource a line", runLabel},
 	{"send", "--to HOST:PORT [--connections N] [--tls] [--ca PEM] [--cert PEM --key PEM] FILE...|-", "send HL7 v2 messages over MLLP and wait for each answer", runSend},
-	{"feeds", "[list] --config FILE|--data DIR | pause|resume --config FILE|--data DIR NAME", "how each feed does, or have what comes from one kept and not applied", runFeeds},
-	{"held", "--config FILE|--data DIR [ID]", "list the messages that could not be applied, or print one as it came", runHeld},
+	{"feeds", "[list] --config FILE|--data DIR | pause|resume --config FILE|--data DIR NAME | load --config FILE|--data DIR", "how each feed does, have what comes from one kept and not applied, or their dialects read anew", runFeeds},
+	{"held", "[list] --config FILE|--data DIR [--aside | ID] | aside --reason TEXT --config FILE|--data DIR ID... | back --config FILE|--data DIR ID...", "list the messages that could not be applied, or that were set aside; print one as it came; set some aside that never can be, or take them back", runHeld},
 	{"replay", "--config FILE|--data DIR --held | --feed NAME --stored N | [--same] ID...", "apply stored messages again", runReplay},
 	{"duplicates", "[same|different|undone] --config FILE|--data DIR [A B]", "list the records that are probably of one person, or decide on a pair of them", runDuplicates},
 	{"outbox", "[list] --config FILE|--data DIR | retry|drop --reason TEXT --config FILE|--data DIR ID...", "list what is addressed to other systems and not sent, have it sent again, or decide that it is not sent", runOutbox},
+	{"clients", "[list] --config FILE|--data DIR | approve|refuse|suspend|resume|delete --reason TEXT --config FILE|--data DIR ID | limit [--api N] [--token N] --config FILE|--data DIR ID", "list the apps and backend services, let one in that registered itself, stop one and let it go on, or set how often it may ask in a minute", runClients},
 	{"policy", "check FILE | load --config FILE | try --as AUDIENCE --patient ID --config FILE [--role ROLE] [--worksite ID] [--person ID] [--app] [--source NAME] [--policy FILE] | unread --config FILE | overdue --config FILE", "check a policy file, have the running gateway load its own, try one on a patient's chart; list what is not understood in patients' directives, or the results that patients do not know of after 12 days", runPolicy},
 	{"codes", "--config FILE|--data DIR [--import FILE|-]", "list the local codes nobody has classified, and what was decided on others, as CSV; or take decisions from one", runCodes},
-	{"audit", "verify DIR|--config FILE", "prove the audit log's chain, or name its first broken link", runAudit},
+	{"audit", "verify DIR|--config FILE | events [--after N] DIR|--config FILE", "prove the audit log's chain, or name its first broken link; write what is logged as FHIR AuditEvents, one a line", runAudit},
 	{"version", "", "print the version", printVersion},
 }
 

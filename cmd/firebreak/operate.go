@@ -129,28 +129,50 @@ func runReplay(ctx context.Context, e *env, args []string) error {
 // runHeld is firebreak held. What it lists is no patient's data; what it prints
 // of one message is.
 func runHeld(ctx context.Context, e *env, args []string) error {
+	do := "list"
+	if len(args) > 0 && (args[0] == "list" || args[0] == "aside" || args[0] == "back") {
+		do, args = args[0], args[1:]
+	}
 	f := flags("held")
+	reason, aside := f.String("reason", "", ""), f.Bool("aside", false, "")
 	t, err := parseTarget(e, f, args)
 	if err != nil {
 		return err
 	}
-	var id inbox.ID
-	switch f.NArg() {
-	case 0:
-	case 1:
-		if id, err = parseID(f.Arg(0)); err != nil {
-			return err
-		}
-	default:
+	listing := do == "list"
+	switch {
+	case (do == "aside") != (*reason != ""), *aside && (!listing || f.NArg() > 0), listing && f.NArg() > 1, !listing && f.NArg() == 0:
+		fmt.Fprintln(e.stderr, "to list takes --aside for what is set aside, or the number of the one message to print; aside takes the messages' numbers, and --reason; back takes their numbers")
 		return errUsage
 	}
-	return t.ask(ctx, e, reads, func(o *gateway.Operator) error {
-		if id != 0 {
-			return o.Message(ctx, id, e.stdout)
+	ids := make([]inbox.ID, f.NArg())
+	for i, s := range f.Args() {
+		if ids[i], err = parseID(s); err != nil {
+			return err
 		}
-		return o.Held(ctx, func(h record.Held) {
+	}
+	none := reads
+	if do == "aside" {
+		none = applies // what waits for it alone
+	}
+	return t.ask(ctx, e, none, func(o *gateway.Operator) error {
+		line := func(h record.Held) {
 			fmt.Fprintf(e.stdout, "%d  %s  %s  %s\n", h.ID, h.Received.Format(time.RFC3339), h.Source, h.Reason)
-		})
+		}
+		switch {
+		case do == "aside":
+			return o.SetAside(ctx, *reason, ids...)
+		case do == "back":
+			return o.TakeBack(ctx, ids...)
+		case *aside:
+			return o.AllAside(ctx, func(h record.Held) {
+				h.Reason = h.Aside + "  (" + h.Reason + ")"
+				line(h)
+			})
+		case len(ids) == 1:
+			return o.Message(ctx, ids[0], e.stdout)
+		}
+		return o.Held(ctx, line)
 	})
 }
 

@@ -73,6 +73,19 @@ func TestHeldMessageIsMended(t *testing.T) {
 	expect(t, 1, "0 applied, 1 held\n", "", "replay", "--data", data, "--held")
 	expect(t, 1, "held     1  mapping: PID-3 in segment 3", "", "replay", "--data", data, "1")
 
+	// Set aside, it is neither listed nor applied until it is taken back.
+	expect(t, 2, "", "aside takes the messages' numbers, and --reason", "held", "aside", "--data", data, "1")
+	expect(t, 1, "", "one of these messages is not set aside; nothing was changed", "held", "back", "--data", data, "1")
+	expect(t, 0, "", "", "held", "aside", "--reason", "a test of the sender", "--data", data, "1")
+	expect(t, 1, "", "one of these messages is not held; nothing was changed", "held", "aside", "--reason", "again", "--data", data, "1")
+	if out, _, _ := firebreak(t, "held", "--data", data); out != "" {
+		t.Errorf("set aside, it is listed: %s", out)
+	}
+	expect(t, 0, "a test of the sender  (mapping: PID-3 in segment 3", "", "held", "--aside", "--data", data)
+	expect(t, 0, "0 applied, 0 held\n", "", "replay", "--data", data, "--held")
+	expect(t, 1, "held     1  it is set aside: take it back first", "", "replay", "--data", data, "1")
+	expect(t, 0, "", "", "held", "back", "--data", data, "1")
+
 	// Whoever mends the file and forgets the gateway is told.
 	expect(t, 1, "", "restart it first", "replay", "--config", serveConfig(t, dir, data, "HERE"), "--held")
 	// With the gateway's own file it is the same as without.
@@ -118,7 +131,7 @@ func TestHeldMessageIsMended(t *testing.T) {
 	expect(t, 0, "1 applied, 0 held\n", "", "replay", "--config", serveConfig(t, dir, data, "HERE"), "1")
 	expect(t, 0, "the chain holds", "", "audit", "verify", filepath.Join(data, "audit"))
 	log := auditText(t, data)
-	for entry, n := range map[string]int{"replay of all held messages": 5, "replay of messages [1]": 3, "look at message 1\"": 1, "list of held messages": 3} {
+	for entry, n := range map[string]int{"replay of all held messages": 6, "replay of messages [1]": 4, "look at message 1\"": 1, "list of held messages": 4, "messages [1] set aside: a test of the sender": 1, "messages [1] taken back": 2} {
 		if got := strings.Count(log, entry); got != n {
 			t.Errorf("the audit log has %d of %q, want %d", got, entry, n)
 		}

@@ -120,7 +120,8 @@ func TestSendsThroughKills(t *testing.T) {
 	ehr, base := newClinic(t, seed)
 	ehr.faults = true
 	r := rand.New(rand.NewPCG(seed, 0))
-	other := demotest.Start(t, demo.Options{Empty: true})
+	there := t.TempDir()
+	other := demotest.Start(t, demo.Options{Empty: true, Data: there})
 	dir := t.TempDir()
 	data, config := filepath.Join(dir, "data"), outConfig(t, dir, base, other.Info.MLLP)
 	start := func() (*demotest.Process, demo.Info, *demotest.App) {
@@ -166,7 +167,15 @@ func TestSendsThroughKills(t *testing.T) {
 	ehr.mu.Unlock()
 	p.Poll(t, "the outbox to be empty", func() bool {
 		m := demotest.Scrape(t, info.Metrics)
-		return m[`firebreak_outbox_waiting{feed="ehr"}`]+m[`firebreak_outbox_waiting{feed="other-gateway"}`] == 0
+		for _, feed := range []string{"ehr", "other-gateway"} {
+			switch waiting, known := m[`firebreak_outbox_waiting{feed="`+feed+`"}`]; {
+			case m[`firebreak_outbox_refused{feed="`+feed+`"}`] != 0:
+				t.Fatalf("letters are refused: %s", expect(t, 0, "", "", "outbox", "list", "--data", data))
+			case !known || waiting != 0:
+				return false
+			}
+		}
+		return true
 	})
 	ehr.mu.Lock()
 	defer ehr.mu.Unlock()
@@ -176,12 +185,15 @@ func TestSendsThroughKills(t *testing.T) {
 	if err := other.Gateway.Idle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	there, err := demotest.Backend(t.Context(), other.Info)
+	if held := expect(t, 0, "", "", "held", "--data", there); held != "" {
+		t.Errorf("the other gateway holds %s", held)
+	}
+	asks, err := demotest.Backend(t.Context(), other.Info)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer there.Close()
-	patientsThere, _, err := there.Search(t.Context(), "/Patient?_count=100&_revinclude=Communication:subject")
+	defer asks.Close()
+	patientsThere, _, err := asks.Search(t.Context(), "/Patient?_count=100&_revinclude=Communication:subject")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +202,9 @@ func TestSendsThroughKills(t *testing.T) {
 		if m := regexp.MustCompile(`"contentString":\s*"(w\d+)"`).FindSubmatch(x.JSON); m != nil {
 			times[string(m[1])]++
 		}
+	}
+	if len(times) != n+1 {
+		t.Logf("the other gateway: %v", demotest.Scrape(t, other.Info.Metrics))
 	}
 	for i := range n + 1 {
 		if times[fmt.Sprintf("w%d", i)] != 1 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func runServe(ctx context.Context, e *env, args []string) error {
 	return g.Run(ctx)
 }
 
-// reload has the gateway read its policy file anew at each signal.
+// reload has the gateway read its policy file, and its feeds' dialects, anew at each signal.
 func reload(ctx context.Context, g *gateway.Gateway, signals <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
@@ -57,6 +58,9 @@ func reload(ctx context.Context, g *gateway.Gateway, signals <-chan os.Signal, l
 		case <-signals:
 			if _, err := g.LoadPolicy(ctx, "signal HUP"); err != nil {
 				log.ErrorContext(ctx, "the policy stays as it was", "error", err)
+			}
+			if _, err := g.LoadDialects(ctx, "signal HUP"); err != nil {
+				log.ErrorContext(ctx, "the feeds' dialects stay as they were", "error", err)
 			}
 		}
 	}
@@ -78,7 +82,10 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 // knows of the log, without which a cut end that was made to look whole is not
 // seen.
 func runAudit(ctx context.Context, e *env, args []string) (err error) {
-	if len(args) == 0 || args[0] != "verify" {
+	switch {
+	case len(args) > 0 && args[0] == "events":
+		return runAuditEvents(e, args[1:])
+	case len(args) == 0 || args[0] != "verify":
 		return errUsage
 	}
 	f := flags("audit verify")
@@ -119,4 +126,28 @@ func runAudit(ctx context.Context, e *env, args []string) (err error) {
 	}
 	fmt.Fprintln(e.stdout)
 	return nil
+}
+
+// runAuditEvents is firebreak audit events.
+func runAuditEvents(e *env, args []string) error {
+	f := flags("audit events")
+	path := f.String("config", "", "")
+	after := f.Int64("after", 0, "")
+	if err := parse(e, f, args); err != nil {
+		return err
+	}
+	if (*path == "") == (f.NArg() == 0) || f.NArg() > 1 || *after < 0 {
+		return errUsage
+	}
+	dir, base := f.Arg(0), ""
+	if *path != "" {
+		cfg, err := gateway.ReadConfig(*path)
+		if err != nil {
+			return err
+		}
+		dir, base = cfg.AuditFolder(), cfg.Base+"/fhir"
+	}
+	out := bufio.NewWriter(e.stdout)
+	_, err := audit.AuditEvents(out, dir, base, *after)
+	return errors.Join(err, out.Flush())
 }

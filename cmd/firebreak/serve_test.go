@@ -163,7 +163,7 @@ func (v *served) status(t testing.TB, address string) (int, string) {
 func (s *site) backend(t testing.TB, v *served) *demotest.App {
 	t.Helper()
 	app := &demotest.App{FHIR: s.base + "/fhir", Client: v.client}
-	if err := app.SignIn(t.Context(), demo.Info{Clients: s.idp.Clients()}); err != nil {
+	if err := app.SignIn(t.Context(), demo.Info{Issuer: s.idp.Issuer(), Clients: s.idp.Clients()}); err != nil {
 		t.Fatal(err)
 	}
 	return app

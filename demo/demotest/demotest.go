@@ -95,12 +95,12 @@ func Backend(ctx context.Context, info demo.Info) (*App, error) {
 	return a, a.SignIn(ctx, info)
 }
 
-// SignIn gets a token for demo-backend where the smart configuration says.
+// SignIn gets a token for demo-backend from the demo's provider, by its secret.
 func (a *App) SignIn(ctx context.Context, info demo.Info) error {
 	var conf struct {
 		Endpoint string `json:"token_endpoint"`
 	}
-	answer, err := a.Get(ctx, "/.well-known/smart-configuration")
+	answer, err := a.Get(ctx, info.Issuer+"/.well-known/openid-configuration")
 	if err != nil {
 		return err
 	}

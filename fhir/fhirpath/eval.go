@@ -55,6 +55,32 @@ func then(before, step expr) expr {
 	}
 }
 
+// indexed gives the item of that number, from 0 on, or nothing.
+func indexed(of, index expr) expr {
+	return func(s *scope, focus []Value) ([]Value, error) {
+		all, err := of(s, focus)
+		if err != nil {
+			return nil, err
+		}
+		at, err := index(s, focus)
+		if err != nil || len(at) == 0 {
+			return nil, err
+		}
+		v, err := single(at)
+		if err != nil {
+			return nil, err
+		}
+		n, ok := v.literal().(*big.Rat)
+		if !ok || !n.IsInt() {
+			return nil, errors.New("fhirpath: an index is a whole number")
+		}
+		if i := n.Num(); i.Sign() >= 0 && i.IsInt64() && i.Int64() < int64(len(all)) {
+			return all[i.Int64() : i.Int64()+1], nil
+		}
+		return nil, nil
+	}
+}
+
 // each evaluates e on one item, which is $this in it.
 func each(s *scope, item Value, e expr) ([]Value, error) {
 	inner, focus := *s, []Value{item}

@@ -213,13 +213,23 @@ func (p *parser) typeName() (string, error) {
 
 func (p *parser) term() (expr, error) {
 	e, err := p.first()
-	for err == nil && p.take(".") {
+	for err == nil {
 		var step expr
-		if step, err = p.invocation(); err == nil {
-			e = then(e, step)
+		switch {
+		case p.take("."):
+			if step, err = p.invocation(); err == nil {
+				e = then(e, step)
+			}
+		case p.take("["):
+			if step, err = p.expression(0); err == nil && !p.take("]") {
+				err = p.fail("is not expected here")
+			}
+			e = indexed(e, step)
+		default:
+			return e, nil
 		}
 	}
-	return e, err
+	return nil, err
 }
 
 func (p *parser) first() (expr, error) {

@@ -22,6 +22,14 @@ type Value struct {
 // Of is a resource as a value.
 func Of(r fhir.Resource) Value { return Value{typ: r.Type(), node: r.Root()} }
 
+// Type is v's R4 type, "Patient" or "Patient.contact" or "dateTime"; empty for
+// what an expression computed.
+func (v Value) Type() string { return v.typ }
+
+// Node is v as it stands in the resource; zero for what was computed and for a
+// primitive without a value.
+func (v Value) Node() fhir.Node { return v.node }
+
 // members are the element names of v's type, in the order of the definition.
 func (v Value) members() []r4def.Element {
 	if t := r4def.Lookup(v.typ); t != nil {

@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	_ "embed"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -67,9 +69,10 @@ type codes struct {
 	codes  map[string]bool
 }
 
-// SearchParam is an official search parameter.
+// SearchParam is an official search parameter, or one that a profile adds.
 type SearchParam struct {
 	ID         string // http://hl7.org/fhir/SearchParameter/ID
+	Canonical  string // where a profile defines it; empty for R4's own
 	Code       string // as used in a query
 	Type       string // token, string, date, reference, quantity, number, uri, composite, special
 	Base       []string
@@ -82,8 +85,13 @@ type SearchParam struct {
 // where it looks, relative to the composite's own expression.
 type Component struct{ ID, Expression string }
 
-// Definition is the parameter's canonical address.
-func (p SearchParam) Definition() string { return "http://hl7.org/fhir/SearchParameter/" + p.ID }
+// Definition is the parameter's canonical address; empty for the zero SearchParam.
+func (p SearchParam) Definition() string {
+	if p.ID == "" || p.Canonical != "" {
+		return p.Canonical
+	}
+	return "http://hl7.org/fhir/SearchParameter/" + p.ID
+}
 
 type tables struct {
 	types        map[string]*Type
@@ -231,6 +239,9 @@ func SearchParams() []SearchParam { return load().search }
 
 // Invariants are the rules of all types. The caller must not change them.
 func Invariants() []*Invariant { return load().invariants }
+
+// Compartments are the types that have one, sorted.
+func Compartments() []string { return slices.Sorted(maps.Keys(load().compartments)) }
 
 // Compartment gives the search parameters by which each type belongs to the
 // compartment of a Patient, Encounter, Practitioner, RelatedPerson or Device.

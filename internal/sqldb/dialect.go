@@ -127,6 +127,7 @@ func sqliteDSN(path string, pages int, readOnly bool) string {
 		fmt.Sprintf("cache_size(-%d)", pages),
 		fmt.Sprintf("journal_size_limit(%d)", journalMax),
 		"temp_store(MEMORY)",
+		"secure_delete(1)", // what is deleted is overwritten: it was a patient's
 	}}
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")

@@ -26,6 +26,7 @@ type DB struct {
 	broken atomic.Pointer[error]
 	path   string   // of SQLite's file
 	claim  *os.File // locked while the database is ours alone; nil when it is not
+	writes atomic.Uint64
 
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // on pool, for SQLite: pgx keeps its own
@@ -150,6 +151,7 @@ func (db *DB) Write(ctx context.Context, f func(*Tx) error) error {
 			return *e
 		}
 		err := db.writeOnce(ctx, f)
+		db.writes.Add(1)
 		switch {
 		case err == nil:
 			return nil

@@ -23,6 +23,7 @@ type Chart struct {
 	Panels       []*Panel // the same tests, grouped
 	Allergies    []Allergy
 	Problems     []Problem
+	Family       []Relative // what runs in the family
 	Medicines    []Medicine
 	Vaccines     []Vaccine
 	Procedures   []Procedure
@@ -58,6 +59,7 @@ func Of(v *policy.View, now time.Time, say Words) *Chart {
 	c.readReports()
 	c.readTests()
 	c.readHistory()
+	c.readFamily()
 	c.readDocuments()
 	c.readVisits()
 	c.readPeople()

@@ -40,6 +40,7 @@ type Appointment struct {
 	People  []Participant
 	Reason  string
 	Comment string
+	numbers []string // by which the source calls it, each with its system
 }
 
 // classes are the keys of the words for encounter classes.
@@ -104,10 +105,33 @@ func (c *Chart) readVisits() {
 				a.People = append(a.People, Participant{name, names(concepts(p.Get("type")))})
 			}
 		}
+		for id := range r.Get("identifier").Items() {
+			if n := id.Get("value").Text(); n != "" {
+				a.numbers = append(a.numbers, cmp.Or(id.Get("system").Text(), a.Source)+"|"+n)
+			}
+		}
 		c.Appointments = append(c.Appointments, a)
 	}
+	c.Appointments = withoutAnswered(c.Appointments)
 	slices.SortStableFunc(c.Appointments, func(a, b Appointment) int {
 		return cmp.Or(newer(a.Start, b.Start), cmp.Compare(a.Ref.ID, b.Ref.ID))
+	})
+}
+
+// withoutAnswered is all without the requests of which something came: an appointment
+// that carries the request's number, which is no request itself. FHIR has the two apart,
+// for sources call them by different numbers; on a page they are one.
+func withoutAnswered(all []Appointment) []Appointment {
+	booked := map[string]bool{}
+	for _, a := range all {
+		if a.Status != "proposed" {
+			for _, n := range a.numbers {
+				booked[n] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(a Appointment) bool {
+		return a.Status == "proposed" && slices.ContainsFunc(a.numbers, func(n string) bool { return booked[n] })
 	})
 }
 
