@@ -15,6 +15,7 @@ import (
 
 	"firebreak/auth/demoidp"
 	"firebreak/demo/demotest"
+	"firebreak/internal/canary"
 )
 
 // actor is somebody in a story: a person with a browser and an app, or the
@@ -326,6 +327,13 @@ var (
 // plainText is what a page says, without its markup.
 func plainText(b []byte) string {
 	return strings.TrimSpace(space.ReplaceAllString(html.UnescapeString(tag.ReplaceAllString(string(b), " ")), " "))
+}
+
+// shows tells whether a word stands in an answer, in whatever form; one of less than
+// six letters in its own, for in others any file holds it by chance.
+func (r reply) shows(word string) bool {
+	in := func(text string) bool { return strings.Contains(strings.ToLower(text), strings.ToLower(word)) }
+	return in(r.text()) || in(string(r.body)) || len(word) >= 6 && canary.New(word).In(r.body) != ""
 }
 
 func (r reply) text() string {

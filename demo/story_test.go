@@ -350,7 +350,7 @@ func (s *story) expect(text string) {
 			s.fail("%q is not to be seen", rest)
 		}
 	case "hide":
-		if strings.Contains(strings.ToLower(s.last.text()), strings.ToLower(rest)) || canary.New(rest).In(s.last.body) != "" {
+		if s.anonymous().shows(rest) { // a short word stands in some random address now and then
 			s.fail("%q is to be seen", rest)
 		}
 	case "found":
