@@ -44,6 +44,11 @@ func (e inVisit) message(group string, n int) inbox.Message {
 		body = pid + "MRG|" + group + e.patient[:1] + "^^^GENERAL^MR||" + account + "^^^GENERAL\r"
 	case "A45":
 		body = pid + "MRG|" + group + e.patient[:1] + "^^^GENERAL^MR||||" + visit + "\r" + pv1
+	case "A17": // of two patients, "ab", in the visits "V1,V2"
+		for i, number := range strings.Split(e.visit, ",") {
+			who := e.patient[i : i+1]
+			body += fmt.Sprintf("PID|1||%s%s^^^GENERAL^MR||%s\rPV1|1|I|W%d||||||||||||||||%s\r", group, who, inVisitNames[who], i+1, number)
+		}
 	case "sodium", "hiv":
 		typ = "ORU^R01"
 		code := map[string]string{"sodium": "2951-2^Sodium^LN", "hiv": "7917-8^HIV 1 Ab^LN"}[e.kind]
@@ -99,6 +104,42 @@ func TestAVisitComesBackBesideAnotherThatMoved(t *testing.T) {
 		}
 		if told := s.told(t, "9a"); !strings.Contains(told, `"value":10`) {
 			t.Errorf("the result did not come back: %s", told)
+		}
+	})
+}
+
+// A swap of beds names two patients. It is held once the visit of either has moved, which
+// of the two ever had another visit that moved before.
+func TestASwapOfBedsIsHeldOnceEitherVisitMoves(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		s := start(t, dsn, nil)
+		for i, before := range []string{"", "ac", "bc"} {
+			for j, move := range []inVisit{{"A45", "ac", "V1"}, {"A45", "bc", "V2"}} {
+				group := fmt.Sprintf("8.%d.%d", i, j)
+				if before != "" {
+					_, why := s.taken(t, inVisit{"A45", before, "V9"}.message(group, 0))
+					if s.settled(t); why != "" {
+						t.Fatal(why)
+					}
+				}
+				swap, why := s.taken(t, inVisit{"A17", "ab", "V1,V2"}.message(group, 1))
+				if s.settled(t); why != "" {
+					t.Fatal(why)
+				}
+				s.taken(t, move.message(group, 2))
+				s.settled(t)
+				state, why, err := s.State(ctx, swap)
+				must(t, err)
+				if state != "held" || !strings.Contains(why, "was moved to another patient: this trigger is not mapped") {
+					t.Errorf("after a move %q of V9, and then %s of %s: the swap is %s %q", before, move.patient, move.visit, state, why)
+				}
+				for _, patient := range []string{"a", "b"} {
+					reader, ask := s.ask(t)
+					if _, err := reader.Chart(ctx, ask, fhir.Ref{Type: "Patient", ID: chartInVisit(group + patient)}); err == nil && strings.Contains(s.told(t, group+patient), "Encounter") {
+						t.Errorf("after a move %q of V9, and then %s of %s: %s still has a bed", before, move.patient, move.visit, patient)
+					}
+				}
+			}
 		}
 	})
 }

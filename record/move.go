@@ -32,11 +32,11 @@ const (
 	movesAbout  = `SELECT ` + moveColumns + ` FROM move WHERE visit IN (SELECT visit FROM move WHERE chart = $1 UNION SELECT visit FROM move WHERE into_chart = $1)`
 	addMove     = `INSERT INTO move (` + moveColumns + `) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (visit, chart, into_chart, seq) DO NOTHING`
 	dropMoves   = `DELETE FROM move WHERE seq = $1`
-	keepMoved   = `INSERT INTO moved (id, home, moves) VALUES ($1, $2, $3) ON CONFLICT (id) DO UPDATE SET home = excluded.home, moves = excluded.moves`
+	keepMoved   = `INSERT INTO moved (id, home, other, moves) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO UPDATE SET home = excluded.home, other = excluded.other, moves = excluded.moves`
 	dropMoved   = `DELETE FROM moved WHERE id = $1`
 	saidIn      = `SELECT message FROM said WHERE chart = $1 ORDER BY message`
-	movedHome   = `SELECT home, moves FROM moved WHERE id = $1`
-	heldMoved   = `SELECT id FROM moved WHERE home = $1 ORDER BY id`
+	movedHomes  = `SELECT home, other FROM moved WHERE id = $1`
+	heldMoved   = `SELECT id FROM moved WHERE home = $1 OR other = $1 ORDER BY id`
 	plainIn     = `SELECT type, id, body FROM version WHERE chart = $1 AND labels = ''`
 	hasOrdered  = `SELECT COUNT(*) FROM version WHERE chart = $1 AND type = $2 AND id = $3 AND labels = ''`
 	// stays counts what is said of it by messages that are not about to be applied again.
@@ -131,8 +131,12 @@ func movesOf(ctx context.Context, q reads, charts []string) (all []inbox.Move, e
 		}
 		all = append(all, some...)
 	}
+	return inOrder(all), nil
+}
+
+func inOrder(all []inbox.Move) []inbox.Move {
 	slices.SortFunc(all, func(a, b inbox.Move) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Visit, b.Visit)) })
-	return all, nil
+	return all
 }
 
 // Moves are the visits of charts that are others' by now: with them a message that
@@ -183,7 +187,11 @@ func (b *batch) moves(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			b.add(keepMoved, int64(c.id), c.named[0], string(text))
+			other := "" // a swap of beds names two
+			if len(c.named) > 1 {
+				other = c.named[1]
+			}
+			b.add(keepMoved, int64(c.id), c.named[0], other, string(text))
 		case c.again != nil:
 			b.add(dropMoved, int64(c.id))
 		}

@@ -219,18 +219,29 @@ func (r *Record) follows(ctx context.Context, message int64, source, chart strin
 	if gone {
 		return nil, r.unmoved(ctx, message, words)
 	}
-	home := chart
+	homes := []string{chart}
 	err = r.db.Each(ctx, func(scan func(...any) error) error {
-		var moves string
-		return scan(&home, &moves)
-	}, movedHome, message)
+		var home, other string
+		err := scan(&home, &other)
+		homes = []string{home}
+		if other != "" {
+			homes = append(homes, other)
+		}
+		return err
+	}, movedHomes, message)
 	if err != nil {
 		return nil, err
 	}
 	was, unmade := r.c.Remake(m)
-	if m.Moves, err = away(words, home); err != nil {
-		return nil, err
+	m.Moves = nil
+	for _, home := range homes {
+		some, err := away(words, home)
+		if err != nil {
+			return nil, err
+		}
+		m.Moves = append(m.Moves, some...)
 	}
+	inOrder(m.Moves)
 	is, unmakable := r.c.Remake(m)
 	now := map[fhir.Ref]bool{}
 	for _, x := range is {
