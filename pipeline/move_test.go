@@ -439,3 +439,54 @@ func firstDifference(got, want string) string {
 	}
 	return ""
 }
+
+// Of one order something was sent under each of two visits, of which one moves to another
+// patient: what the order is withheld for in the one chart withholds it in the other,
+// whatever came first, and no longer once it is corrected.
+func TestAnOrderInTwoChartsIsWithheldInBoth(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		s := start(t, dsn, nil)
+		r := rand.New(rand.NewPCG(4, 5))
+		for i := range 6 {
+			group := fmt.Sprintf("7.%d", i)
+			order := func(n int, visit, rest string) inbox.Message {
+				m := inVisit{"A01", "a", visit}.message(group, n)
+				m.Body = fmt.Appendf(nil, "MSH|^~\\&|LAB|GENERAL|FB|FB|2026030109%02d||ORU^R01^ORU_R01|o%d|P|2.5.1\rPID|1||%sa^^^GENERAL^MR||%s\rPV1|1|I|W1||||||||||||||||%s\rOBR|1|P1|F1|PROC^Lab procedure^L|||20260301|||||||||||||||2026030109%02d|||F\r%s",
+					n, n, group, inVisitNames["a"], visit, n, rest)
+				return m
+			}
+			story := []inbox.Message{
+				inVisit{"A01", "a", "V1"}.message(group, 0),
+				inVisit{"A01", "b", "V3"}.message(group, 1),
+				order(2, "V1", "OBX|1|ST|RESULT^Result^L||pending||||||F\r"),
+				order(3, "V2", "OBX|1|ST|RESULT^Result^L||Positive||||||F\rNTE|1||Therapeutic abortion discussed, early pregnancy confirmed\r"),
+				inVisit{"A45", "ab", "V1"}.message(group, 4),
+			}
+			shown := func(patient string) int {
+				reader, ask := s.ask(t)
+				v, err := reader.Chart(ctx, ask, fhir.Ref{Type: "Patient", ID: chartInVisit(group + patient)})
+				must(t, err)
+				return len(v.Of("Observation")) + len(v.Of("DiagnosticReport"))
+			}
+			for _, n := range r.Perm(len(story)) {
+				if _, why := s.taken(t, story[n]); why != "" {
+					t.Fatalf("%d: message %d is held: %s", i, n, why)
+				}
+				s.settled(t)
+			}
+			for range 2 {
+				if a, b := shown("a"), shown("b"); a != 0 || b != 0 {
+					t.Errorf("%d: %d resources of the order are shown to one, %d to the other", i, a, b)
+				}
+				s.replayAll(t)
+			}
+			_, why := s.taken(t, order(5, "V2", "OBX|1|ST|RESULT^Result^L||Negative||||||C\r"))
+			if s.settled(t); why != "" {
+				t.Fatal(why)
+			}
+			if a, b := shown("a"), shown("b"); a == 0 || b == 0 {
+				t.Errorf("%d: corrected, %d resources of the order are shown to one, %d to the other", i, a, b)
+			}
+		}
+	})
+}

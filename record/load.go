@@ -48,6 +48,7 @@ const (
 type loaded struct {
 	chart  chart.Chart
 	stamps []stamp
+	beside []stamp // of charts that are no part of it, see besides
 	rows   []row
 	bytes  int64
 }
@@ -83,7 +84,11 @@ func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok 
 				return err
 			}
 		}
-		if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all); err != nil {
+		brought, err := r.besides(ctx, tx, &l)
+		if err != nil {
+			return err
+		}
+		if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all, brought); err != nil {
 			return err
 		}
 		l.keep(all)
@@ -328,11 +333,11 @@ func scanRow(scan func(...any) error, last *row, more ...any) (x row, err error)
 // complete settles the chart, and adds the resources that it points at and that
 // belong to no patient. A chart that points at such things outside itself depends
 // on all directories, for what it names may come later.
-func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []row) ([]row, []chart.History, error) {
+func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []row, brought brought) ([]row, []chart.History, error) {
 	have := map[fhir.Ref]bool{}
 	members := l.stamps
 	for first := true; ; first = false {
-		settled := r.settle(all)
+		settled := r.settle(all, brought)
 		histories := r.histories(all, settled)
 		for _, h := range histories {
 			have[h[0].Resource().Ref()] = true
@@ -377,7 +382,7 @@ func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []ro
 			return nil, nil, err
 		}
 		if moved {
-			histories = r.histories(anew, r.settle(anew))
+			histories = r.histories(anew, r.settle(anew, brought))
 		}
 		l.chart.Editions, err = r.editions(ctx, tx, members, all, anew, histories)
 		return all, histories, err
@@ -389,15 +394,16 @@ func stampOf(ctx context.Context, tx *sqldb.Tx, key string) (version int64, root
 	return version, root, err
 }
 
-// settle sorts versions as a chart's histories are, and settles their labels.
-func (r *Record) settle(all []row) []label.Labeled {
+// settle sorts versions as a chart's histories are, and settles their labels, to which
+// those come that are brought along.
+func (r *Record) settle(all []row, brought brought) []label.Labeled {
 	slices.SortStableFunc(all, func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.res.Type(), b.res.Type()), cmp.Compare(a.res.ID(), b.res.ID()),
 			b.last.compare(a.last), cmp.Compare(b.body, a.body), b.first.compare(a.first))
 	})
 	labeled := make([]label.Labeled, len(all))
 	for i, x := range all {
-		labeled[i] = r.c.Rules.Restore(x.res, splitLabels(x.labels), x.reasons, x.rules)
+		labeled[i] = r.c.Rules.Restore(x.res, append(splitLabels(x.labels), brought.of(x.res.Ref())...), x.reasons, x.rules)
 	}
 	return label.Propagate(labeled)
 }

@@ -47,6 +47,7 @@ type view struct {
 	key     string       // in the cache
 	glass   string       // id of what opened it, empty for most
 	stamps  []stamp      // what it was made from; the first is the surviving record
+	beside  []stamp      // of other charts it depends on
 	since   atomic.Int64 // the moment in changes at which the stamps were known to hold
 	patient fhir.Ref
 	rows    []row // what was read, to read less the next time
@@ -132,7 +133,7 @@ func (r *Reader) make(ctx context.Context, p *policy.Policy, g Glass, c access.C
 	if err != nil {
 		return nil, err
 	}
-	v := &view{View: p.ViewThrough(g.sight, c, l.chart), glass: g.id, stamps: l.stamps, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
+	v := &view{View: p.ViewThrough(g.sight, c, l.chart), glass: g.id, stamps: l.stamps, beside: l.beside, patient: l.chart.Patient, rows: l.rows, bytes: l.bytes}
 	v.since.Store(since)
 	return v, nil
 }
@@ -143,18 +144,20 @@ const chartVersion = `SELECT version FROM chart WHERE chart = $1`
 // another node may have written, so the database is asked each time.
 func (r *Record) fresh(ctx context.Context, v *view) (bool, error) {
 	since := r.changes.done.Load()
-	if !r.db.Postgres() && r.changes.none(v.stamps, v.since.Load()) {
+	if at := v.since.Load(); !r.db.Postgres() && r.changes.none(v.stamps, at) && r.changes.none(v.beside, at) {
 		return true, nil
 	}
 	ctx = context.WithoutCancel(ctx) // a point query: watching for its end costs more than it
-	for _, s := range v.stamps {
-		var now int64
-		err := r.db.QueryRow(ctx, chartVersion, s.chart).Scan(&now)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return false, failed("read a chart's version", err)
-		}
-		if now != s.version {
-			return false, nil
+	for _, stamps := range [...][]stamp{v.stamps, v.beside} {
+		for _, s := range stamps {
+			var now int64
+			err := r.db.QueryRow(ctx, chartVersion, s.chart).Scan(&now)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return false, failed("read a chart's version", err)
+			}
+			if now != s.version {
+				return false, nil
+			}
 		}
 	}
 	v.since.Store(since)

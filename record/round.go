@@ -195,7 +195,7 @@ func (r *Reader) look(ctx context.Context, c access.Caller, sub Subscription, kn
 		}
 		slices.Sort(x.digests)
 		if v.Lasts() {
-			x.glance = &glance{&view{stamps: v.stamps}, key}
+			x.glance = &glance{&view{stamps: v.stamps, beside: v.beside}, key}
 			x.glance.of.since.Store(v.since.Load())
 		}
 		all = append(all, x)

@@ -324,6 +324,9 @@ func (b *batch) shift(ctx context.Context) error {
 		for _, w := range now {
 			b.add(addMove, w.visit, w.from, w.into, w.subject, w.at, w.seq)
 		}
+		for _, chart := range c.shift.charts { // each is read beside the others from now on
+			b.bumps[chart] = max(b.bumps[chart], 0)
+		}
 		for _, message := range c.shift.again {
 			b.add(releaseMessage, message)
 			c.freed = append(c.freed, inbox.ID(message))

@@ -272,9 +272,13 @@ func (o *Office) lookInto(ctx context.Context, charts []string) error {
 	o.r.looking.Lock() // what two policies find is not mixed
 	defer o.r.looking.Unlock()
 	p := o.reader.Policy()
+	beside, err := joined(ctx, o.r.db, charts) // what changes in a chart changes what these are withheld for
+	if err != nil {
+		return failed("read which visits were moved", err)
+	}
 	var all []looked
 	held := map[string]bool{}
-	for _, key := range charts {
+	for _, key := range slices.Concat(charts, beside) {
 		if held[key] || key == directories {
 			continue
 		}
@@ -294,7 +298,7 @@ func (o *Office) lookInto(ctx context.Context, charts []string) error {
 		}
 		all = append(all, x)
 	}
-	err := o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
+	err = o.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
 		now := map[string]int64{}
 		var stmts []sqldb.Stmt
 		for _, chart := range sortedKeys(held) {

@@ -1,0 +1,93 @@
+package record
+
+import (
+	"context"
+	"slices"
+
+	"firebreak/fhir"
+	"firebreak/internal/sqldb"
+	"firebreak/label"
+)
+
+// What was sent of one order under two visits is in two charts once one of the visits
+// moves to another patient. What one of the two is withheld for withholds the other as
+// well, as it did when they were one: so each is read beside the other, and whichever
+// came first, or came after the move, makes no difference.
+
+// brought are the labels that resources of a chart have from what is called the same in
+// others, by type and the end of the id.
+type brought map[fhir.Ref][]label.Label
+
+func (b brought) of(ref fhir.Ref) []label.Label {
+	if b == nil {
+		return nil
+	}
+	return b[endOf(ref)]
+}
+
+// endOf is what a resource is called whatever chart it is in; zero for the patient and for
+// what tells no chart.
+func endOf(ref fhir.Ref) fhir.Ref {
+	if chart, told := chartOf(ref); told && ref.Type != "Patient" {
+		return fhir.Ref{Type: ref.Type, ID: ref.ID[len(chart):]}
+	}
+	return fhir.Ref{}
+}
+
+// joined are the charts that words on visits join with these, without them.
+func joined(ctx context.Context, q reads, charts []string) (others []string, err error) {
+	for _, chart := range charts {
+		words, err := readMoves(ctx, q, movesAbout, chart)
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range words {
+			others = append(others, w.from, w.into)
+		}
+	}
+	slices.Sort(others)
+	return slices.DeleteFunc(slices.Compact(others), func(chart string) bool { return slices.Contains(charts, chart) }), nil
+}
+
+// besides reads what a chart's resources are withheld for in charts with which visits of
+// it were exchanged, and notes that it depends on these.
+func (r *Record) besides(ctx context.Context, tx *sqldb.Tx, l *loaded) (brought, error) {
+	var mine []string
+	for _, s := range l.stamps {
+		mine = append(mine, s.chart)
+	}
+	others, err := joined(ctx, tx, mine)
+	if err != nil || len(others) == 0 {
+		return nil, err
+	}
+	all := brought{}
+	for _, chart := range others {
+		version, _, err := stampOf(ctx, tx, chart)
+		if err != nil {
+			return nil, err
+		}
+		l.beside = append(l.beside, stamp{chart, version})
+		var rows []row
+		if err := r.readChart(ctx, tx, &rows, chart, nil); err != nil {
+			return nil, err
+		}
+		settled := r.settle(rows, nil)
+		var last fhir.Ref // whose current version was seen
+		for i, x := range rows {
+			end := endOf(x.res.Ref())
+			if end.IsZero() || x.res.Ref() == last || settled[i].Context() != "" {
+				continue
+			}
+			last = x.res.Ref()
+			if x.deleted {
+				continue
+			}
+			for _, why := range settled[i].Labels() {
+				if !why.Internal() {
+					all[end] = append(all[end], why)
+				}
+			}
+		}
+	}
+	return all, nil
+}
