@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"firebreak/auth/demoidp"
+	"firebreak/auth/smart"
 	"firebreak/demo"
 )
 
@@ -37,7 +38,11 @@ func serve(ctx context.Context, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	d, err := demo.New(ctx, demo.Options{Listen: "127.0.0.1:0", MLLP: "127.0.0.1:0", Data: *data, Empty: true, Version: "bench", Progress: io.Discard,
+	config := filepath.Join(*data, "bench.json")
+	if err := os.WriteFile(config, fmt.Appendf(nil, `{"limits": {"api": %d, "token": %[1]d}}`, smart.MaxLimit), 0o600); err != nil {
+		return err
+	}
+	d, err := demo.New(ctx, demo.Options{Listen: "127.0.0.1:0", MLLP: "127.0.0.1:0", Data: *data, Config: config, Empty: true, Version: "bench", Progress: io.Discard,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		return err
@@ -86,6 +91,9 @@ func (b *bench) start(ctx context.Context, name string) (*server, error) {
 	}
 	args := []string{"serve", "--data", s.dir}
 	if b.profiles != "" {
+		if err := os.MkdirAll(b.profiles, 0o700); err != nil {
+			return nil, err
+		}
 		args = append(args, "--profile", filepath.Join(b.profiles, name+".pprof"))
 	}
 	s.cmd = exec.CommandContext(ctx, self, args...)
