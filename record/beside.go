@@ -25,10 +25,9 @@ func (b brought) of(ref fhir.Ref) []label.Label {
 	return b[endOf(ref)]
 }
 
-// endOf is what a resource is called whatever chart it is in; zero for the patient and for
-// what tells no chart.
+// endOf is what something of an order is called whatever chart it is in; zero for all else.
 func endOf(ref fhir.Ref) fhir.Ref {
-	if chart, told := chartOf(ref); told && ref.Type != "Patient" {
+	if chart, told := chartOf(ref); told && (ref.Type == "Observation" || slices.Contains(numbered, ref.Type)) {
 		return fhir.Ref{Type: ref.Type, ID: ref.ID[len(chart):]}
 	}
 	return fhir.Ref{}
@@ -72,6 +71,13 @@ func (r *Record) besides(ctx context.Context, tx *sqldb.Tx, l *loaded) (brought,
 			return nil, err
 		}
 		settled := r.settle(rows, nil)
+		reported := map[fhir.Ref]bool{} // the others, as a living will, two patients may have one each that is called the same
+		for i, x := range rows {
+			for _, link := range settled[i].Links() {
+				reported[link.To] = reported[link.To] || slices.Contains(numbered, x.res.Type())
+				reported[x.res.Ref()] = reported[x.res.Ref()] || slices.Contains(numbered, link.To.Type)
+			}
+		}
 		var last fhir.Ref // whose current version was seen
 		for i, x := range rows {
 			end := endOf(x.res.Ref())
@@ -79,7 +85,7 @@ func (r *Record) besides(ctx context.Context, tx *sqldb.Tx, l *loaded) (brought,
 				continue
 			}
 			last = x.res.Ref()
-			if x.deleted {
+			if x.deleted || x.res.Type() == "Observation" && !reported[x.res.Ref()] {
 				continue
 			}
 			for _, why := range settled[i].Labels() {
