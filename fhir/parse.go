@@ -128,19 +128,23 @@ func ValidID(s string) bool {
 	if len(s) == 0 || len(s) > 64 {
 		return false
 	}
-	for i := range len(s) {
-		if !ofID[s[i]] {
-			return false
-		}
+	var bad uint8 // each resource that is written or audited is asked: without a branch for each byte
+	for ; len(s) >= 8; s = s[8:] {
+		bad |= noID[s[0]] | noID[s[1]] | noID[s[2]] | noID[s[3]] | noID[s[4]] | noID[s[5]] | noID[s[6]] | noID[s[7]]
 	}
-	return true
+	for i := range len(s) {
+		bad |= noID[s[i]]
+	}
+	return bad == 0
 }
 
-// ofID holds the bytes of which ids are made. Each resource that is written or
-// audited is asked: a table is twice as fast as comparing.
-var ofID = func() (t [256]bool) {
+// noID is 0 for the bytes of which ids are made.
+var noID = func() (t [256]uint8) {
+	for i := range t {
+		t[i] = 1
+	}
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") {
-		t[c] = true
+		t[c] = 0
 	}
 	return t
 }()
