@@ -447,7 +447,7 @@ func TestAnOrderInTwoChartsIsWithheldInBoth(t *testing.T) {
 	databases(t, func(t *testing.T, dsn string) {
 		s := start(t, dsn, nil)
 		r := rand.New(rand.NewPCG(4, 5))
-		for i := range 6 {
+		for i := range 8 {
 			group := fmt.Sprintf("7.%d", i)
 			order := func(n int, visit, rest string) inbox.Message {
 				m := inVisit{"A01", "a", visit}.message(group, n)
@@ -461,6 +461,11 @@ func TestAnOrderInTwoChartsIsWithheldInBoth(t *testing.T) {
 				order(2, "V1", "OBX|1|ST|RESULT^Result^L||pending||||||F\r"),
 				order(3, "V2", "OBX|1|ST|RESULT^Result^L||Positive||||||F\rNTE|1||Therapeutic abortion discussed, early pregnancy confirmed\r"),
 				inVisit{"A45", "ab", "V1"}.message(group, 4),
+			}
+			if i >= 6 { // and the two patients are one
+				merge := inVisit{"A45", "ab", "V1"}.message(group, 5)
+				merge.Body = []byte(strings.NewReplacer("A45", "A40", "||||V1\r", "\r", "PV1|1|I|W1||||||||||||||||V1\r", "").Replace(string(merge.Body)))
+				story = append(story, merge)
 			}
 			shown := func(patient string) int {
 				reader, ask := s.ask(t)
@@ -480,7 +485,7 @@ func TestAnOrderInTwoChartsIsWithheldInBoth(t *testing.T) {
 				}
 				s.replayAll(t)
 			}
-			_, why := s.taken(t, order(5, "V2", "OBX|1|ST|RESULT^Result^L||Negative||||||C\r"))
+			_, why := s.taken(t, order(6, "V2", "OBX|1|ST|RESULT^Result^L||Negative||||||C\r"))
 			if s.settled(t); why != "" {
 				t.Fatal(why)
 			}

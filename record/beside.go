@@ -14,15 +14,27 @@ import (
 // well, as it did when they were one: so each is read beside the other, and whichever
 // came first, or came after the move, makes no difference.
 
-// brought are the labels that resources of a chart have from what is called the same in
-// others, by type and the end of the id.
-type brought map[fhir.Ref][]label.Label
+// brought is what withholds something of an order, by type and the end of the id.
+type brought map[fhir.Ref][]reason
 
-func (b brought) of(ref fhir.Ref) []label.Label {
+// reason is a label, and the chart in which it was given.
+type reason struct {
+	chart string
+	label label.Label
+}
+
+// of are the labels that a resource has from what is called the same in other charts.
+func (b brought) of(ref fhir.Ref) (all []label.Label) {
 	if b == nil {
 		return nil
 	}
-	return b[endOf(ref)]
+	home, _ := chartOf(ref)
+	for _, why := range b[endOf(ref)] {
+		if why.chart != home {
+			all = append(all, why.label)
+		}
+	}
+	return all
 }
 
 // endOf is what something of an order is called whatever chart it is in; zero for all else.
@@ -33,7 +45,7 @@ func endOf(ref fhir.Ref) fhir.Ref {
 	return fhir.Ref{}
 }
 
-// joined are the charts that words on visits join with these, without them.
+// joined are the charts that words on visits join with these, and with each other.
 func joined(ctx context.Context, q reads, charts []string) (others []string, err error) {
 	for _, chart := range charts {
 		words, err := readMoves(ctx, q, movesAbout, chart)
@@ -45,11 +57,11 @@ func joined(ctx context.Context, q reads, charts []string) (others []string, err
 		}
 	}
 	slices.Sort(others)
-	return slices.DeleteFunc(slices.Compact(others), func(chart string) bool { return slices.Contains(charts, chart) }), nil
+	return slices.Compact(others), nil
 }
 
 // besides reads what a chart's resources are withheld for in charts with which visits of
-// it were exchanged, and notes that it depends on these.
+// it were exchanged, merged with it or not, and notes that it depends on these.
 func (r *Record) besides(ctx context.Context, tx *sqldb.Tx, l *loaded) (brought, error) {
 	var mine []string
 	for _, s := range l.stamps {
@@ -61,11 +73,13 @@ func (r *Record) besides(ctx context.Context, tx *sqldb.Tx, l *loaded) (brought,
 	}
 	all := brought{}
 	for _, chart := range others {
-		version, _, err := stampOf(ctx, tx, chart)
-		if err != nil {
-			return nil, err
+		if !slices.Contains(mine, chart) {
+			version, _, err := stampOf(ctx, tx, chart)
+			if err != nil {
+				return nil, err
+			}
+			l.beside = append(l.beside, stamp{chart, version})
 		}
-		l.beside = append(l.beside, stamp{chart, version})
 		var rows []row
 		if err := r.readChart(ctx, tx, &rows, chart, nil); err != nil {
 			return nil, err
@@ -90,7 +104,7 @@ func (r *Record) besides(ctx context.Context, tx *sqldb.Tx, l *loaded) (brought,
 			}
 			for _, why := range settled[i].Labels() {
 				if !why.Internal() {
-					all[end] = append(all[end], why)
+					all[end] = append(all[end], reason{chart, why})
 				}
 			}
 		}
