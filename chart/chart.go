@@ -13,14 +13,15 @@ import (
 // Version is one state of one resource.
 type Version struct {
 	label.Labeled
-	VersionID string    // opaque: a keyed hash of the content, so that it tells no count of hidden edits
-	At        time.Time // when the source says it became true: decides which version is current
-	Recorded  time.Time // when its message was received: meta.lastUpdated
-	Source    string    // inbox.Message.Source
-	Current   bool      // labelled by the current rules; otherwise withheld from everyone
-	Deleted   bool      // tombstone: the resource ended here
-	Editions  []int     // of Chart.Editions: the documents that say so
-	Besides   bool      // something else says so too, or it outlasts them
+	VersionID string     // opaque: a keyed hash of the content, so that it tells no count of hidden edits
+	At        time.Time  // when the source says it became true: decides which version is current
+	Recorded  time.Time  // when its message was received: meta.lastUpdated
+	Source    string     // inbox.Message.Source
+	Current   bool       // labelled by the current rules; otherwise withheld from everyone
+	Deleted   bool       // tombstone: the resource ended here
+	Editions  []int      // of Chart.Editions: the documents that say so
+	Besides   bool       // something else says so too, or it outlasts them
+	From      []*Version // of the same resource: what it was told to be before it was said what changes; who may not see one of them sees nothing of this
 }
 
 // History is one resource's versions, current first, then falling At. Never empty.

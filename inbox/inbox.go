@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +31,13 @@ type Message struct {
 	Body      []byte    // exact bytes
 	Found     []string  // ids of what a push leaves to be found, see rest.Plan; nil: not looked for
 	Moves     []Move    // visits of the patients it names that are others' by now, as far as is known
+	Before    []Before  // of one that tells only what changes of something: what told of that before, the oldest first
+}
+
+// Before is a message of the same source that another goes on from.
+type Before struct {
+	ID   ID
+	Body []byte // exact bytes; empty: they were purged
 }
 
 // Move says that a visit, or an account, is another patient's than was thought, with
@@ -68,6 +76,12 @@ type Subject struct {
 // itself. Of a visit that was moved, what is said of either is not: who is known from
 // a sensitive visit alone would be told by what is left without it.
 func (m Message) Apart() bool { return m.Kind == HL7v2 && len(m.Moves) == 0 }
+
+// Severed tells whether a message that it goes on from is stored no longer: it cannot be
+// mapped again.
+func (m Message) Severed() bool {
+	return slices.ContainsFunc(m.Before, func(b Before) bool { return len(b.Body) == 0 })
+}
 
 func (m Message) String() string {
 	return fmt.Sprintf("%s message from %s (%d bytes)", m.Kind, m.Source, len(m.Body))

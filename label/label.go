@@ -84,6 +84,16 @@ func (l Labeled) Has(x Label) bool { _, ok := slices.BinarySearch(l.labels, x); 
 // on something sensitive, so policy withholds it.
 func (l Labeled) Settled() bool { return l.links != nil }
 
+// With is l with labels besides, none of them internal.
+func (l Labeled) With(labels []Label) Labeled {
+	for _, x := range labels {
+		if !x.Internal() {
+			l.labels = sorted(l.labels, x)
+		}
+	}
+	return l
+}
+
 // Context is l's label that begins with "context:", or "". A message about
 // sensitive matters alone brings a Patient, a practitioner or a visit along that
 // nobody may know of, or in a newer state, who may see none of those matters.

@@ -208,6 +208,34 @@ func Support(typ string) bool { return support[typ] }
 // brought along, and have a context.
 func Brought(typ string) bool { return !flaggable(typ) }
 
+// Beside gives what a message brought along beside a matter with these labels the context
+// that it has then. It is for a message that says over again what others said: theirs
+// count for it.
+func Beside(all []Labeled, of []Label) []Labeled {
+	if len(of) == 0 {
+		return all
+	}
+	for i := range all {
+		if !Brought(all[i].res.Type()) {
+			of = Labeled{labels: of}.With(all[i].labels).labels
+		}
+	}
+	for i := range all {
+		if Brought(all[i].res.Type()) {
+			all[i].labels = sorted(slices.DeleteFunc(slices.Clone(all[i].labels), Label.Internal), contextOf(of))
+		}
+	}
+	return all
+}
+
+func contextOf(matter []Label) Label {
+	names := make([]string, len(matter))
+	for i, l := range matter {
+		names[i] = string(l)
+	}
+	return Label(context + strings.Join(names, "+"))
+}
+
 // Contexts gives each resource of a message the context (Labeled.Context) that
 // it would have if the message were judged by what its matters turned out to be.
 // said are the resources in a chart that is settled; now are their current

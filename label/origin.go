@@ -51,11 +51,7 @@ func (r *Rules) enclose(source string, all []Labeled) {
 	if len(labels) == 0 {
 		return
 	}
-	names := make([]string, len(labels))
-	for i, l := range labels {
-		names[i] = string(l)
-	}
-	mark := Label(context + strings.Join(names, "+"))
+	mark := contextOf(labels)
 	for i := range all {
 		if all[i].res.Type() == "Patient" && all[i].Context() == "" {
 			all[i].labels = sorted(all[i].labels, mark)

@@ -28,12 +28,13 @@ var (
 //
 // Those who arranged the appointment are not expected at it: they support it, and are
 // no participants. What is asked for (ARQ) has a time that is asked for and no other.
-// Services and resources that are taken off it are left out of g: see standing.
+// Services and resources that are taken off it are left out of g: see standing. by is
+// the message that told the status last.
 //
 // Source: v2-to-FHIR, SIU_S12, SCH[Appointment], AIS[Appointment], AIG[Appointment],
 // AIL[Appointment], AIP[Appointment], NTE[Appointment-Comment]; for ARQ, which the
 // guide has no map for, HL7 v2.9 10.6.1 and R4 appointment-mappings.html, v2.
-func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
+func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group, by hl7.Type) {
 	placer, filler := first(sch.Field(1)), first(sch.Field(2))
 	key := firstKey("filler", filler, "placer", placer)
 	if key == nil {
@@ -48,7 +49,7 @@ func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 		}
 	}
 	l.reasons(&app, sch)
-	also := l.appointmentStatus(value(sch.Field(of.status)))
+	also := appointmentStatus(by, value(sch.Field(of.status)))
 	if of.span > 0 {
 		for _, span := range each(sch.Field(of.span)) {
 			if p := l.rangeOf(span); p != nil {
@@ -72,10 +73,12 @@ func (l *lab) appointment(sch hl7.Segment, of arranged, g hl7.Group) {
 		app.BasedOn = []r4.Reference{*ref}
 	}
 	for dg1 := range g.All("DG1") {
+		l.repeat = dg1.Message() != l.msg
 		if ref := l.diagnosis(dg1); ref != nil {
 			app.ReasonReference = append(app.ReasonReference, *ref)
 		}
 	}
+	l.repeat = false
 	app.Participant = []r4.AppointmentParticipant{{Actor: ptr(l.subject())}}
 	also = append(also, unsaid("participant[0]._status", "", ""))
 
@@ -145,10 +148,10 @@ func (l *lab) reasons(app *r4.Appointment, sch hl7.Segment) {
 // stands beside an empty place.
 //
 // Source: v2-to-FHIR, FillerStatusCodes[Appointment]; HL7 v2.9 chapter 10.4.
-func (l *lab) appointmentStatus(sent string) []fhir.Set {
+func appointmentStatus(by hl7.Type, sent string) []fhir.Set {
 	c, known := lookup("FillerStatusCodes[Appointment]", capital(sent))
-	settled := settledBy[l.typ.Trigger]
-	if l.typ.Code == "SRR" { // whose event is the request's that it answers
+	settled := settledBy[by.Trigger]
+	if by.Code == "SRR" { // whose event is the request's that it answers
 		settled = ""
 	}
 	switch {
@@ -160,7 +163,7 @@ func (l *lab) appointmentStatus(sent string) []fhir.Set {
 		return all
 	case known:
 		return []fhir.Set{{Path: "status", Value: c.code}}
-	case sent == "" && l.typ.Trigger == "S12":
+	case sent == "" && by.Trigger == "S12":
 		return []fhir.Set{{Path: "status", Value: "booked"}}
 	}
 	return []fhir.Set{unsaid("_status", sent, "0278")}

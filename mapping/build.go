@@ -177,6 +177,14 @@ func (b *build) result() (Result, error) {
 	return b.out, nil
 }
 
+// unsaid is the result of a message that cannot be mapped.
+func (b *build) unsaid() Result {
+	if b.out.Part == nil {
+		return Result{}
+	}
+	return Result{Patient: b.out.Patient, At: b.out.At, Part: b.out.Part}
+}
+
 // refused is the error for a resource that fhir would not take: a fault of this
 // package, said without the data.
 func (b *build) refused() error {

@@ -242,12 +242,14 @@ func (b *build) mapElsewhere(to *inbox.Move) (Result, error) {
 	part := b.part(msg, to.Into)
 	part.guest = true
 	if err := part.message(); err != nil {
-		return Result{}, err
+		b.out.Part = part.out.Part
+		return b.unsaid(), err
 	}
 	r, err := part.result()
 	if err != nil {
 		return Result{}, err
 	}
+	b.out.Part = r.Part
 	for i := range r.Resources {
 		if r.Resources[i].Type() == "Patient" { // it says less than any other mention
 			r.Resources[i].At = reminder(r.Resources[i].At)

@@ -37,6 +37,24 @@ func read(t testing.TB, name string) []byte {
 	return m
 }
 
+// stored gives a message of testdata; where there is more than one in its file, those
+// before the last came before it.
+func stored(t testing.TB, name string) (m inbox.Message) {
+	t.Helper()
+	for n, body := range bytes.SplitAfter(read(t, name), []byte("\r")) {
+		if n == 0 || bytes.HasPrefix(body, []byte("MSH")) {
+			if n > 0 {
+				m.Before = append(m.Before, inbox.Before{ID: inbox.ID(len(m.Before) + 1), Body: m.Body})
+			}
+			before := m.Before
+			m = message(nil)
+			m.Before = before
+		}
+		m.Body = append(m.Body, body...)
+	}
+	return m
+}
+
 // said is a Result, or an error, as a golden file shows it.
 type said struct {
 	Error     string            `json:"error,omitempty"`
@@ -102,7 +120,7 @@ func TestGolden(t *testing.T) {
 				}
 				m = clinical(b)
 			} else {
-				m = message(read(t, name))
+				m = stored(t, name)
 			}
 			if strings.HasPrefix(name, "toronto-") {
 				m.Source = "toronto"

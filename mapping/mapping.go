@@ -19,6 +19,7 @@ type Result struct {
 	Links     []Link       // merges it asks for or takes back
 	Moves     []inbox.Move // visits that it says are another patient's, from At on
 	Named     []string     // charts that it names, whatever moved; nil: Patient's alone
+	Part      *Part        // what it tells only a part of; nil: all it tells of is told whole
 	Dialect   string       // by which it was read: Dialect.ID
 	Edition   *Edition     // of a document that is called by something; nil: it is no such document
 	Corrects  bool         // it updates who the patient is, and so may correct the birth date
@@ -49,6 +50,13 @@ type Edition struct {
 	Series   string   // what all versions share; empty: it names none
 	Number   int64    // of the version in its series, 0 when it has none
 	Replaces []string // names of those that it says it replaces
+}
+
+// Part names an appointment of which a message tells only what changes. What told of it
+// before is inbox.Message.Before, with which the message says it whole.
+type Part struct {
+	Chart, Appointment string // ids
+	Asked              bool   // it is a request: those before it are, too
 }
 
 // Link says that what is known of From belongs to Into, or with Undo that it
@@ -107,7 +115,8 @@ func fault(err error) error {
 
 // Map maps one message. It is pure: the same message under the same Keys
 // gives the same bytes. The error is an *Error; then nothing of the message may
-// be applied.
+// be applied, and of the Result there is only what finds the message again: Patient,
+// At and Part.
 func Map(k *Keys, m inbox.Message) (Result, error) {
 	r, err := read(k, m)
 	k.answers(m.Source, r.Resources)
@@ -144,7 +153,7 @@ func read(k *Keys, m inbox.Message) (Result, error) {
 		return b.swap()
 	}
 	if err := b.message(); err != nil {
-		return Result{}, err
+		return b.unsaid(), err
 	}
 	return b.result()
 }
@@ -191,7 +200,7 @@ func (b *build) handler() func() error {
 		return b.bar
 	case code == "RSP":
 		return b.rsp
-	case code == "SRR", code == "SRM" && trigger <= "S06" && trigger != "S05", code == "SIU" && (trigger >= "S12" && trigger <= "S22" || trigger == "S26"):
+	case code == "SRR", code == "SRM" && trigger <= "S11" && trigger != "S05", code == "SIU" && (trigger >= "S12" && trigger <= "S22" || trigger == "S26"):
 		return b.siu
 	case code == "SIU" && (trigger == "S23" || trigger == "S24"):
 		return b.slots

@@ -332,6 +332,9 @@ func (p *Pipeline) work(ctx context.Context, f *feed, s job) {
 // store is not broken off: what is in hand is finished.
 func (p *Pipeline) store(s record.Stored, change record.Change, reason string) error {
 	ctx := context.Background()
+	if change.Held != "" {
+		return p.queue.Commit(ctx, s, change)
+	}
 	if reason != "" && len(s.Moves) > 0 { // what was said before it moved may not stay
 		var named []string
 		for _, m := range s.Moves {
@@ -359,16 +362,28 @@ func (p *Pipeline) make(s *record.Stored) (change record.Change, reason string, 
 		return record.Change{}, "", err
 	}
 	s.Found = found
-	over := p.mapTurn(p.feed(s.Source))
-	change, reason = p.mapped(*s)
-	over()
+	if s.ID != 0 { // of one that is only tried it is what it was mapped with, if it was
+		s.Before = nil
+	}
+	change, reason = p.mapped(*s, nil)
+	if change.Part != nil && len(s.Before) == 0 {
+		var of []label.Label
+		if s.Before, of, err = p.queue.Before(context.Background(), *s, change); err != nil {
+			return record.Change{}, "", err
+		}
+		if len(s.Before) > 0 {
+			change, reason = p.mapped(*s, of)
+		}
+	}
 	change.Plan = plan
 	return change, reason, nil
 }
 
-// mapped maps and labels a message. reason says why it cannot be; a fault in our
-// own code is a reason too.
-func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string) {
+// mapped maps and labels a message. of are the labels of what it goes on from. reason
+// says why it cannot be; a fault in our own code is a reason too.
+func (p *Pipeline) mapped(s record.Stored, of []label.Label) (change record.Change, reason string) {
+	over := p.mapTurn(p.feed(s.Source))
+	defer over()
 	defer func() {
 		if x := recover(); x != nil {
 			// Its kind and place, not its value, which may hold patients' data.
@@ -379,21 +394,30 @@ func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string)
 	result, err := p.apply(p.keys, s.Message)
 	if err != nil {
 		var known *mapping.Error
-		if errors.As(err, &known) {
-			return record.Change{}, known.Error()
+		if !errors.As(err, &known) {
+			return record.Change{}, "this message cannot be read"
 		}
-		return record.Change{}, "this message cannot be read"
+		if part := result.Part; part != nil {
+			change = record.Change{At: result.At, Named: []string{result.Patient.ID}, Part: partOf(part), Dialect: result.Dialect, Freed: p.freed}
+			if !s.Severed() {
+				change.Held = known.Error()
+			}
+		}
+		return change, known.Error()
 	}
 	for _, note := range result.Notes {
 		p.log.Debug("a part of a message was left out", "id", s.ID, "source", s.Source, "note", note)
 	}
 	change.Dialect, change.Corrects, change.Freed = result.Dialect, result.Corrects, p.freed
 	change.At, change.Moves = result.At, result.Moves
+	if result.Part != nil {
+		change.Part = partOf(result.Part)
+	}
 	if change.Named = result.Named; change.Named == nil && s.Kind == inbox.HL7v2 {
 		change.Named = []string{result.Patient.ID}
 	}
 	change.Resources = make([]record.Entry, 0, len(result.Resources))
-	for i, l := range p.label(s.Message, result) {
+	for i, l := range label.Beside(p.label(s.Message, result), of) {
 		r := result.Resources[i]
 		if r.Chart == "" && !r.Deleted {
 			r.Chart = result.Patient.ID
@@ -407,6 +431,10 @@ func (p *Pipeline) mapped(s record.Stored) (change record.Change, reason string)
 		change.Links = append(change.Links, record.Link{From: l.From.ID, Into: l.Into.ID, At: l.At, Undo: l.Undo})
 	}
 	return change, ""
+}
+
+func partOf(p *mapping.Part) *record.Part {
+	return &record.Part{Chart: p.Chart, ID: p.Appointment, Asked: p.Asked}
 }
 
 // label judges what a message says; of one about two patients (a swap of beds) what
@@ -468,7 +496,11 @@ func (p *Pipeline) Applied(ctx context.Context, id inbox.ID) error {
 // Try tells what a message would become now, or why it would be held. Nothing is
 // stored.
 func (p *Pipeline) Try(m inbox.Message) (became []fhir.Ref, reason string) {
-	change, reason, err := p.make(&record.Stored{Message: m})
+	return p.try(&record.Stored{Message: m})
+}
+
+func (p *Pipeline) try(s *record.Stored) (became []fhir.Ref, reason string) {
+	change, reason, err := p.make(s)
 	if err != nil {
 		reason = "the database does not answer"
 	}
@@ -483,9 +515,11 @@ const traceWork = 4 << 20
 
 // Trace tells what a message would become now, value by value.
 func (p *Pipeline) Trace(m inbox.Message) (t record.Trace) {
-	if _, t.Reason = p.Try(m); t.Reason != "" {
+	s := record.Stored{Message: m}
+	if _, t.Reason = p.try(&s); t.Reason != "" {
 		return t
 	}
+	m = s.Message
 	defer func() {
 		if x := recover(); x != nil { // it maps, and a part of it does not
 			p.log.Error("a trace failed by a fault of its own", "kind", kindOf(x), "at", panicPlace())
@@ -518,8 +552,11 @@ func (p *Pipeline) Trace(m inbox.Message) (t record.Trace) {
 // as received at their time; use Applied to wait for them.
 func (p *Pipeline) Replay(ctx context.Context, ids ...inbox.ID) error {
 	for _, id := range ids {
-		if _, err := p.queue.Message(ctx, id); err != nil {
+		switch m, err := p.queue.Message(ctx, id); {
+		case err != nil:
 			return err
+		case m.Severed():
+			return record.ErrPurged
 		}
 	}
 	if err := p.queue.Release(ctx, ids...); err != nil {

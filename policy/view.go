@@ -213,7 +213,7 @@ func (s *sight) first(h chart.History) (state, int) {
 		if !v.Current || !v.Settled() {
 			return hidden, 0
 		}
-		if context := v.Context(); context != "" && s.conceals(context) {
+		if context := v.Context(); context != "" && s.conceals(context) || !s.seesFrom(v) {
 			continue
 		}
 		if s.withholds(v) && v.Resource().Type() == "CareTeam" { // who was told of before is as if nobody had been told of since
@@ -228,7 +228,15 @@ func (s *sight) first(h chart.History) (state, int) {
 }
 
 // sees tells whether one version may be seen by itself.
-func (s *sight) sees(v *chart.Version) bool {
+func (s *sight) sees(v *chart.Version) bool { return s.seesAlone(v) && (s.owns(v) || s.seesFrom(v)) }
+
+// seesFrom tells whether all may be seen that a version goes on from: it says over again
+// what they say.
+func (s *sight) seesFrom(v *chart.Version) bool {
+	return !slices.ContainsFunc(v.From, func(b *chart.Version) bool { return !s.seesAlone(b) })
+}
+
+func (s *sight) seesAlone(v *chart.Version) bool {
 	switch {
 	case v.Deleted || s.only && v.Source != s.own:
 		return false

@@ -41,8 +41,8 @@ func (f *forge) kind() kind { return kinds[(f.IntN(len(kinds))+f.variant)%len(ki
 // every policy, sensitive ones are withheld, whole, from everyone but their
 // source, mixed ones hold both in one message.
 var (
-	harmless  = slices.Concat(harmlessMessages, harmlessDocuments, harmlessPushes, harmlessCare)
-	sensitive = slices.Concat(sensitiveMessages, sensitiveDocuments, lateMessages, sensitivePushes, latePushes, sensitiveCare)
+	harmless  = slices.Concat(harmlessMessages, harmlessParts, harmlessDocuments, harmlessPushes, harmlessCare)
+	sensitive = slices.Concat(sensitiveMessages, sensitiveParts, sensitiveDocuments, lateMessages, sensitivePushes, latePushes, sensitiveCare)
 	mixed     = slices.Concat(mixedMessages, mixedDocuments, mixedPushes, mixedCare)
 )
 

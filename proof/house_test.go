@@ -249,10 +249,11 @@ func (h *house) tell(m message) error {
 	if err == nil {
 		err = h.pipe.Applied(ctx, receipt.ID)
 	}
-	if held, ok := errors.AsType[*inbox.HeldError](err); ok && strings.Contains(held.Reason, "visit") {
-		err = nil // what cannot follow a visit that moved
+	if held, ok := errors.AsType[*inbox.HeldError](err); ok && (strings.Contains(held.Reason, "visit") || strings.Contains(held.Reason, "before")) {
+		err = nil // what cannot follow a visit that moved, and what changes of an appointment that was not told
 	}
-	for err == nil && bytes.Contains(m.body, []byte("ADT^A45")) || err == nil && bytes.Contains(m.body, []byte("ADT^A44")) { // what follows it is applied again
+	again := func(typ string) bool { return bytes.Contains(m.body, []byte("|"+typ)) }
+	for err == nil && (again("ADT^A45") || again("ADT^A44") || again("SIU^") || again("SRM^")) { // what follows it is applied again
 		var stats record.Stats
 		if stats, err = h.record.Stats(ctx); err != nil || stats.Pending == 0 {
 			break

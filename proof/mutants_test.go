@@ -191,6 +191,7 @@ var mutants = []mutant{
 	{"links to hidden records", "policy/release.go", "		if v.stateOf(other) == visible {\n			links", `
 		if planted.Is("links to hidden records") && v.stateOf(other) == hidden || v.stateOf(other) == visible {
 			links`},
+	{"what changes of something withheld", "policy/view.go", "	return !slices.ContainsFunc(v.From, func", `	return planted.Is("what changes of something withheld") || !slices.ContainsFunc(v.From, func`},
 	{"a granular scope opens what is withheld", "policy/view.go", "	r, ok := v.Standing(ref)\n", `
 	r, ok := v.Standing(ref)
 	if !ok && v.limits != nil && planted.Is("a granular scope opens what is withheld") { // as ` + whole + ` does

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/gorilla/mux"
 
@@ -13,6 +14,7 @@ import (
 	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/mapping"
+	"firebreak/record"
 )
 
 // TestOpenHalf: with nothing withheld everything that was told is shown, and
@@ -98,6 +100,12 @@ func (h *house) stated(t *testing.T, m message, e *event, s side, all map[fhir.R
 	r, err := mapping.Map(keys, in)
 	if err == nil && m.kind == inbox.HL7v2 {
 		if in.Moves, err = h.record.Queue().Moves(t.Context(), []string{r.Patient.ID}); err == nil {
+			r, err = mapping.Map(keys, in)
+		}
+	}
+	if p := r.Part; p != nil { // with what told of it before
+		part := record.Change{At: r.At.Add(-time.Microsecond), Part: &record.Part{Chart: p.Chart, ID: p.Appointment, Asked: p.Asked}}
+		if in.Before, _, err = h.record.Queue().Before(t.Context(), record.Stored{Message: in}, part); err == nil {
 			r, err = mapping.Map(keys, in)
 		}
 	}

@@ -33,6 +33,8 @@ type committing struct {
 	apart    bool         // what it says of each patient is judged by itself
 	named    []string     // charts of patients that it names, by HL7 v2
 	moves    []inbox.Move // with which it was mapped
+	part     *Part        // of what it tells only what changes
+	before   []int64      // with which messages it was mapped
 	shifts   []inbox.Move // that it tells
 	shift    *shift       // what these change
 	held     string       // why it is held: it says nothing any more
@@ -72,8 +74,11 @@ type layer struct {
 }
 
 func (r *Record) prepare(s Stored, c Change) *committing {
-	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, edition: c.Edition, corrects: c.Corrects, links: c.Links, at: micros(c.At), apart: s.Apart(), named: c.Named, moves: s.Moves, shifts: c.Moves, held: c.Held, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
+	x := &committing{id: s.ID, source: s.Source, kind: s.Kind, received: micros(s.Received), dialect: c.Dialect, edition: c.Edition, corrects: c.Corrects, links: c.Links, at: micros(c.At), apart: s.Apart(), named: c.Named, moves: s.Moves, part: c.Part, shifts: c.Moves, held: c.Held, plan: c.Plan, found: s.Found, entries: make([]*entry, 0, len(c.Resources))}
 	all := make([]entry, len(c.Resources))
+	for _, m := range s.Before {
+		x.before = append(x.before, int64(m.ID))
+	}
 	for i, e := range c.Resources {
 		res := e.Resource()
 		context := e.Context()
@@ -159,8 +164,9 @@ type batch struct {
 	stmts   []sqldb.Stmt
 }
 
-// commit stores what messages change. One that was applied before, or moves visits, has
-// a batch of its own, for it may take back what others rest on.
+// commit stores what messages change. One that was applied before, moves visits, or goes
+// on from what others told, has a batch of its own, for it may take back what others
+// rest on.
 func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	before, err := w.again(ctx, tx, commits)
 	if err != nil {
@@ -168,7 +174,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 	}
 	w.charts = map[string]*lines{}
 	for len(commits) > 0 {
-		n := slices.IndexFunc(commits, func(x *write) bool { return before[x] || x.commit.shift != nil })
+		n := slices.IndexFunc(commits, func(x *write) bool { return before[x] || x.commit.shift != nil || x.commit.part != nil })
 		switch n {
 		case -1:
 			n = len(commits)
@@ -185,7 +191,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 
 func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	b := &batch{w: w, tx: tx, commits: commits, charts: w.charts, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.moves, b.shift, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link} {
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.moves, b.shift, b.parts, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link, b.behind} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type hindsight struct {
 	r       *Record
 	all     []row // sorted as histories does
 	settled []label.Labeled
+	onward  onward
 	first   []int         // of each row: the first of its resource
 	now     []int         // of each row: the one that says what its resource is now
 	of      map[int64]int // a row of each content
@@ -44,11 +45,12 @@ type heard struct {
 // again gives the rows of a chart as they would be had its messages been judged
 // as they are now; moved is false when they are so already. settled are the
 // labels of all.
-func (r *Record) again(ctx context.Context, tx *sqldb.Tx, members []stamp, all []row, settled []label.Labeled) (rows []row, moved bool, err error) {
+func (r *Record) again(ctx context.Context, tx *sqldb.Tx, members []stamp, all []row, settled []label.Labeled, o onward) (rows []row, moved bool, err error) {
 	if !slices.ContainsFunc(settled, func(l label.Labeled) bool { return len(l.Labels()) > 0 }) {
 		return all, false, nil
 	}
 	h := newHindsight(r, all, settled)
+	h.onward = o
 	for _, m := range members {
 		err := eachSaid(ctx, tx, m.chart, func(message int64, context string, t said) error {
 			h.hear(message, label.Label(context), t)
@@ -92,6 +94,20 @@ func (h *hindsight) end(from int) int {
 	return to
 }
 
+// light is a row with its labels, and those of what it goes on from.
+func (h *hindsight) light(i int) label.Labeled {
+	l := h.settled[i]
+	if h.all[i].res.Type() != appointmentTyp {
+		return l
+	}
+	for _, body := range h.onward.from(h.all[i].body) {
+		if k, ok := h.of[body]; ok {
+			l = l.With(h.settled[k].Labels())
+		}
+	}
+	return l
+}
+
 // hear judges a message again. With matters in other charts it was judged whole,
 // and that counts.
 func (h *hindsight) hear(message int64, whole label.Label, t said) {
@@ -99,7 +115,7 @@ func (h *hindsight) hear(message int64, whole label.Label, t said) {
 	facts := slices.DeleteFunc(t.facts, func(f statement) bool { _, ok := h.of[f.body]; return !ok })
 	for _, f := range facts {
 		i := h.of[f.body]
-		said, now = append(said, h.settled[i]), append(now, h.settled[h.now[i]])
+		said, now = append(said, h.light(i)), append(now, h.light(h.now[i]))
 	}
 	if len(facts) == 0 {
 		return

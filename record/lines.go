@@ -129,6 +129,9 @@ func (b *batch) hold(ctx context.Context) error {
 				charts[chart] = true
 			}
 		}
+		if p := x.commit.part; p != nil {
+			charts[p.Chart] = true
+		}
 		for _, l := range x.commit.links {
 			charts[l.From], charts[l.Into] = true, true
 		}

@@ -377,13 +377,18 @@ func (r *Record) complete(ctx context.Context, tx *sqldb.Tx, l *loaded, all []ro
 		if len(all) > before {
 			continue
 		}
-		anew, moved, err := r.again(ctx, tx, members, all, settled)
+		o, err := r.onward(ctx, tx, members, all)
+		if err != nil {
+			return nil, nil, err
+		}
+		anew, moved, err := r.again(ctx, tx, members, all, settled, o)
 		if err != nil {
 			return nil, nil, err
 		}
 		if moved {
 			histories = r.histories(anew, r.settle(anew, brought))
 		}
+		o.mark(anew, histories)
 		l.chart.Editions, err = r.editions(ctx, tx, members, all, anew, histories)
 		return all, histories, err
 	}

@@ -424,7 +424,7 @@ func (o *Operations) Mend(ctx context.Context, s Shift, id inbox.ID, body []byte
 	case bytes.Equal(m.Body, body):
 		err = ErrSame
 	default:
-		m.Body, m.Received, m.Peer = body, o.r.c.Now(), "operator "+s.Operator.Caller().Person()
+		m.Before, m.Body, m.Received, m.Peer = nil, body, o.r.c.Now(), "operator "+s.Operator.Caller().Person()
 		if _, reason = o.in.Try(m); reason != "" {
 			err = &Unfit{reason}
 		}

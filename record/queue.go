@@ -123,8 +123,8 @@ func (q *Queue) Pending(ctx context.Context, source string, after inbox.ID, limi
 	return all, failed("list pending messages", err)
 }
 
-// Message is one message as it was received; ErrUnknown when there is none. With
-// ErrPurged it comes without its text.
+// Message is one message as it was received, with what it was last mapped with;
+// ErrUnknown when there is none. With ErrPurged it comes without its text.
 func (q *Queue) Message(ctx context.Context, id inbox.ID) (inbox.Message, error) {
 	s, err := scanStored(q.r.db.QueryRow(ctx, oneMessage, int64(id)).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -138,6 +138,9 @@ func (q *Queue) Message(ctx context.Context, id inbox.ID) (inbox.Message, error)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
+	}
+	if err == nil && s.Kind == inbox.HL7v2 {
+		s.Before, err = q.r.goesOn(ctx, id)
 	}
 	if err != nil {
 		return inbox.Message{}, failed("read a message", err)

@@ -125,7 +125,8 @@ type Change struct {
 	At        time.Time        // when the message was sent
 	Named     []string         // charts of the patients that a HL7 v2 message names, whatever was moved
 	Moves     []inbox.Move     // visits that it says are another patient's
-	Held      string           // why it cannot be mapped now that a visit has moved: what it said is taken back
+	Part      *Part            // of what it tells only what changes, mapped with Stored.Before; nil: of nothing
+	Held      string           // why it cannot be mapped with what moved, or with what told of its Part before: what it said is taken back
 	Plan      *rest.Plan       // of a message that looks for something: Stored.Found is what it found
 	Edition   *Edition         // nil: it is no document that may be replaced
 	Dialect   string           // by which it was read, with its version; empty: none

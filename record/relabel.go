@@ -318,7 +318,7 @@ func (r *Record) whole(ctx context.Context, all []content) (apart bool, message 
 	}
 	if r.c.Remake != nil {
 		m, err := r.Queue().Message(ctx, inbox.ID(all[0].message))
-		gone := errors.Is(err, ErrPurged)
+		gone := errors.Is(err, ErrPurged) || m.Severed()
 		if err != nil && !gone {
 			return false, nil, false, err
 		}

@@ -49,6 +49,11 @@ func (r *Record) shifts(ctx context.Context, c *committing) (*shift, error) {
 			}
 		}
 		candidates := append(saidBefore(ctx, r.db, saidIn, chart, &err), saidBefore(ctx, r.db, heldMoved, chart, &err)...)
+		for _, message := range saidBefore(ctx, r.db, partsHeld, chart, &err) { // what it goes on from may move, and it with it
+			if !moving[message] {
+				moving[message], s.again = true, append(s.again, message)
+			}
+		}
 		slices.Sort(candidates)
 		for _, message := range slices.Compact(candidates) {
 			if moving[message] || message == int64(c.id) {
@@ -201,7 +206,7 @@ func (r *Record) basis(ctx context.Context, q reads, c *committing, s *shift, vi
 		basis = append(basis, w.visit, w.from, w.into, w.at, w.seq)
 	}
 	for _, chart := range s.charts {
-		basis = append(basis, saidBefore(ctx, q, saidIn, chart, &err), saidBefore(ctx, q, heldMoved, chart, &err))
+		basis = append(basis, saidBefore(ctx, q, saidIn, chart, &err), saidBefore(ctx, q, heldMoved, chart, &err), saidBefore(ctx, q, partsHeld, chart, &err))
 	}
 	text, other := json.Marshal(basis)
 	s.basis = string(text)
@@ -212,8 +217,8 @@ func (r *Record) basis(ctx context.Context, q reads, c *committing, s *shift, vi
 // too where an account moves; nil when they do not concern it.
 func (r *Record) follows(ctx context.Context, message int64, source, chart string, words []moveWord, accounts bool) (leaves []fhir.Ref, err error) {
 	m, err := r.Queue().Message(ctx, inbox.ID(message))
-	gone := errors.Is(err, ErrPurged)
-	if err != nil && !gone || m.Kind != inbox.HL7v2 || m.Source != source {
+	gone := errors.Is(err, ErrPurged) || m.Severed()
+	if err != nil && !errors.Is(err, ErrPurged) || m.Kind != inbox.HL7v2 || m.Source != source {
 		return nil, err
 	}
 	if gone {
