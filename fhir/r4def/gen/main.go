@@ -5,9 +5,9 @@
 //	npm pack hl7.fhir.r4.examples@4.0.1
 //	npm pack hl7.fhir.r4.expansions@4.0.1
 //
-// and writes r4.json.gz (tables, embedded) and testdata/examples.ndjson.gz (the
-// official examples, white space removed, every literal as published). The
-// output depends on the input only.
+// and writes r4.json.gz (tables, embedded), terms.zip (value sets and code systems,
+// embedded) and testdata/examples.ndjson.gz (the official examples, white space
+// removed, every literal as published). The output depends on the input only.
 package main
 
 import (
@@ -45,6 +45,7 @@ func main() {
 	b, err := json.Marshal(g.t)
 	check(err)
 	write(filepath.Join(*out, "r4.json.gz"), b)
+	g.terms(filepath.Join(*out, "terms.zip"))
 	write(filepath.Join(*out, "testdata", "examples.ndjson.gz"), g.exampleLines())
 }
 
