@@ -54,6 +54,7 @@ type api struct {
 	own        map[string][]interaction // of them, those of Subscriptions
 	// made when first asked for
 	definitions func() (*search.Index[definition], error)
+	terms       shelf
 	writing     sync.RWMutex // held by every write, alone by those that depend on a version
 }
 
@@ -95,6 +96,14 @@ var interactions = []interaction{
 	{"$docref", http.MethodGet, docrefPath, auth.Search, (*api).docref},
 	{"$match", http.MethodPost, matchPath, auth.Search, (*api).likely},
 	{"$ihe-pix", http.MethodGet, pixPath, auth.Search, (*api).crossReference},
+	{"$expand", http.MethodGet, `/{type:ValueSet}/$expand`, auth.Search, (*api).expand},
+	{"$expand", http.MethodPost, `/{type:ValueSet}/$expand`, auth.Search, (*api).expand},
+	{"$expand", http.MethodGet, `/{type:ValueSet}/{id:[A-Za-z0-9\-.]{1,64}}/$expand`, auth.Search, (*api).expand},
+	{"$validate-code", http.MethodGet, `/{type:ValueSet}/$validate-code`, auth.Search, (*api).validateCode},
+	{"$validate-code", http.MethodPost, `/{type:ValueSet}/$validate-code`, auth.Search, (*api).validateCode},
+	{"$validate-code", http.MethodGet, `/{type:ValueSet}/{id:[A-Za-z0-9\-.]{1,64}}/$validate-code`, auth.Search, (*api).validateCode},
+	{"$lookup", http.MethodGet, `/{type:CodeSystem}/$lookup`, auth.Search, (*api).lookUp},
+	{"$lookup", http.MethodPost, `/{type:CodeSystem}/$lookup`, auth.Search, (*api).lookUp},
 	{"create", http.MethodPost, typePath, auth.Create, (*api).create},
 	{"update", http.MethodPut, idPath, auth.Update, (*api).update},
 	{"patch", http.MethodPatch, idPath, auth.Update, (*api).patch},

@@ -27,6 +27,11 @@ var instantiated = []string{
 	"https://profiles.ihe.net/ITI/MHD/CapabilityStatement/IHE.MHD.DocumentResponder",
 }
 
+// listed tells whether an operation stands among others already.
+func listed(all []object, op object) bool {
+	return slices.ContainsFunc(all, func(o object) bool { return o["name"] == op["name"] })
+}
+
 // capability is the CapabilityStatement: the route table, and the search
 // parameters that the evaluator compiles, said in FHIR.
 func capability(c Config) ([]byte, error) {
@@ -36,9 +41,11 @@ func capability(c Config) ([]byte, error) {
 		at, one := defined[i.name]
 		switch {
 		case one:
-			of[at.typ] = append(of[at.typ], object{"name": i.name[1:], "definition": at.definition})
+			if op := (object{"name": i.name[1:], "definition": at.definition}); !listed(of[at.typ], op) {
+				of[at.typ] = append(of[at.typ], op)
+			}
 		case i.operation():
-			if op := (object{"name": i.name[1:], "definition": ofAnyType(i.name)}); !slices.ContainsFunc(operations, func(o object) bool { return o["name"] == op["name"] }) {
+			if op := (object{"name": i.name[1:], "definition": ofAnyType(i.name)}); !listed(operations, op) {
 				operations = append(operations, op)
 			}
 		case i.name == "" || strings.HasPrefix(i.name, conditional) || i.writes() && c.Push == nil:
@@ -111,7 +118,7 @@ func capability(c Config) ([]byte, error) {
 		"fhirVersion":    "4.0.1", "format": []string{"application/fhir+json", "json", "application/fhir+xml", "xml"}, "patchFormat": patchFormats,
 		"rest": []object{{
 			"mode":          "server",
-			"documentation": "A person's token may search inside one patient's record, named by patient= or patient.identifier=, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent, by JSON Patch and FHIRPath Patch too; transactions take POST, PUT and DELETE, batches GET too, of anyone. A source may create, update, delete and refer to (Type?search, anywhere in what it pushes) what it sent by a search: it names an identifier with its value, or _id, and whatever other parameters of the type beside them, without chains; nothing that others sent is looked at, and more than one match is refused. A search without a type takes _type; one in a compartment (Type/id/Type or Type/id/*) looks into the one record that the compartment's own resource lies in. _text and _content take words, phrases in quotes, AND, OR, NOT, parentheses and word*; _list takes the id of a List; _has nests and chains go through four references. There are no value sets here: :in, :not-in, and :above and :below of codes are refused, as is any modifier that is not listed, also with Prefer: handling=lenient. Operations that read ($everything, $lastn, $docref, $summary, $ihe-pix) are asked by GET; all but $summary and $ihe-pix page as searches do. A Binary is answered as the file that it holds unless application/fhir+json, application/fhir+xml or application/json is accepted. Histories take _since, _at and _count, not _list; that of a type or of the system is for a token that is for one patient, of that patient's record, and for a system, across up to 1,000 records with something in it; what was deleted has no entry. Merged records are found under either id. AuditEvent is the log of this server for a client that is registered as its auditor (by patient or date=ge, newest first, not counted), for others what sources sent of the type.",
+			"documentation": "A person's token may search inside one patient's record, named by patient= or patient.identifier=, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent, by JSON Patch and FHIRPath Patch too; transactions take POST, PUT and DELETE, batches GET too, of anyone. A source may create, update, delete and refer to (Type?search, anywhere in what it pushes) what it sent by a search: it names an identifier with its value, or _id, and whatever other parameters of the type beside them, without chains; nothing that others sent is looked at, and more than one match is refused. A search without a type takes _type; one in a compartment (Type/id/Type or Type/id/*) looks into the one record that the compartment's own resource lies in. _text and _content take words, phrases in quotes, AND, OR, NOT, parentheses and word*; _list takes the id of a List; _has nests and chains go through four references. :in and :not-in take the canonical address of a value set, or ValueSet/id; :above and :below of codes take system|code; by the ValueSets and CodeSystems that are served here, and no others: what is not among them, or cannot be expanded, is refused, as is any modifier that is not listed, also with Prefer: handling=lenient. Operations that read ($everything, $lastn, $docref, $summary, $ihe-pix) are asked by GET; all but $summary and $ihe-pix page as searches do. A Binary is answered as the file that it holds unless application/fhir+json, application/fhir+xml or application/json is accepted. Histories take _since, _at and _count, not _list; that of a type or of the system is for a token that is for one patient, of that patient's record, and for a system, across up to 1,000 records with something in it; what was deleted has no entry. Merged records are found under either id. AuditEvent is the log of this server for a client that is registered as its auditor (by patient or date=ge, newest first, not counted), for others what sources sent of the type.",
 			"security": object{
 				"cors": true,
 				"service": []object{{"coding": []object{{

@@ -98,7 +98,7 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 				w.do(post(w.backend(), "/Patient/$match", `{"resourceType":"Patient","identifier":[{"value":"none"}]}`)).want(t, http.StatusOK)
 				continue
 			}
-			if path := map[string]string{"everything": "/Patient/whole/$everything", "summary": "/Patient/whole/$summary", "lastn": "/Observation/$lastn?patient=x", "docref": "/DocumentReference/$docref?patient=x", "ihe-pix": "/Patient/$ihe-pix?sourceIdentifier=" + url.QueryEscape(base+"|Patient/whole")}[o.Get("name").Text()]; path != "" {
+			if path := map[string]string{"everything": "/Patient/whole/$everything", "summary": "/Patient/whole/$summary", "lastn": "/Observation/$lastn?patient=x", "expand": "/ValueSet/administrative-gender/$expand", "lookup": "/CodeSystem/$lookup?system=http://hl7.org/fhir/administrative-gender&code=male", "validate-code": "/ValueSet/administrative-gender/$validate-code?system=http://hl7.org/fhir/administrative-gender&code=male", "docref": "/DocumentReference/$docref?patient=x", "ihe-pix": "/Patient/$ihe-pix?sourceIdentifier=" + url.QueryEscape(base+"|Patient/whole")}[o.Get("name").Text()]; path != "" {
 				w.put(w.backend(), strings.Replace(patientX, `"x"`, `"whole"`, 1))
 				w.get(w.backend(), path).want(t, http.StatusOK)
 				continue
@@ -156,7 +156,14 @@ func TestCapabilityStatementIsTrue(t *testing.T) {
 				t.Errorf("%s?%s= is announced and refused", typ, name)
 			}
 			for m := range strings.SplitSeq(strings.TrimPrefix(p.Get("documentation").Text(), "Modifiers: "), ", ") {
-				v := map[string]string{"missing": "true", "identifier": "http://x.test|1", "of-type": "http://x.test|MR|1", "above": "http://x.test", "below": "http://x.test"}[m]
+				terms := map[string]string{"in": "http://hl7.org/fhir/ValueSet/administrative-gender", "not-in": "ValueSet/administrative-gender"}
+				if p.Get("type").Is("token") {
+					terms["above"], terms["below"] = "http://terminology.hl7.org/CodeSystem/condition-clinical|active", "http://terminology.hl7.org/CodeSystem/condition-clinical|active"
+				}
+				v := terms[m]
+				if v == "" {
+					v = map[string]string{"missing": "true", "identifier": "http://x.test|1", "of-type": "http://x.test|MR|1", "above": "http://x.test", "below": "http://x.test"}[m]
+				}
 				if v == "" {
 					v = value
 				}
@@ -254,12 +261,18 @@ func TestDefinitionsAreServed(t *testing.T) {
 		t.Errorf("%d are served", len(served))
 	}
 	for query, want := range map[string]string{
-		"StructureDefinition?type=Patient":                                          "StructureDefinition/Patient",
-		"OperationDefinition?code=lastn":                                            "OperationDefinition/Observation-lastn",
-		"OperationDefinition?instance=true&code=export":                             "OperationDefinition/group-export",
-		"OperationDefinition?system=true&code=export":                               "OperationDefinition/export",
-		"OperationDefinition?instance=true&type=false":                              "OperationDefinition/Patient-everything OperationDefinition/group-export OperationDefinition/summary",
-		"StructureDefinition?base=http://hl7.org/fhir/StructureDefinition/Resource": "StructureDefinition/Binary StructureDefinition/Bundle StructureDefinition/Parameters",
+		"StructureDefinition?type=Patient":                                                       "StructureDefinition/Patient",
+		"OperationDefinition?code=lastn":                                                         "OperationDefinition/Observation-lastn",
+		"OperationDefinition?instance=true&code=export":                                          "OperationDefinition/group-export",
+		"OperationDefinition?system=true&code=export":                                            "OperationDefinition/export",
+		"CodeSystem?url=http://hl7.org/fhir/administrative-gender":                               "CodeSystem/administrative-gender",
+		"CodeSystem?code=active&system=http://terminology.hl7.org/CodeSystem/condition-clinical": "CodeSystem/condition-clinical",
+		"ValueSet?url=http://hl7.org/fhir/ValueSet/observation-vitalsignresult":                  "ValueSet/observation-vitalsignresult",
+		"ValueSet?_id=administrative-gender":                                                     "ValueSet/administrative-gender",
+		"ValueSet?name=AdministrativeGender":                                                     "ValueSet/administrative-gender",
+		"ValueSet?code=8867-4":                                                                   "ValueSet/observation-vitalsignresult",
+		"OperationDefinition?instance=true&type=false":                                           "OperationDefinition/Patient-everything OperationDefinition/group-export OperationDefinition/summary",
+		"StructureDefinition?base=http://hl7.org/fhir/StructureDefinition/Resource":              "StructureDefinition/Binary StructureDefinition/Bundle StructureDefinition/Parameters",
 	} {
 		if got := w.get(w.physician(), "/"+query).want(t, 200).ids(t, "match"); strings.Join(got, " ") != want {
 			t.Errorf("%s found %v", query, got)

@@ -78,7 +78,7 @@ func (w *world) transaction(t *testing.T, name string, b fhir.Resource) int {
 		for id := range ids {
 			all = append(all, id)
 		}
-		if typ == "SearchParameter" || typ == "StructureDefinition" || typ == "OperationDefinition" { // a search for those finds the server's own
+		if slices.Contains([]string{"SearchParameter", "StructureDefinition", "OperationDefinition", "ValueSet", "CodeSystem"}, typ) { // a search for those finds the server's own
 			for _, id := range all {
 				r := w.get(w.backend(), "/"+typ+"/"+id).want(t, 200).resource(t)
 				stored[r.Ref().String()] = r

@@ -2,6 +2,8 @@ package fhirapi
 
 import (
 	"net/http"
+	"sync"
+	"weak"
 
 	"github.com/go-json-experiment/json"
 
@@ -19,7 +21,53 @@ func (d definition) Resource() fhir.Resource { return d.r }
 
 // definitional are their types. They are searched here and nowhere else; what a
 // source pushed of them is read by its id alone.
-var definitional = map[string]bool{"SearchParameter": true, "StructureDefinition": true, "OperationDefinition": true}
+var definitional = map[string]bool{"SearchParameter": true, "StructureDefinition": true, "OperationDefinition": true, "ValueSet": true, "CodeSystem": true}
+
+// shelf holds an index while somebody uses it, and as long after as the memory is
+// not needed for something else: R4's value sets and code systems are 8 MB.
+type shelf struct {
+	mu sync.Mutex
+	of map[string]weak.Pointer[search.Index[definition]]
+}
+
+func (s *shelf) get(typ string, make func() []fhir.Resource) *search.Index[definition] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if index := s.of[typ].Value(); index != nil {
+		return index
+	}
+	var all []definition
+	for _, r := range make() {
+		all = append(all, definition{r})
+	}
+	index := search.NewIndex(all)
+	if s.of == nil {
+		s.of = map[string]weak.Pointer[search.Index[definition]]{}
+	}
+	s.of[typ] = weak.Make(index)
+	return index
+}
+
+// defined are the definitions of a type.
+func (a *api) defined(typ string) (*search.Index[definition], error) {
+	if typ == "ValueSet" || typ == "CodeSystem" {
+		return a.terms.get(typ, func() []fhir.Resource { return a.Reader.Codes().All(typ) }), nil
+	}
+	return a.definitions()
+}
+
+// definition finds one by its id.
+func (a *api) definition(ref fhir.Ref) (d definition, ok bool, err error) {
+	if ref.Type == "ValueSet" || ref.Type == "CodeSystem" {
+		d.r, ok = a.Reader.Codes().Get(ref)
+		return d, ok, nil
+	}
+	index, err := a.definitions()
+	if err == nil {
+		d, ok = index.Get(ref)
+	}
+	return d, ok, err
+}
 
 // allDefinitions are the SearchParameters, StructureDefinitions and
 // OperationDefinitions that the CapabilityStatement names, made of the tables by
@@ -117,13 +165,9 @@ func (a *api) define(w http.ResponseWriter, r *http.Request, ref fhir.Ref, q sea
 	if !definitional[ref.Type] {
 		return false, nil
 	}
-	index, err := a.definitions()
-	if err != nil {
+	d, ok, err := a.definition(ref)
+	if err != nil || !ok {
 		return false, err
-	}
-	d, ok := index.Get(ref)
-	if !ok {
-		return false, nil
 	}
 	body, err := q.Project(d.r)
 	if err != nil {

@@ -53,6 +53,11 @@ func (o *oracle) ask(g *rand.Rand, typ string, p search.Param) (q question, ok b
 		if t[1] == "" {
 			return q, false
 		}
+		if g.IntN(4) == 0 {
+			if q, ok := o.byTerms(g, typ, p, t); ok {
+				return q, true
+			}
+		}
 		system, exact := t[0], t[0] != "?" && g.IntN(2) == 0
 		q.value = escape(t[1])
 		if g.IntN(6) == 0 {
@@ -230,7 +235,7 @@ func TestParametersFindWhatTheirExpressionsSay(t *testing.T) {
 		}
 	}
 	index, o, g := search.NewIndex(items), newOracle(all), rand.New(rand.NewPCG(4, 0))
-	asked, unread := 0, map[string]bool{}
+	asked, unread, modified := 0, map[string]bool{}, map[string]int{}
 	for _, typ := range search.Types() {
 		for _, p := range search.Params(typ) {
 			if p.Type != "composite" && expressions[typ+"?"+p.Name] == nil {
@@ -243,6 +248,8 @@ func TestParametersFindWhatTheirExpressionsSay(t *testing.T) {
 				}
 				if q, ok := o.ask(g, typ, p); ok {
 					asked++
+					_, modifier, _ := strings.Cut(q.name, ":")
+					modified[modifier]++
 					o.compare(t, index, typ, q)
 				}
 			}
@@ -262,7 +269,12 @@ func TestParametersFindWhatTheirExpressionsSay(t *testing.T) {
 			}
 		}
 	}
-	t.Log(asked, "questions; not read as FHIRPath:", unread)
+	t.Log(asked, "questions,", modified, "; not read as FHIRPath:", unread)
+	for _, modifier := range []string{"in", "not-in", "below", "above", "not", "missing"} {
+		if modified[modifier] < 5 {
+			t.Errorf(":%s is asked %d times", modifier, modified[modifier])
+		}
+	}
 	if asked < 1000 || len(unread) > 12 {
 		t.Errorf("%d questions try too little; unread %v", asked, unread)
 	}

@@ -26,12 +26,15 @@ const (
 
 // defined are the types at which they stand and the addresses of their definitions.
 var defined = map[string]struct{ typ, definition string }{
-	"$everything": {"Patient", "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
-	"$summary":    {"Patient", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"},
-	"$match":      {"Patient", "http://hl7.org/fhir/OperationDefinition/Patient-match"},
-	"$ihe-pix":    {"Patient", "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
-	"$lastn":      {"Observation", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"},
-	"$docref":     {"DocumentReference", "http://hl7.org/fhir/us/core/OperationDefinition/docref"},
+	"$everything":    {"Patient", "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+	"$summary":       {"Patient", "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"},
+	"$match":         {"Patient", "http://hl7.org/fhir/OperationDefinition/Patient-match"},
+	"$ihe-pix":       {"Patient", "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
+	"$lastn":         {"Observation", "http://hl7.org/fhir/OperationDefinition/Observation-lastn"},
+	"$expand":        {"ValueSet", "http://hl7.org/fhir/OperationDefinition/ValueSet-expand"},
+	"$validate-code": {"ValueSet", "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code"},
+	"$lookup":        {"CodeSystem", "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup"},
+	"$docref":        {"DocumentReference", "http://hl7.org/fhir/us/core/OperationDefinition/docref"},
 }
 
 // arguments are the parameters of an operation asked by GET, each at most once
@@ -155,7 +158,7 @@ func (a *api) docref(w http.ResponseWriter, r *http.Request, c access.Caller) er
 // patient's record finds; all of it when most is 0.
 func (a *api) latest(w http.ResponseWriter, r *http.Request, c access.Caller, asked, v url.Values, cursor, by string, most int, name string) error {
 	typ := target(r).Type
-	options := []search.Option{search.Base(a.Base), search.At(a.Now()), search.Latest(by, most)}
+	options := []search.Option{search.Base(a.Base), search.At(a.Now()), search.Codes(a.Reader.Codes()), search.Latest(by, most)}
 	q, err := search.ParseQuery(typ, v, options...)
 	if err != nil {
 		return err

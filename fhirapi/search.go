@@ -31,7 +31,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	for _, own := range []string{cursorParam, "_format", "_pretty"} {
 		values.Del(own)
 	}
-	options := []search.Option{search.Base(a.Base), search.At(a.Now())}
+	options := []search.Option{search.Base(a.Base), search.At(a.Now()), search.Codes(a.Reader.Codes())}
 	if preference(r, "handling") == "lenient" {
 		options = append(options, search.Lenient())
 	}
@@ -40,7 +40,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 		return err
 	}
 	if definitional[q.Type] {
-		index, err := a.definitions()
+		index, err := a.defined(q.Type)
 		if err != nil {
 			return err
 		}

@@ -108,14 +108,17 @@ func constraints(rules []*r4def.Invariant) (all []object) {
 // arguments of operations, one a line of "name use min max type", and for a type
 // of token the searchType.
 var operationArguments = map[string][]string{
-	"$everything": {"start in 0 1 date", "end in 0 1 date", "_since in 0 1 instant", "_type in 0 * code", "_count in 0 1 integer", "return out 1 1 Bundle"},
-	"$summary":    {"return out 1 1 Bundle"},
-	"$lastn":      {"max in 0 1 positiveInt", "return out 1 1 Bundle"},
-	"$docref":     {"patient in 1 1 id", "start in 0 1 dateTime", "end in 0 1 dateTime", "type in 0 * string token", "on-demand in 0 1 boolean", "_count in 0 1 integer", "return out 1 1 Bundle"},
-	"$match":      {"resource in 1 1 Resource", "onlyCertainMatches in 0 1 boolean", "count in 0 1 integer", "return out 1 1 Bundle"},
-	"$ihe-pix":    {"sourceIdentifier in 1 1 string token", "targetSystem in 0 * uri", "targetIdentifier out 0 * Identifier", "targetId out 0 * Reference"},
-	"$validate":   {"resource in 0 1 Resource", "mode in 0 1 code", "profile in 0 1 uri", "return out 1 1 OperationOutcome"},
-	exportName:    {"_outputFormat in 0 1 string", "_since in 0 1 instant", "_type in 0 * string", "_typeFilter in 0 * string"},
+	"$everything":    {"start in 0 1 date", "end in 0 1 date", "_since in 0 1 instant", "_type in 0 * code", "_count in 0 1 integer", "return out 1 1 Bundle"},
+	"$summary":       {"return out 1 1 Bundle"},
+	"$lastn":         {"max in 0 1 positiveInt", "return out 1 1 Bundle"},
+	"$docref":        {"patient in 1 1 id", "start in 0 1 dateTime", "end in 0 1 dateTime", "type in 0 * string token", "on-demand in 0 1 boolean", "_count in 0 1 integer", "return out 1 1 Bundle"},
+	"$expand":        {"url in 0 1 uri", "valueSetVersion in 0 1 string", "filter in 0 1 string", "activeOnly in 0 1 boolean", "offset in 0 1 integer", "count in 0 1 integer", "return out 1 1 ValueSet"},
+	"$validate-code": {"url in 0 1 uri", "valueSetVersion in 0 1 string", "code in 0 1 code", "system in 0 1 uri", "coding in 0 1 Coding", "codeableConcept in 0 1 CodeableConcept", "result out 1 1 boolean", "message out 0 1 string", "display out 0 1 string"},
+	"$lookup":        {"code in 0 1 code", "system in 0 1 uri", "version in 0 1 string", "coding in 0 1 Coding", "name out 1 1 string", "version out 0 1 string", "display out 1 1 string", "property out 0 * BackboneElement"},
+	"$match":         {"resource in 1 1 Resource", "onlyCertainMatches in 0 1 boolean", "count in 0 1 integer", "return out 1 1 Bundle"},
+	"$ihe-pix":       {"sourceIdentifier in 1 1 string token", "targetSystem in 0 * uri", "targetIdentifier out 0 * Identifier", "targetId out 0 * Reference"},
+	"$validate":      {"resource in 0 1 Resource", "mode in 0 1 code", "profile in 0 1 uri", "return out 1 1 OperationOutcome"},
+	exportName:       {"_outputFormat in 0 1 string", "_since in 0 1 instant", "_type in 0 * string", "_typeFilter in 0 * string"},
 }
 
 // operationDefinitions are those of the operations that are served, one for each

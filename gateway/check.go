@@ -49,6 +49,11 @@ func (cfg *Config) Explain(ctx context.Context, w io.Writer) bool {
 		name += ", version " + p.Version()
 	}
 	say("policy", name, err)
+	if len(cfg.Terminology) > 0 {
+		codes, err := cfg.codes()
+		sets, systems := codes.Own()
+		say("terminology", fmt.Sprintf("%s: %d value sets, %d code systems", strings.Join(cfg.Terminology, ", "), sets, systems), err)
+	}
 	seed, err := readSeed(cfg.Registry)
 	say("registry", fmt.Sprintf("%s: %d worksites, %d people, %d clients", cfg.Registry, len(seed.Worksites), len(seed.People), len(seed.Clients)), err)
 

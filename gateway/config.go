@@ -18,6 +18,7 @@ import (
 
 	"firebreak/access"
 	"firebreak/auth/smart"
+	"firebreak/fhir/terminology"
 	"firebreak/inbox"
 	"firebreak/label"
 )
@@ -71,6 +72,11 @@ type Config struct {
 
 	// Policy is the policy file. Default: the shipped one.
 	Policy string `json:"policy,omitzero"`
+
+	// Terminology are files of ValueSets and CodeSystems in JSON, each a resource or a
+	// Bundle of them, or folders of such files, that searches are answered by beside
+	// R4's own. They are read at each start. Default: none.
+	Terminology []string `json:"terminology,omitzero"`
 
 	// Apps are the SMART apps and backend services that the gateway issues tokens
 	// to itself; see docs/apps.md. Default: none, and apps get theirs from Tokens' issuer.
@@ -338,6 +344,9 @@ func (cfg *Config) Finish() error {
 	for _, p := range []*string{&cfg.Data, &cfg.Registry, &cfg.Policy} {
 		*p = within(cfg.folder, *p)
 	}
+	for i := range cfg.Terminology {
+		cfg.Terminology[i] = within(cfg.folder, cfg.Terminology[i])
+	}
 	tls := []*TLS{cfg.TLS}
 	for i := range cfg.Feeds {
 		tls = append(tls, cfg.Feeds[i].TLS)
@@ -376,6 +385,19 @@ func (cfg *Config) Finish() error {
 		cfg.Subscriptions.finish(cfg.folder)
 	}
 	return cfg.check()
+}
+
+// codes are the value sets and code systems that searches are answered by; nil:
+// R4's own.
+func (cfg *Config) codes() (*terminology.Library, error) {
+	if len(cfg.Terminology) == 0 {
+		return nil, nil
+	}
+	codes, err := terminology.Read(cfg.Terminology...)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	return codes, nil
 }
 
 type namedSecret struct {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,36 @@ func TestConfigFillsDefaults(t *testing.T) {
 		if !ok {
 			t.Errorf("not true: %s", what)
 		}
+	}
+}
+
+// An operator's value sets are found beside the file that names them, and read.
+func TestConfigTerminology(t *testing.T) {
+	cfg, err := readText(t, strings.Replace(goodConfig, `"data": "data",`, `"data": "data", "terminology": ["sets"],`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cfg.codes(); err == nil || !strings.Contains(err.Error(), "sets") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	sets := filepath.Join(cfg.folder, "sets")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(sets, 0o700), os.WriteFile(filepath.Join(sets, "renal.json"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"resourceType":"ValueSet","id":"renal","url":"https://x.test/renal","status":"active","compose":{"include":[{"system":"http://loinc.org"}]}}`)
+	if _, err := cfg.codes(); err == nil || !strings.Contains(err.Error(), "renal.json: The value set https://x.test/renal cannot be expanded. The codes of http://loinc.org are not known here.") {
+		t.Errorf("what cannot be expanded: %v", err)
+	}
+	write(`{"resourceType":"ValueSet","id":"renal","url":"https://x.test/renal","status":"active","compose":{"include":[{"system":"http://loinc.org","concept":[{"code":"2160-0"}]}]}}`)
+	codes, err := cfg.codes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := codes.Set("https://x.test/renal"); err != nil || !s.Has("http://loinc.org", "2160-0") {
+		t.Errorf("%v", err)
 	}
 }
 

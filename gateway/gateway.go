@@ -150,8 +150,12 @@ func (g *Gateway) openStores(ctx context.Context, o Options) error {
 		return err
 	}
 	g.keys = mapping.NewKeys(g.key, feeds...)
+	codes, err := g.Config.codes()
+	if err != nil {
+		return err
+	}
 	g.record, err = record.Open(ctx, record.Config{
-		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log, Remake: pipeline.Remake(g.keys),
+		DSN: g.Config.Database.Value, Now: g.now, Log: g.audit, Rules: g.rules, Secret: g.key, Logger: g.log, Remake: pipeline.Remake(g.keys), Codes: codes,
 	})
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ var channels = []channel{
 	{"_id list, _id:not, :missing", func(_ *trial, q question, a answer) bool {
 		return asks(q, ":missing=", ":not=") && a.status == 200 && found(a)
 	}, nil, nil},
-	{"search by a withheld code", func(x *trial, q question, a answer) bool { return names(q) && asks(q, "?") && a.status == 200 }, nil, nil},
+	{"search by a withheld code", func(x *trial, q question, a answer) bool { return names(q) && asks(q, "?") && a.status == 200 }, []string{"proof.TestTermsAreAsked"}, nil},
 	{"chained, _has, composite", func(_ *trial, q question, a answer) bool { return asks(q, "_has:", ":Patient.") && a.status == 200 }, nil, nil},
 	{"_include, _revinclude", func(_ *trial, q question, a answer) bool {
 		return asks(q, "include") && strings.Contains(string(a.body), `"mode":"include"`)
@@ -81,8 +81,8 @@ var channels = []channel{
 	{"Provenance, MessageHeader, Task", nil, []string{"proof.TestForms"}, nil},
 	{"rate limits, quotas", func(_ *trial, q question, a answer) bool { return a.header.Get("Content-Encoding") == "gzip" }, []string{"web.TestRateLimitsCountOneAskersRequests"}, nil},
 	{"search autocomplete", func(_ *trial, q question, a answer) bool {
-		return atPages(q, "/find") || atPages(q, "/results?") && a.status == 200
-	}, nil, []string{"/fhir/ValueSet/$expand", "/suggest", "/find/suggest"}},
+		return atPages(q, "/find") || atPages(q, "/results?") && a.status == 200 || asks(q, "/ValueSet/") && asks(q, "filter=") && a.status == 200
+	}, nil, []string{"/suggest", "/find/suggest"}},
 	{"patient-level existence", func(x *trial, q question, a answer) bool { return x.hidden(q.target) }, []string{"proof.TestCrowd"}, nil},
 	{"merges, unlinks (A40)", func(x *trial, q question, a answer) bool {
 		return a.status == 200 && strings.Contains(string(a.body), `"type":"replace`)

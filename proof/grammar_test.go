@@ -402,6 +402,9 @@ func (g *asker) condition(typ string, params []search.Param, hops int) (name, va
 		if modifier == "" || g.IntN(8) == 0 {
 			modifier = pick(g, "not", "missing", "text", "above", "in", "exact", "contains", "identifier")
 		}
+		if slices.Contains([]string{"in", "not-in", "above", "below"}, modifier) && p.Type == "token" {
+			return p.Name + ":" + modifier, g.terms(typ, p, modifier)
+		}
 		if modifier == "missing" {
 			return p.Name + ":missing", pick(g, "true", "false")
 		}
@@ -416,6 +419,45 @@ func (g *asker) condition(typ string, params []search.Param, hops int) (name, va
 		value += "," + g.value(typ, p)
 	}
 	return p.Name + modifier, value
+}
+
+// terms are what the codes of p are held against: value sets with sensitive codes
+// and harmless ones, or a code with those above or below it.
+func (g *asker) terms(typ string, p search.Param, modifier string) string {
+	if strings.HasSuffix(modifier, "in") {
+		return g.set() + pick(g, "", "", ","+g.set())
+	}
+	if _, code, coded := strings.Cut(g.fact(typ, p.Name), "|"); coded && code != "" && g.IntN(2) == 0 {
+		return g.fact(typ, p.Name)
+	}
+	return pick(g, "http://loinc.org|SENSITIVE", "http://loinc.org|HARMLESS", "http://loinc.org|ALL", "http://hl7.org/fhir/sid/icd-10-cm|SENSITIVE", "http://terminology.hl7.org/CodeSystem/condition-clinical|active",
+		escaped(g.word(func(w *words) []string { return w.tokens }, "http://loinc.org|2951-2")))
+}
+
+func (g *asker) set() string {
+	return pick(g, "http://proof.test/sensitive", "http://proof.test/sensitive", "http://proof.test/harmless", "http://proof.test/both", "ValueSet/both", "http://proof.test/below",
+		"http://hl7.org/fhir/ValueSet/observation-status", "http://hl7.org/fhir/ValueSet/condition-clinical", "http://terminology.hl7.org/ValueSet/v3-ActEncounterCode", "http://hl7.org/fhir/ValueSet/condition-code", "http://proof.test/none")
+}
+
+// expand and lookUp ask for what is known of codes: it is the same for everyone.
+func (g *asker) expand(*audience) question {
+	of := url.QueryEscape(g.set())
+	return question{target: "/fhir/ValueSet/" + pick(g, "$expand?url="+of+"&filter="+url.QueryEscape(g.word(func(w *words) []string { return w.codes }, "2951-2")), "sensitive/$expand?filter=HIV", "both/$expand?count=1")}
+}
+
+func (g *asker) validateCode(*audience) question {
+	system, code, _ := strings.Cut(g.word(func(w *words) []string { return w.tokens }, "http://loinc.org|2951-2"), "|")
+	v := url.Values{"system": {system}, "code": {code}}
+	if g.IntN(2) == 0 {
+		return question{target: "/fhir/ValueSet/both/$validate-code?" + v.Encode()}
+	}
+	v.Set("url", g.set())
+	return question{target: "/fhir/ValueSet/$validate-code?" + v.Encode()}
+}
+
+func (g *asker) lookUp(*audience) question {
+	system, code, _ := strings.Cut(g.word(func(w *words) []string { return w.tokens }, "http://loinc.org|2951-2"), "|")
+	return question{target: "/fhir/CodeSystem/$lookup?" + url.Values{"system": {system}, "code": {code}}.Encode()}
 }
 
 // likely is one of the references "Type:parameter", mostly of a type of which

@@ -200,7 +200,7 @@ func (r *Reader) questions(c access.Caller, x Export) (map[string][]search.Query
 				return nil, &fhir.Error{Status: http.StatusBadRequest, Code: "not-supported", Text: "A filter says what is found, not how it is shown.", Expression: "http._typeFilter"}
 			}
 		}
-		q, err := search.ParseQuery(typ, values, search.Base(x.Base), search.At(r.r.c.Now()))
+		q, err := search.ParseQuery(typ, values, search.Base(x.Base), search.At(r.r.c.Now()), search.Codes(r.Codes()))
 		if err == nil {
 			q, err = within(c, q)
 		}

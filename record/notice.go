@@ -70,7 +70,7 @@ func (r *Reader) Open(ctx context.Context, n Notice, now time.Time, admit Admit)
 	p = Parcel{Subscription: all[0], Kind: n.Kind}
 	c, err := admit(ctx, p.standing)
 	if err == nil {
-		_, err = p.questions(c)
+		_, err = p.questions(c, r.Codes())
 	}
 	e := Ask{Caller: c}.event(audit.Notify)
 	e.Detail = n.Kind + " " + p.ID
@@ -141,7 +141,7 @@ func (r *Reader) Missed(ctx context.Context, ask Ask, id, content string, first,
 	}
 	e := ask.event(audit.Notify)
 	e.Detail = "query-event " + id
-	if _, err := s.questions(ask.Caller); err != nil {
+	if _, err := s.questions(ask.Caller, r.Codes()); err != nil {
 		return Parcel{}, err
 	}
 	if content != "" {

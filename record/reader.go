@@ -14,6 +14,7 @@ import (
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
+	"firebreak/fhir/terminology"
 	"firebreak/policy"
 )
 
@@ -32,6 +33,9 @@ func (r *Record) Reader(p *policy.Policy) *Reader {
 	x.p.Store(p)
 	return x
 }
+
+// Codes are the value sets and code systems that searches are answered by.
+func (r *Reader) Codes() *terminology.Library { return r.r.c.Codes }
 
 // Use lets p decide from now on and gives the policy it takes the place of. A
 // view belongs to the policy that made it: what is asked for after Use is

@@ -21,6 +21,7 @@ import (
 	"firebreak/adapters/rest"
 	"firebreak/audit"
 	"firebreak/fhir"
+	"firebreak/fhir/terminology"
 	"firebreak/inbox"
 	"firebreak/internal/sqldb"
 	"firebreak/label"
@@ -37,6 +38,8 @@ type Config struct {
 	Cache  int64            // bytes of charts kept ready to show; 0: 80 MB
 	Node   string           // whose audit log it is, where nodes share a database; empty: the host's name
 	Logger *slog.Logger     // nil: discards
+
+	Codes *terminology.Library // by which searches judge codes; nil: R4's own
 
 	// Remake is what a stored message was applied as, so that all of it can be
 	// judged again together; nil: only what it brought first is.

@@ -140,7 +140,7 @@ func (s *seeking) watched(ctx context.Context) ([]string, error) {
 // chart. Nobody's emergency access counts: it ends. With known, charts that can show
 // nothing else than at the last round are said to be the same.
 func (r *Reader) look(ctx context.Context, c access.Caller, sub Subscription, known *glances) (all []sighting, err error) {
-	asked, err := sub.questions(c)
+	asked, err := sub.questions(c, r.Codes())
 	if err != nil {
 		return nil, err
 	}

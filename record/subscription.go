@@ -16,6 +16,7 @@ import (
 	"firebreak/audit"
 	"firebreak/auth"
 	"firebreak/fhir"
+	"firebreak/fhir/terminology"
 	"firebreak/internal/sqldb"
 	"firebreak/search"
 )
@@ -272,7 +273,7 @@ func (r *Reader) Unsubscribe(ctx context.Context, ask Ask, id string) error {
 }
 
 // questions are what a subscription asks, as far as the caller's token covers it.
-func (w Wish) questions(c access.Caller) (all []search.Query, err error) {
+func (w Wish) questions(c access.Caller, codes *terminology.Library) (all []search.Query, err error) {
 	for _, text := range w.Asked {
 		typ, query, _ := strings.Cut(text, "?")
 		values, err := url.ParseQuery(query)
@@ -284,7 +285,7 @@ func (w Wish) questions(c access.Caller) (all []search.Query, err error) {
 				return nil, errFinds
 			}
 		}
-		q, err := search.ParseQuery(typ, values, search.Base(w.Base), search.At(w.At))
+		q, err := search.ParseQuery(typ, values, search.Base(w.Base), search.At(w.At), search.Codes(codes))
 		if err == nil {
 			q, err = within(c, q)
 		}

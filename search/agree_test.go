@@ -31,8 +31,8 @@ var (
 	someDates   = []string{"2026", "2026-01", "2026-02-28", "2026-03-01", "2026-03-01T00:00:00Z", "2026-02-28T23:30:00-02:00", "2026-03-01T10:00:00.500+01:00", "2025-12-31"}
 	askedDates  = append([]string{"2026-03-01T09:00Z", "2026-03-01T01:30:00Z"}, someDates...)
 	someNumbers = []string{"5.4", "5.40", "5.35", "5.45", "100", "99.5", "100.5", "-3", "0", "5.449999999999999999999"}
-	someSystems = []string{"", "http://loinc.org", "urn:b"}
-	someCodes   = []string{"1-1", "A", "a", "b"}
+	someSystems = []string{"", "http://loinc.org", "urn:b", interpretations}
+	someCodes   = []string{"1-1", "A", "a", "b", "HH", "8480-6"}
 	someNames   = []string{"Émile", "emil", "Müller", "Mu", "MULLER", "Ann"}
 )
 
@@ -106,6 +106,17 @@ func TestRunAgreesWithTheNaiveEvaluator(t *testing.T) {
 					return pick("m", []string{"code", "category", "code:not", "category:not"}), token()
 				},
 				func() (string, string) {
+					asked := pick("terms", slices.Sorted(maps.Keys(naiveTerms)))
+					modifier, value, _ := strings.Cut(asked, " ")
+					if modifier == "in" {
+						modifier = pick("in", []string{"in", "not-in"})
+					}
+					return pick("m", []string{"code:", "category:"}) + modifier, value
+				},
+				func() (string, string) {
+					return "patient.gender" + pick("g", []string{":in", ":not-in"}), "http://hl7.org/fhir/ValueSet/administrative-gender"
+				},
+				func() (string, string) {
 					return "status", pick("s", []string{"final", "http://hl7.org/fhir/observation-status|amended", "amended,final", "urn:x|final"})
 				},
 				func() (string, string) { return "date", dates() },
@@ -130,6 +141,9 @@ func TestRunAgreesWithTheNaiveEvaluator(t *testing.T) {
 				func() (string, string) { return "identifier", token() },
 				func() (string, string) { return "birthdate", dates() },
 				func() (string, string) { return "gender:not", "male" },
+				func() (string, string) {
+					return "_has:Observation:patient:code:below", interpretations + pick("b", []string{"|A", "|h"})
+				},
 				func() (string, string) { return "_lastUpdated", dates() },
 				func() (string, string) { return "_has:Observation:patient:code", token() },
 				func() (string, string) { return "_has:Observation:patient:date", dates() },

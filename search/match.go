@@ -71,8 +71,13 @@ func (t *table) apply(f *filter, in set) set {
 	col := t.column(p, useMatch)
 	switch p.kind {
 	case kindToken:
-		rows := f.union(func(v *value) []int32 { return col.tokens.rows[v.token.key()] })
-		if f.modifier == "not" {
+		rows := f.union(func(v *value) []int32 {
+			if v.sets != nil {
+				return col.ofSets(v.sets)
+			}
+			return col.tokens.rows[v.token.key()]
+		})
+		if f.modifier == "not" || f.modifier == "not-in" {
 			return in.without(rows, t)
 		}
 		return in.and(rows, t)

@@ -286,6 +286,21 @@ func unaccented(s string) string {
 	return strings.NewReplacer("é", "e", "É", "e", "Ü", "u", "ü", "u").Replace(strings.ToLower(s))
 }
 
+const (
+	interpretations = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+	genders         = "http://hl7.org/fhir/administrative-gender"
+)
+
+// naiveTerms are the codes that values of modifiers stand for, as R4's pages list them.
+var naiveTerms = map[string][]naiveToken{
+	"in http://hl7.org/fhir/ValueSet/administrative-gender":       {{genders, "male"}, {genders, "female"}, {genders, "other"}, {genders, "unknown"}},
+	"in http://hl7.org/fhir/ValueSet/observation-vitalsignresult": {{"http://loinc.org", "85353-1"}, {"http://loinc.org", "9279-1"}, {"http://loinc.org", "8867-4"}, {"http://loinc.org", "2708-6"}, {"http://loinc.org", "8310-5"}, {"http://loinc.org", "8302-2"}, {"http://loinc.org", "9843-4"}, {"http://loinc.org", "29463-7"}, {"http://loinc.org", "39156-5"}, {"http://loinc.org", "85354-9"}, {"http://loinc.org", "8480-6"}, {"http://loinc.org", "8462-4"}, {"http://loinc.org", "8478-0"}},
+	"below " + interpretations + "|A":                             {{interpretations, "A"}, {interpretations, "AA"}, {interpretations, "H"}, {interpretations, "HH"}, {interpretations, "HU"}, {interpretations, "H>"}, {interpretations, "L"}, {interpretations, "LL"}, {interpretations, "LU"}, {interpretations, "L<"}},
+	"below " + interpretations + "|h":                             {{interpretations, "H"}, {interpretations, "H>"}, {interpretations, "HU"}, {interpretations, "HH"}},
+	"above " + interpretations + "|HH":                            {{interpretations, "HH"}, {interpretations, "AA"}, {interpretations, "A"}, {interpretations, "H>"}, {interpretations, "HU"}, {interpretations, "H"}, {interpretations, "_ObservationInterpretationNormality"}},
+	"above " + interpretations + "|b":                             {{interpretations, "B"}, {interpretations, "_ObservationInterpretationChange"}},
+}
+
 func (n *naive) matches(o object, name, value string) bool {
 	if rest, ok := strings.CutPrefix(name, "_has:Observation:patient:"); ok {
 		return slices.ContainsFunc(n.all, func(x object) bool {
@@ -313,6 +328,17 @@ func (n *naive) matches(o object, name, value string) bool {
 		return there == (value == "false")
 	case "not":
 		return !n.matches(o, param, value)
+	case "not-in":
+		return !n.matches(o, param+":in", value)
+	case "in", "below", "above":
+		_, v := n.values(o, param)
+		return slices.ContainsFunc(strings.Split(value, ","), func(one string) bool {
+			return slices.ContainsFunc(v.tokens, func(t naiveToken) bool {
+				return slices.ContainsFunc(naiveTerms[modifier+" "+one], func(x naiveToken) bool {
+					return t.system == x.system && strings.EqualFold(t.code, x.code)
+				})
+			})
+		})
 	case "Patient":
 		if !strings.Contains(value, "/") {
 			value = "Patient/" + value

@@ -59,6 +59,12 @@ type param struct {
 	words   func(fhir.Node) string // of _text and _content, which have no paths
 }
 
+// byTerms are the modifiers that need to know what codes there are.
+var byTerms = []string{"above", "below", "in", "not-in"}
+
+// codedTypes are those whose values are codes of a system.
+var codedTypes = []string{"CodeableConcept", "Coding", "code"}
+
 // modifiers are what p takes after a colon, but for types.
 func (p *param) modifiers() []string {
 	if p.words != nil || p.kind == kindSpecial {
@@ -67,6 +73,9 @@ func (p *param) modifiers() []string {
 	all := append([]string{"missing"}, modifiers[p.kind]...)
 	if p.kind == kindToken && slices.ContainsFunc(p.paths, func(x path) bool { return x.leaf.typ == "Identifier" }) {
 		all = append(all, "of-type")
+	}
+	if p.kind == kindToken && slices.ContainsFunc(p.paths, func(x path) bool { return slices.Contains(codedTypes, x.leaf.typ) }) {
+		all = append(all, byTerms...)
 	}
 	sort.Strings(all)
 	return all

@@ -10,6 +10,7 @@ import (
 
 	"firebreak/fhir"
 	"firebreak/fhir/r4def"
+	"firebreak/fhir/terminology"
 )
 
 // Bounds on one query, far above what people and apps ask.
@@ -71,7 +72,8 @@ type value struct {
 	span   span
 	number wanted
 	ref    reference
-	parts  []value // of a composite
+	parts  []value            // of a composite
+	sets   []*terminology.Set // of a modifier by terms: the codes that will do
 }
 
 // reference is a searched reference: by type and id, by id alone, or by address.
@@ -113,6 +115,7 @@ type options struct {
 	end     string
 	by      string
 	most    int
+	codes   *terminology.Library
 }
 
 // Lenient leaves out parameters and values that are not understood, and names
@@ -126,6 +129,10 @@ func Lenient() Option { return func(o *options) { o.lenient = true } }
 func Base(address string) Option {
 	return func(o *options) { o.base = strings.TrimSuffix(address, "/") }
 }
+
+// Codes gives the value sets and code systems that the modifiers :in, :not-in,
+// :above and :below are answered by, instead of R4's own.
+func Codes(l *terminology.Library) Option { return func(o *options) { o.codes = l } }
 
 // At gives the time that the prefix ap measures from.
 func At(now time.Time) Option { return func(o *options) { o.now = now } }
@@ -179,6 +186,7 @@ func ParseQuery(typ string, v url.Values, opts ...Option) (Query, error) {
 			if total++; total > maxParameters {
 				return Query{}, refuse("too-costly", "", "The search has too many parameters.")
 			}
+			r.firm = false
 			if err := r.parameter(name, text); err != nil {
 				if !r.options.lenient || r.firm {
 					return Query{}, err
@@ -218,7 +226,8 @@ func printable(name string) string {
 type reader struct {
 	q       Query
 	options options
-	firm    bool // what was read last is refused however leniently it is asked
+	firm    bool  // what was read last is refused however leniently it is asked
+	unknown error // why, where it is for codes that are not known
 }
 
 func (r *reader) parameter(name, text string) error {
@@ -380,8 +389,8 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 	}
 	if modified && f.typ == "" && !slices.Contains(p.modifiers(), f.modifier) {
 		r.firm = true
-		if slices.Contains(needLists, f.modifier) {
-			return filter{}, refuse("not-supported", name, "There are no value sets and code hierarchies here that it could be answered by; list the codes instead.")
+		if slices.Contains(byTerms, f.modifier) {
+			return filter{}, refuse("not-supported", name, "What it looks at are no codes of a system.")
 		}
 		return filter{}, refuse("not-supported", name, "The modifier is not known.")
 	}
@@ -408,9 +417,6 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 	}
 	return f, nil
 }
-
-// needLists are the modifiers that need to know what codes there are.
-var needLists = []string{"in", "not-in", "above", "below"}
 
 // list reads _list: what a List names, as far as the List is in the index.
 func (r *reader) list(typ, name, text string, more bool, hops int) (filter, error) {
@@ -443,6 +449,9 @@ func (r *reader) chain(f filter, rest, text string, hops int) (filter, error) {
 	var why error
 	for _, t := range types {
 		next, err := r.filter(t, rest, text, hops+1)
+		if r.unknown != nil { // what the other types have would be a part of the answer
+			return filter{}, r.unknown
+		}
 		if err != nil {
 			why = err
 			continue

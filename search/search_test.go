@@ -156,6 +156,38 @@ func TestAboveAndBelow(t *testing.T) {
 	})
 }
 
+func TestTerms(t *testing.T) {
+	const clinical, sets = "http://terminology.hl7.org/CodeSystem/condition-clinical|", "http://hl7.org/fhir/ValueSet/"
+	matching(t, `{"resourceType":"Condition","id":"c","clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"recurrence"}]},"category":[{"text":"x"}]}`, map[string]bool{
+		"clinical-status:below=" + clinical + "active": true, "clinical-status:below=active": true, "clinical-status:below=inactive": false,
+		"clinical-status:below=inactive,recurrence": true, "clinical-status:above=relapse": false, "clinical-status:above=recurrence": true, "clinical-status:below=" + clinical + "ACTIVE": true,
+		"clinical-status:below=" + clinical + "none": false, "clinical-status=active": false,
+		"clinical-status:in=" + sets + "condition-clinical": true, "clinical-status:in=" + sets + "condition-clinical|4.0.1": true, "clinical-status:in=ValueSet/condition-clinical": true,
+		"clinical-status:in=https://own.example/fhir/ValueSet/condition-clinical": true, "clinical-status:in=" + sets + "condition-ver-status": false, "clinical-status:in=" + sets + "condition-ver-status," + sets + "condition-clinical": true,
+		"clinical-status:not-in=" + sets + "condition-clinical": false, "clinical-status:not-in=" + sets + "condition-ver-status": true,
+		"category:in=" + sets + "condition-category": false, "category:not-in=" + sets + "condition-category": true,
+		"verification-status:not-in=" + sets + "condition-ver-status": true, "verification-status:in=" + sets + "condition-ver-status": false, // without a value, as :not has it
+	}, search.Base("https://own.example/fhir"))
+	matching(t, `{"resourceType":"Encounter","id":"e","status":"arrived","class":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"ACUTE"}}`, map[string]bool{
+		"status:in=" + sets + "encounter-status": true, "status:in=" + sets + "observation-status": false, "status:below=arrived": true, // a code by its binding
+		"class:below=http://terminology.hl7.org/CodeSystem/v3-ActCode|IMP": true, "class:below=http://terminology.hl7.org/CodeSystem/v3-ActCode|AMB": false,
+		"class:in=http://terminology.hl7.org/ValueSet/v3-ActEncounterCode": true,
+	})
+	matching(t, `{"resourceType":"Observation","id":"o","code":{"coding":[{"system":"urn:x","code":"8867-4"},{"code":"8480-6"},{"system":"http://loinc.org"}]}}`, map[string]bool{
+		"code:in=" + sets + "observation-vitalsignresult": false, "code:not-in=" + sets + "observation-vitalsignresult": true, // of no system, of another
+	})
+	x := indexOf(t, ann, child, panel, `{"resourceType":"Condition","id":"c","subject":{"reference":"Patient/ann"},"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"relapse"}]}}`)
+	for raw, want := range map[string]string{
+		"Patient?_has:Condition:patient:clinical-status:below=active": "Patient/ann", "Patient?_has:Condition:patient:clinical-status:below=inactive": "",
+		"Condition?subject:Patient.gender:not-in=" + sets + "administrative-gender": "Condition/c", "Condition?subject:Patient.gender:in=" + sets + "administrative-gender": "",
+	} {
+		typ, rest, _ := strings.Cut(raw, "?")
+		if got := ids(x.Run(query(t, typ, rest)).Matches); got != want {
+			t.Errorf("%s: got %q, want %q", raw, got, want)
+		}
+	}
+}
+
 // Some of R4's expressions end at an extension, and mean its value.
 func TestValuesOfExtensions(t *testing.T) {
 	matching(t, `{"resourceType":"Patient","id":"p","extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-extensions-Patient-mothersMaidenName","valueString":"Oak"},{"url":"urn:other","valueString":"Elm"}]}`, map[string]bool{

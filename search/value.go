@@ -44,6 +44,10 @@ func (r *reader) value(p *param, f filter, s string) (value, error) {
 		if f.modifier == "text" {
 			return value{text: Fold(plain(s))}, nil
 		}
+		if slices.Contains(byTerms, f.modifier) {
+			sets, err := r.sets(p, f, s)
+			return value{sets: sets}, err
+		}
 		t := tokenOf(s)
 		if t.Code == "" && t.System == "" {
 			return bad("It has neither system nor code.")
