@@ -246,6 +246,28 @@ func moveAndBack(t *testing.T, dsn, by, visit string) {
 	}
 }
 
+// Visits of other patients that have the same number and moved, too, are no business of
+// a patient whose visit moved: what is withheld of them withholds nothing.
+func TestVisitsOfOneNumberAreStrangers(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		s := start(t, dsn, nil)
+		tell := func(group, reason string) {
+			for n, e := range []booking{{"S12", "a", "KL", reason}, {"A45", "ab", "", ""}} {
+				if _, why := s.taken(t, e.message(group, n)); why != "" {
+					t.Fatalf("%s: held: %s", group, why)
+				}
+			}
+			s.settled(t)
+		}
+		tell("10.", "check")
+		before := s.all(t, "10.", nil)
+		tell("11.", "hiv")
+		if after := s.all(t, "10.", nil); after != before || !strings.Contains(before, `"Appointment","id"`) {
+			t.Errorf("%s", firstDifference(after, before))
+		}
+	})
+}
+
 // Whatever the order in which a visit's messages and its moves come, and however often:
 // the charts end as in the order in which they were sent. That a process ends between
 // a move and what follows it changes nothing.

@@ -52,8 +52,10 @@ func joined(ctx context.Context, q reads, charts []string) (others []string, err
 		if err != nil {
 			return nil, err
 		}
-		for _, w := range words {
-			others = append(others, w.from, w.into)
+		for _, of := range byVisit(words) {
+			if group := together(of, chart); len(group) > 1 {
+				others = append(others, sortedKeys(group)...)
+			}
 		}
 	}
 	slices.Sort(others)

@@ -78,10 +78,9 @@ func readMoves(ctx context.Context, q reads, text string, args ...any) (all []mo
 	return all, err
 }
 
-// latest is whose a visit is by the words on it, from the point of view of a chart:
-// the latest word counts for all charts that are joined by words. ok is false where
-// it is the chart's own.
-func latest(words []moveWord, home string) (last moveWord, ok bool) {
+// together are the charts that words on one visit join with a chart: a number may be a
+// visit's of other patients, too.
+func together(words []moveWord, home string) map[string]bool {
 	group := map[string]bool{home: true}
 	for grown := true; grown; {
 		grown = false
@@ -91,6 +90,14 @@ func latest(words []moveWord, home string) (last moveWord, ok bool) {
 			}
 		}
 	}
+	return group
+}
+
+// latest is whose a visit is by the words on it, from the point of view of a chart:
+// the latest word counts for all charts that are joined by words. ok is false where
+// it is the chart's own.
+func latest(words []moveWord, home string) (last moveWord, ok bool) {
+	group := together(words, home)
 	for _, w := range words {
 		if group[w.from] && (!ok || last.compare(w.mark) < 0 || last.mark == w.mark && last.into < w.into) {
 			last, ok = w, true
@@ -99,12 +106,17 @@ func latest(words []moveWord, home string) (last moveWord, ok bool) {
 	return last, ok && last.into != home
 }
 
-// away are the visits of a chart that are others', by these words.
-func away(words []moveWord, home string) ([]inbox.Move, error) {
+func byVisit(words []moveWord) map[string][]moveWord {
 	of := map[string][]moveWord{}
 	for _, w := range words {
 		of[w.visit] = append(of[w.visit], w)
 	}
+	return of
+}
+
+// away are the visits of a chart that are others', by these words.
+func away(words []moveWord, home string) ([]inbox.Move, error) {
+	of := byVisit(words)
 	var all []inbox.Move
 	for _, visit := range sortedKeys(of) {
 		if w, ok := latest(of[visit], home); ok {
