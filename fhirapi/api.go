@@ -55,7 +55,7 @@ type api struct {
 	// made when first asked for
 	definitions func() (*search.Index[definition], error)
 	terms       shelf
-	writing     sync.RWMutex // held by every write, alone by those that depend on a version
+	writing     sync.RWMutex // see writes
 }
 
 // interaction is a row of the table: a FHIR interaction, how it is spelled over

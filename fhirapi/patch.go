@@ -16,6 +16,10 @@ import (
 // says them.
 var patchFormats = []string{"application/json-patch+json", "application/fhir+json", "application/fhir+xml"}
 
+// patchTries is how often a patch that depends on no version is made anew because
+// somebody was faster.
+const patchTries = 20
+
 // patch changes parts of what the caller sent, as a JSON Patch or a FHIRPath Patch
 // says. What comes of it goes the way of an update that depends on the version that
 // was patched: so what is stored is whole, and a replay means the same.
@@ -41,8 +45,8 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, c access.Caller) err
 		if before.IsZero() {
 			return fhir.NotFound()
 		}
-		if err := conditions(r.Header, before); err != nil {
-			return err
+		if !expects(r.Header).Met(before.VersionID()) {
+			return errStale("")
 		}
 		if q.res, err = change(before.Content()); err != nil {
 			return err
@@ -54,7 +58,7 @@ func (a *api) patch(w http.ResponseWriter, r *http.Request, c access.Caller) err
 		on.Header.Set("If-Match", etag(before))
 		on.Header.Del("If-None-Match")
 		err = a.change(w, on, c, q)
-		if other, ok := errors.AsType[*fhir.Error](err); ok && other.Status == http.StatusPreconditionFailed && tries < 5 && len(r.Header.Values("If-Match")) == 0 {
+		if other, ok := errors.AsType[*fhir.Error](err); ok && other.Status == http.StatusPreconditionFailed && tries < patchTries && len(r.Header.Values("If-Match")) == 0 {
 			continue // somebody was faster, and the patch does not depend on what they changed
 		}
 		return err

@@ -1,12 +1,14 @@
 package fhirapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"firebreak/access"
@@ -41,7 +43,7 @@ type request struct {
 	query       string        // R4 http.html#ccreate, #cond-update, #3.1.0.7.1
 	res         fhir.Resource // zero for DELETE
 	at          string        // "Bundle.entry[3]"; "" outside of Bundles
-	header      http.Header   // of an entry: the versions that it depends on
+	header      http.Header   // its conditions; of a request of its own, all that it has
 	get         string        // of an entry that reads: its address
 }
 
@@ -60,7 +62,19 @@ func (q request) interaction() rest.Interaction {
 	if !q.res.IsZero() {
 		i.Resource = q.res.JSON()
 	}
+	if q.method != http.MethodPost {
+		i.Expects = expects(q.header)
+	}
 	return i
+}
+
+// expects reads the conditions of a write. An empty If-Match is met by nothing.
+func expects(h http.Header) (e rest.Expects) {
+	if match := h.Values("If-Match"); len(match) > 0 {
+		e.Match = cmp.Or(strings.Join(match, ","), `""`)
+	}
+	e.None = strings.Join(h.Values("If-None-Match"), ",")
+	return e
 }
 
 // assigned is the id that was drawn for what may be created, if one was.
@@ -125,7 +139,8 @@ func (q *request) found(query string) {
 
 // change carries out a request of its own and answers it.
 func (a *api) change(w http.ResponseWriter, r *http.Request, c access.Caller, q request) error {
-	status, got, err := a.apply(r, c, &q, r.Header)
+	q.header = r.Header
+	status, got, err := a.apply(r, c, &q)
 	if err != nil {
 		return err
 	}
@@ -159,20 +174,14 @@ func location(ref fhir.Ref, got policy.Released) string {
 	return ref.String() + "/_history/" + got.VersionID()
 }
 
-// apply carries out one request; h holds its conditions. got is what the
-// source then has under the id, zero when that is nothing or not known.
+// apply carries out one request. got is what the source then has under the id, zero
+// when that is nothing or not known.
 //
-// Versions are compared and the change made while no other write of this
-// process goes on. Between processes that share a database there is a gap. What
-// is looked for by a search has none, see record.ErrMoved.
-func (a *api) apply(r *http.Request, c access.Caller, q *request, h http.Header) (status int, got policy.Released, err error) {
-	if len(h.Values("If-Match"))+len(h.Values("If-None-Match")) > 0 && q.method != http.MethodPost {
-		a.writing.Lock()
-		defer a.writing.Unlock()
-	} else {
-		a.writing.RLock()
-		defer a.writing.RUnlock()
-	}
+// What is looked for by a search, and the version that is expected, are compared here,
+// so that little comes to the inbox that changes nothing, and again in the transaction
+// that stores the change, on whatever node: see record.ErrMoved.
+func (a *api) apply(r *http.Request, c access.Caller, q *request) (status int, got policy.Released, err error) {
+	defer a.writes(*q)()
 	if q.conditional && q.query == "" {
 		return 0, got, without(rest.Change{Method: q.method, Ref: q.ref, At: q.at}.Condition())
 	}
@@ -188,20 +197,24 @@ func (a *api) apply(r *http.Request, c access.Caller, q *request, h http.Header)
 		return 0, got, err
 	}
 	now := *q
-	now.be(found, 0)
+	stale := expected(plan, found)
+	if stale == nil {
+		now.be(found, 0)
+	}
 	if q.method != http.MethodPost && now.ref.ID != "" {
 		before, err := a.standing(r, c, now)
 		if err != nil {
-			return 0, got, err
-		}
-		if err := conditions(h, before[0]); err != nil {
 			return 0, got, err
 		}
 		if !before[0].IsZero() {
 			status = http.StatusOK
 		}
 	}
-	if found, err = a.push(r, c, i, now); err != nil {
+	if stale != nil {
+		return 0, got, stale
+	}
+	id, found, err := a.push(r, c, i, plan, now)
+	if err != nil {
 		return 0, got, err
 	}
 	switch {
@@ -213,7 +226,7 @@ func (a *api) apply(r *http.Request, c access.Caller, q *request, h http.Header)
 	case q.conditional:
 		status = http.StatusCreated
 	}
-	after, err := a.standing(r, c, *q)
+	after, err := a.after(r, c, id, plan, *q)
 	if err != nil {
 		return 0, got, err
 	}
@@ -242,41 +255,76 @@ func without(at string) error {
 	return &fhir.Error{Status: http.StatusBadRequest, Code: "required", Text: "The condition is empty: it must say what to look for.", Expression: at}
 }
 
-// conditions holds a write to the version that its sender knows (R4
+// errStale refuses a write whose sender knows another version (R4
 // http.html#concurrency).
-func conditions(h http.Header, before policy.Released) error {
-	match, none := h.Values("If-Match"), h.Values("If-None-Match")
-	if len(match) > 0 && (before.IsZero() || !names(match, before)) || len(none) > 0 && !before.IsZero() && names(none, before) {
-		return &fhir.Error{Status: http.StatusPreconditionFailed, Code: "conflict", Text: "There is another version than the request expects."}
+func errStale(at string) error {
+	return &fhir.Error{Status: http.StatusPreconditionFailed, Code: "conflict", Text: "There is another version than the request expects.", Expression: at}
+}
+
+// expected refuses an interaction that did not find what it expects.
+func expected(plan rest.Plan, found []string) error {
+	d, ok := plan.Decided(found)
+	if !ok || d.Unmet < 0 {
+		return nil
 	}
-	return nil
+	return errStale(plan.Changes[d.Unmet].At)
 }
 
 // standing is what the source has, or sees, under the ids of requests. It
 // refuses ids under which the source sees what it did not send.
 func (a *api) standing(r *http.Request, c access.Caller, all ...request) ([]policy.Released, error) {
+	got, err := a.Reader.Standing(r.Context(), a.ask(r, c, "push"), refsOf(all))
+	if err != nil {
+		return nil, err
+	}
+	return got, a.mineAlone(r, c, got, all)
+}
+
+// writes is held while a write is carried out, alone when it depends on a version: what
+// came to this process before it, with no condition, has its place before it then, not
+// behind it and unseen. It gives what ends that.
+func (a *api) writes(all ...request) (done func()) {
+	if slices.ContainsFunc(all, func(q request) bool { return q.method != http.MethodPost && expects(q.header).Any() }) {
+		a.writing.Lock()
+		return a.writing.Unlock
+	}
+	a.writing.RLock()
+	return a.writing.RUnlock
+}
+
+// after is what the source has of what it changed: of what depended on a version, the
+// one that it made, on which its sender may build; of all else what there is now.
+func (a *api) after(r *http.Request, c access.Caller, id inbox.ID, plan rest.Plan, all ...request) ([]policy.Released, error) {
+	if !plan.Expects() {
+		return a.standing(r, c, all...)
+	}
+	return a.Reader.Made(r.Context(), a.ask(r, c, "push"), id, refsOf(all))
+}
+
+func refsOf(all []request) []fhir.Ref {
 	refs := make([]fhir.Ref, len(all))
 	for i, q := range all {
 		refs[i] = q.ref
 	}
-	got, err := a.Reader.Standing(r.Context(), a.ask(r, c, "push"), refs)
-	if err != nil {
-		return nil, err
-	}
+	return refs
+}
+
+// mineAlone refuses what another source sent.
+func (a *api) mineAlone(r *http.Request, c access.Caller, got []policy.Released, all []request) error {
 	for i, g := range got {
 		if !g.IsZero() && g.Source() != c.Client().Source {
-			if err := a.note(r, c, audit.Write, refs[i].Type+": another source's"); err != nil {
-				return nil, err
+			if err := a.note(r, c, audit.Write, all[i].ref.Type+": another source's"); err != nil {
+				return err
 			}
-			return nil, &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "A source changes only what it sent.", Expression: all[i].at}
+			return &fhir.Error{Status: http.StatusForbidden, Code: "forbidden", Text: "A source changes only what it sent.", Expression: all[i].at}
 		}
 	}
-	return got, nil
+	return nil
 }
 
 // push writes down who pushes what, then hands the interaction to the adapter. It
 // gives what the interaction left to be found, as it was when it was applied.
-func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, all ...request) ([]string, error) {
+func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, plan rest.Plan, all ...request) (inbox.ID, []string, error) {
 	i.Request = web.RequestID(r)
 	e := audit.Event{Time: a.Now(), Action: audit.Write, Caller: c, Detail: i.Method, Address: web.Address(r), Request: i.Request}
 	for _, q := range all {
@@ -285,13 +333,17 @@ func (a *api) push(r *http.Request, c access.Caller, i rest.Interaction, all ...
 		}
 	}
 	if err := a.Audit.Append(r.Context(), e); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	id, err := a.Push.Do(r.Context(), c.Client().Source, c.Client().ID, i)
 	if err != nil || !i.Looks {
-		return nil, notApplied(err)
+		return id, nil, notApplied(err)
 	}
-	return a.Reader.Found(r.Context(), c, id)
+	found, err := a.Reader.Found(r.Context(), c, id)
+	if err == nil {
+		err = expected(plan, found)
+	}
+	return id, found, err
 }
 
 // notApplied says why what was pushed is not applied.

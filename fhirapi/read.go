@@ -9,6 +9,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"firebreak/access"
+	"firebreak/adapters/rest"
 	"firebreak/fhir"
 	"firebreak/policy"
 	"firebreak/search"
@@ -125,7 +126,7 @@ func etag(got policy.Released) string { return `W/"` + got.VersionID() + `"` }
 // If-Modified-Since only without it.
 func unchanged(r *http.Request, got policy.Released) bool {
 	if match := r.Header.Values("If-None-Match"); len(match) > 0 {
-		return names(match, got)
+		return rest.Names(strings.Join(match, ","), got.VersionID())
 	}
 	text := r.Header.Get("If-Modified-Since")
 	if text == "" {
@@ -133,17 +134,4 @@ func unchanged(r *http.Request, got policy.Released) bool {
 	}
 	since, err := http.ParseTime(text)
 	return err == nil && !got.Recorded().Truncate(time.Second).After(since)
-}
-
-// names tells whether a list of entity tags names the version, compared weakly.
-func names(list []string, got policy.Released) bool {
-	for _, line := range list {
-		for part := range strings.SplitSeq(line, ",") {
-			part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
-			if part == "*" || part == `"`+got.VersionID()+`"` {
-				return true
-			}
-		}
-	}
-	return false
 }

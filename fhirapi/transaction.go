@@ -78,13 +78,7 @@ func (a *api) transaction(r *http.Request, c access.Caller, out *bundle, b fhir.
 	if len(all) == 0 {
 		return nil
 	}
-	if slices.ContainsFunc(all, func(q request) bool { return q.header != nil }) {
-		a.writing.Lock()
-		defer a.writing.Unlock()
-	} else {
-		a.writing.RLock()
-		defer a.writing.RUnlock()
-	}
+	defer a.writes(all...)()
 	i := rest.Interaction{Method: http.MethodPost, Base: a.Base, Resource: b.JSON()}
 	for _, q := range all {
 		i.Assigned = append(i.Assigned, q.assigned())
@@ -98,19 +92,21 @@ func (a *api) transaction(r *http.Request, c access.Caller, out *bundle, b fhir.
 		return err
 	}
 	now := slices.Clone(all)
+	stale := expected(plan, found)
 	for n := range now {
-		now[n].be(found, n)
+		if stale == nil {
+			now[n].be(found, n)
+		}
 	}
 	before, err := a.standing(r, c, now...)
 	if err != nil {
 		return err
 	}
-	for n, q := range now {
-		if err := conditions(q.header, before[n]); err != nil {
-			return within(err, q.at)
-		}
+	if stale != nil {
+		return stale
 	}
-	if found, err = a.push(r, c, i, now...); err != nil {
+	id, found, err := a.push(r, c, i, plan, now...)
+	if err != nil {
 		return err
 	}
 	status := make([]int, len(all))
@@ -125,7 +121,7 @@ func (a *api) transaction(r *http.Request, c access.Caller, out *bundle, b fhir.
 			status[n] = http.StatusCreated
 		}
 	}
-	after, err := a.standing(r, c, all...)
+	after, err := a.after(r, c, id, plan, all...)
 	if err != nil {
 		return err
 	}
@@ -150,7 +146,7 @@ func (a *api) batch(r *http.Request, c access.Caller, out *bundle, all []request
 			writes++
 		case errs[n] == nil:
 			group.Go(func() error {
-				status[n], got[n], errs[n] = a.apply(r, c, &all[n], all[n].header)
+				status[n], got[n], errs[n] = a.apply(r, c, &all[n])
 				return nil
 			})
 		}

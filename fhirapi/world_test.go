@@ -51,11 +51,18 @@ type world struct {
 
 	subscribing *fhirapi.Subscribing
 	reader      *record.Reader // of router
+	then        func()         // done when a push is applied and not answered yet
 }
 
 const base = "https://gateway.test/fhir"
 
 func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newNode(t, filepath.Join(t.TempDir(), "record.db"))
+}
+
+// newNode is a world on a database that others may share.
+func newNode(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{t: t, now: new(atomic.Int64), audit: filepath.Join(t.TempDir(), "audit")}
 	w.now.Store(accesstest.Now.UnixNano())
@@ -63,7 +70,7 @@ func newWorld(t testing.TB) *world {
 	must(t, err)
 	rules, err := label.Default()
 	must(t, err)
-	w.record, err = record.Open(t.Context(), record.Config{DSN: filepath.Join(t.TempDir(), "record.db"), Now: w.clock, Log: log, Rules: rules, Secret: []byte("0123456789abcdef0123456789abcdef")})
+	w.record, err = record.Open(t.Context(), record.Config{DSN: dsn, Now: w.clock, Log: log, Rules: rules, Secret: []byte("0123456789abcdef0123456789abcdef")})
 	must(t, err)
 	w.pipe = pipeline.New(w.record, mapping.NewKeys([]byte("0123456789abcdef")), rules, pipeline.Config{})
 	ctx, stop := context.WithCancel(context.Background())
@@ -88,6 +95,7 @@ func (w *world) under(file []byte) *world {
 	policies, err := policy.Load(file)
 	must(w.t, err)
 	reader := w.record.Reader(policies)
+	other := *w
 	quiet := slog.New(slog.DiscardHandler)
 	guard, err := web.New(web.Config{Sessions: nobody{}, Tokens: accesstest.Verifier(w.t), Door: door{}, Audit: w.log.Append, Now: w.clock, Log: quiet})
 	must(w.t, err)
@@ -95,11 +103,18 @@ func (w *world) under(file []byte) *world {
 	must(w.t, fhirapi.Register(r, "/fhir", fhirapi.Config{
 		Base: base, Version: "test", Guard: guard, Reader: reader, Audit: w.log, Now: w.clock, Log: quiet,
 		Smart: func(context.Context) ([]byte, error) { return []byte(`{"issuer":"https://issuer.test"}`), nil },
-		Push:  &adapters.Push{Sink: w.pipe, Applied: w.pipe.Applied, Now: w.clock}, Subscribing: w.subscribing,
+		Push:  &adapters.Push{Sink: w.pipe, Applied: other.applied, Now: w.clock}, Subscribing: w.subscribing,
 	}))
-	other := *w
 	other.router, other.reader = guard.Wrap(r), reader
 	return &other
+}
+
+func (w *world) applied(ctx context.Context, id inbox.ID) error {
+	err := w.pipe.Applied(ctx, id)
+	if w.then != nil {
+		w.then()
+	}
+	return err
 }
 
 func (w *world) clock() time.Time      { return time.Unix(0, w.now.Load()).UTC() }

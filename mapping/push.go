@@ -23,7 +23,8 @@ import (
 // conditional references) was looked for before, among what its source pushed:
 // m.Found. A conditional creation of what is there creates nothing; what it says
 // is a reminder, as in a result of HL7 v2, that counts where nobody else has
-// spoken.
+// spoken. What expects another version than there was changes nothing (R4
+// http.html#concurrency), and what expects the one that there was is said after it.
 //
 // A resource that names one patient lies in that patient's chart. One that
 // names several lies in no patient's chart, so that no record tells of another.
@@ -44,14 +45,21 @@ func push(k *Keys, m inbox.Message) (Result, error) {
 	if err != nil {
 		return Result{}, misplaced("Bundle", "not a Bundle")
 	}
-	switch {
-	case !i.Looks:
-		m.Found = nil
-	case len(m.Found) != len(plan.Changes)+len(plan.Refs):
-		return Result{}, misplaced("Interaction", "what it names by a search is not looked up")
-	}
 	p := pushed{out: Result{At: m.Received}, to: func(r fhir.Resource) ([]string, error) { return k.addressed(m.Source, r) }}
-	if err := p.changes(plan, m.Found); err != nil {
+	var found []string
+	if i.Looks {
+		d, ok := plan.Decided(m.Found)
+		if !ok {
+			return Result{}, misplaced("Interaction", "what it names by a search is not looked up")
+		}
+		if found = d.IDs; d.Unmet >= 0 {
+			plan = rest.Plan{}
+		}
+		if d.After.After(p.out.At) {
+			p.out.At = d.After
+		}
+	}
+	if err := p.changes(plan, found); err != nil {
 		return Result{}, err
 	}
 	if err := p.settle(k.digest(chartBytes, m.Source, "directory"), k.digest(chartBytes, m.Source, "nobody")); err != nil {
@@ -265,7 +273,10 @@ func pushKey(k *Keys, m inbox.Message) (string, error) {
 				return m.Source + " " + c.Ref.Type + "?" + c.Query, nil
 			}
 		}
-		return m.Source + " " + strings.Join(plan.Refs, " "), nil
+		if len(plan.Refs) > 0 {
+			return m.Source + " " + strings.Join(plan.Refs, " "), nil
+		}
+		m.Found = make([]string, len(plan.Changes))
 	}
 	r, err := push(k, m)
 	if err != nil {

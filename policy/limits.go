@@ -86,6 +86,21 @@ func (v *View) Standing(ref fhir.Ref) (Released, bool) {
 	return Released{}, false
 }
 
+// Sent is a version of a resource that the caller sent itself and that still stands,
+// whether or not the token may read it.
+func (v *View) Sent(ref fhir.Ref, versionID string) (Released, bool) {
+	now, ok := v.Standing(ref)
+	if !ok || v.sight.own == "" {
+		return Released{}, false
+	}
+	for n := range 1 + len(now.e.contents().older) {
+		if r := (Released{e: now.e, n: n}); r.Source() == v.sight.own && r.VersionID() == versionID {
+			return r, true
+		}
+	}
+	return Released{}, false
+}
+
 // Includes are what q includes of a page of its matches, as far as the token may
 // read it, over whatever lies between; may tells of which types.
 func (v *View) Includes(q search.Query, page []Released, may func(typ string) bool) []Released {

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"firebreak/access"
+	"firebreak/fhir"
 	"firebreak/label"
 )
 
@@ -227,6 +228,10 @@ func (s *sight) conceals(context label.Label) bool {
 	}
 	return true
 }
+
+// VersionID is Released.VersionID of what a source sent itself, which it sees exactly
+// as it sent it.
+func VersionID(sent fhir.Resource) string { return digest(sent.JSON()) }
 
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)

@@ -42,6 +42,7 @@ type committing struct {
 	unsays   bool         // it told moves, and tells none
 	plan     *rest.Plan   // of a message that looks for something
 	found    []string
+	decided  bool // when it was stored before
 }
 
 // entry is one resource of a message.
@@ -191,7 +192,7 @@ func (w *writer) commit(ctx context.Context, tx *sqldb.Tx, commits []*write) err
 
 func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) error {
 	b := &batch{w: w, tx: tx, commits: commits, charts: w.charts, owners: map[string]string{}, bumps: map[string]int64{}}
-	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.moves, b.shift, b.parts, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link, b.behind} {
+	for _, step := range []func(context.Context) error{b.match, b.locate, b.recall, b.hold, b.expect, b.moves, b.shift, b.parts, b.read, b.hear, b.check, b.doubt, b.namesakes, b.repeat, b.bodies, b.codes, b.settle, b.letters, b.say, b.editions, b.link, b.behind} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -201,6 +202,9 @@ func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) erro
 		if x.commit.held != "" {
 			b.add(holdMessage, int64(x.commit.id), x.commit.held)
 			continue
+		}
+		if x.commit.plan != nil {
+			b.add(addFound, int64(x.commit.id), strings.Join(x.commit.found, ","))
 		}
 		b.add(doneMessage, int64(x.commit.id))
 	}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -15,6 +16,7 @@ import (
 	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/internal/sqldb"
+	"firebreak/policy"
 	"firebreak/search"
 )
 
@@ -40,7 +42,7 @@ const (
 	addGiven   = `INSERT INTO given (source, type, value, id) VALUES ($1, $2, $3, $4) ON CONFLICT (source, type, value, id) DO NOTHING`
 	givenUnder = `SELECT id FROM given WHERE source = $1 AND type = $2 AND value = $3 ORDER BY id LIMIT $4`
 	lastGiven  = `
-		SELECT v.deleted, b.json FROM alias a
+		SELECT v.deleted, v.until, b.json FROM alias a
 		JOIN version v ON v.chart = a.chart AND v.type = a.type AND v.id = a.id JOIN body b ON b.id = v.body
 		WHERE a.type = $1 AND a.id = $2 AND v.source = $3 ORDER BY v.until DESC, v.until_seq DESC, v.body DESC LIMIT 1`
 	addLooker  = `INSERT INTO looker (source) VALUES ($1) ON CONFLICT (source) DO NOTHING`
@@ -135,19 +137,51 @@ func (l lookup) among(all []candidate) (ids []string) {
 
 var errMany = &fhir.Error{Status: http.StatusPreconditionFailed, Code: "multiple-matches", Text: "More than one resource that this source sent matches."}
 
-// given is a resource as its source last said it; zero when it has none of that
-// id.
-func given(ctx context.Context, q reads, source string, ref fhir.Ref) (r fhir.Resource, err error) {
+// given is a resource as its source last said it, and when; zero when it has none of
+// that id.
+func given(ctx context.Context, q reads, source string, ref fhir.Ref) (r fhir.Resource, at int64, err error) {
 	err = q.Each(ctx, func(scan func(...any) error) error {
 		var deleted int64
 		var content []byte
-		err := scan(&deleted, &content)
+		err := scan(&deleted, &at, &content)
 		if err == nil && deleted == 0 {
 			r, err = fhir.Take(content)
 		}
 		return err
 	}, lastGiven, ref.Type, ref.ID, source)
-	return r, err
+	return r, at, err
+}
+
+// expected tells whether a plan's changes, of the ids that were found for them, meet
+// what they expect: rest.Since, or rest.Unmet. It is nil where nothing is expected.
+// What a source sent it sees as it sent it, so that its content alone is its version.
+func expected(ctx context.Context, q reads, source string, p rest.Plan, ids []string) (all []string, err error) {
+	if !p.Expects() {
+		return nil, nil
+	}
+	newest := int64(0)
+	for n, c := range p.Changes {
+		ref := c.Ref
+		if ids[n] != "" {
+			ref.ID = ids[n]
+		}
+		if !c.Expects.Any() || ref.ID == "" {
+			continue
+		}
+		r, at, err := given(ctx, q, source, ref)
+		if err != nil {
+			return nil, err
+		}
+		version := ""
+		if !r.IsZero() {
+			version = policy.VersionID(r)
+		}
+		if !c.Expects.Met(version) {
+			return rest.Unmet(n), nil
+		}
+		newest = max(newest, at)
+	}
+	return []string{rest.Since(newest)}, nil
 }
 
 // find gives the ids of what matches, but for those in besides.
@@ -173,7 +207,7 @@ func (l lookup) find(ctx context.Context, q reads, source string, besides map[fh
 		if besides[ref] {
 			continue
 		}
-		r, err := given(ctx, q, source, ref)
+		r, _, err := given(ctx, q, source, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -217,7 +251,7 @@ func match(ctx context.Context, q reads, source string, p rest.Plan) ([]string, 
 			case c.Method == http.MethodDelete:
 				continue
 			case c.Named:
-				r, err := given(ctx, q, source, ref)
+				r, _, err := given(ctx, q, source, ref)
 				if err != nil {
 					return nil, err
 				}
@@ -272,7 +306,14 @@ func match(ctx context.Context, q reads, source string, p rest.Plan) ([]string, 
 			return nil, at(errMany, place)
 		}
 	}
-	return found, nil
+	as, err := expected(ctx, q, source, p, found)
+	if err != nil || len(as) == 0 {
+		return found, err
+	}
+	if d, ok := p.Decided(as); ok && d.Unmet >= 0 {
+		return as, nil
+	}
+	return append(found, as...), nil
 }
 
 // Match finds what a plan of the caller's leaves to be found, in what the
@@ -373,7 +414,6 @@ func (b *batch) match(ctx context.Context) error {
 				b.commits = slices.DeleteFunc(b.commits, func(y *write) bool { return y == x })
 				continue
 			}
-			b.add(addFound, int64(x.commit.id), strings.Join(x.commit.found, ","))
 		}
 		for _, e := range x.commit.entries {
 			if e.Alias {
@@ -391,7 +431,7 @@ func (b *batch) match(ctx context.Context) error {
 func (b *batch) same(ctx context.Context, x *committing, touched map[string]bool) (bool, error) {
 	before, was := false, ""
 	err := b.tx.Each(ctx, func(scan func(...any) error) error { before = true; return scan(&was) }, wasFound, int64(x.id))
-	if err != nil || before {
+	if x.decided = before; err != nil || before {
 		return was == strings.Join(x.found, ","), err
 	}
 	meets := func(typ, query string, found string) bool {
@@ -405,13 +445,23 @@ func (b *batch) same(ctx context.Context, x *committing, touched map[string]bool
 		}
 		return near
 	}
+	d, ok := x.plan.Decided(x.found)
+	if !ok {
+		return false, nil
+	}
+	id := func(n int) string {
+		if d.Unmet >= 0 {
+			return ""
+		}
+		return d.IDs[n]
+	}
 	for n, c := range x.plan.Changes {
-		if c.Query != "" && meets(c.Ref.Type, c.Query, x.found[n]) {
+		if c.Query != "" && meets(c.Ref.Type, c.Query, id(n)) || c.Expects.Any() && touched[x.source+" "+c.Ref.Type+"/"+cmp.Or(id(n), c.Ref.ID)] {
 			return false, nil
 		}
 	}
 	for n, s := range x.plan.Refs {
-		if typ, query, _ := fhir.ParseConditional(x.plan.Base, s); meets(typ, query, x.found[len(x.plan.Changes)+n]) {
+		if typ, query, _ := fhir.ParseConditional(x.plan.Base, s); meets(typ, query, id(len(x.plan.Changes)+n)) {
 			return false, nil
 		}
 	}
@@ -420,6 +470,34 @@ func (b *batch) same(ctx context.Context, x *committing, touched map[string]bool
 		return false, nil // it is said when it is looked for anew
 	}
 	return err == nil && slices.Equal(now, x.found), err
+}
+
+// expect makes sure, now that the charts are held, that what the batch's messages
+// expect is there: on PostgreSQL another node may have changed it since match, by a
+// push that looks for nothing and waits for nobody who does.
+func (b *batch) expect(ctx context.Context) error {
+	if b.w.r.db.Hold() == "" {
+		return nil
+	}
+	for _, x := range slices.Clone(b.commits) {
+		c := x.commit
+		if c.plan == nil || c.decided || !c.plan.Expects() {
+			continue
+		}
+		d, ok := c.plan.Decided(c.found)
+		if ok && d.Unmet >= 0 {
+			continue
+		}
+		now, err := expected(ctx, b.tx, c.source, *c.plan, d.IDs)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(now, c.found[len(d.IDs):]) {
+			x.err = ErrMoved
+			b.commits = slices.DeleteFunc(b.commits, func(y *write) bool { return y == x })
+		}
+	}
+	return nil
 }
 
 // giveAll files by their identifiers what was pushed before there was a table

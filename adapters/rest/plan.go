@@ -11,12 +11,13 @@ import (
 )
 
 // Plan is an interaction, read: what it changes, and what of its source's it
-// leaves to be found by a search. What was found is a list of ids: first one for
-// each change, then one for each of Refs; "" where nothing was, or nothing was
-// looked for.
+// leaves to be found by a search, or expects. What was found is a list of ids: first
+// one for each change, then one for each of Refs; "" where nothing was, or nothing was
+// looked for. Where versions are expected, one thing more stands at its end, or
+// alone: see Decided.
 //
 // Source: FHIR R4 http.html, conditional create, update and delete, transaction
-// processing rules, conditional references.
+// processing rules, conditional references, managing resource contention.
 type Plan struct {
 	Changes []Change
 	Refs    []string // conditional references, each once; only where the interaction Looks
@@ -31,6 +32,7 @@ type Change struct {
 	Named    bool          // Ref.ID was given by the source: an update that finds another contradicts it
 	Query    string        // the search by which it is found; "" none
 	Resource fhir.Resource // zero for DELETE, and where there is none
+	Expects  Expects
 	FullURL  string
 	At       string // "Bundle.entry[3]"; "" outside of Bundles
 }
@@ -56,9 +58,14 @@ func (c Change) Body() string {
 	return c.At + ".resource"
 }
 
-// Looks tells whether anything is to be found.
+// Looks tells whether anything is to be found, or expected.
 func (p Plan) Looks() bool {
-	return len(p.Refs) > 0 || slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Query != "" })
+	return len(p.Refs) > 0 || p.Expects() || slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Query != "" })
+}
+
+// Expects tells whether any change depends on a version.
+func (p Plan) Expects() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Expects.Any() })
 }
 
 // Refers tells which conditional references a change has.
@@ -103,7 +110,7 @@ func (i Interaction) Plan() (p Plan, err error) {
 }
 
 func (p *Plan) single(i Interaction) {
-	c := Change{Method: i.Method, Query: i.None}
+	c := Change{Method: i.Method, Query: i.None, Expects: i.Expects}
 	assigned := ""
 	if len(i.Assigned) == 1 {
 		assigned = i.Assigned[0]
@@ -122,6 +129,7 @@ func (p *Plan) entries(i Interaction) error {
 	for e := range b.All("entry") {
 		n := len(p.Changes)
 		c := Change{Method: e.At("request.method").Text(), Query: e.At("request.ifNoneExist").Text(), FullURL: e.Get("fullUrl").Text(), At: fmt.Sprintf("Bundle.entry[%d]", n)}
+		c.Expects = Expects{Match: e.At("request.ifMatch").Text(), None: e.At("request.ifNoneMatch").Text()}
 		if raw := e.Get("resource").Raw(); len(raw) > 0 {
 			c.Resource, _ = fhir.Parse(raw)
 		}

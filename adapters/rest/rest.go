@@ -20,6 +20,7 @@ type Interaction struct {
 	Base     string         `json:"base,omitzero"`     // address of the API it came to: references that begin with it are local
 	Assigned []string       `json:"assigned,omitzero"` // ids for what is created: one, or one per entry of a Bundle ("" where none is needed); drawn once, so that a replay makes the same resources
 	None     string         `json:"none,omitzero"`     // If-None-Exist
+	Expects  Expects        `json:"expects,omitzero"`  // of a Bundle, each entry says its own
 	Looks    bool           `json:"looks,omitzero"`    // it depends on what its source has: see Plan
 	Resource jsontext.Value `json:"resource,omitzero"` // exact bytes; none for DELETE
 }
@@ -43,6 +44,11 @@ func (i Interaction) Encode() []byte {
 	}
 	if i.None != "" {
 		b, _ = jsontext.AppendQuote(append(b, `,"none":`...), i.None)
+	}
+	if i.Expects.Any() {
+		b, _ = jsontext.AppendQuote(append(b, `,"expects":{"match":`...), i.Expects.Match)
+		b, _ = jsontext.AppendQuote(append(b, `,"none":`...), i.Expects.None)
+		b = append(b, '}')
 	}
 	if i.Looks {
 		b = append(b, `,"looks":true`...)
