@@ -120,6 +120,8 @@ var claims = []claim{
 	{name: "gzip", ask: "GET Patient/$P/$everything", head: "Accept-Encoding: gzip", want: 200, says: []string{`Content-Encoding: gzip`}},
 	{name: "CORS", ask: "OPTIONS Patient/$P", head: "Origin: https://app.test\nAccess-Control-Request-Method: GET\nAccess-Control-Request-Headers: authorization", want: 204, says: []string{`Access-Control-Allow-Origin: \*`, `(?i)Access-Control-Allow-Headers: .*authorization`}},
 
+	{name: "$everything by POST", ask: "POST Patient/$P/$everything", head: fhirJSON, body: `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Observation"}]}`, want: 200, says: []string{`"resourceType":"Observation"`}, not: `"resourceType":"Patient"`},
+	{name: "$lastn by POST", ask: "POST Observation/$lastn", head: fhirJSON, body: `{"resourceType":"Parameters","parameter":[{"name":"patient","valueString":"$P"},{"name":"code","valueString":"2951-2"},{"name":"max","valuePositiveInt":1}]}`, want: 200, says: []string{`"total":1`}},
 	{name: "$everything", ask: "GET Patient/$P/$everything", want: 200, says: []string{`"resourceType":"Observation"`, `"resourceType":"Patient"`}},
 	{name: "$everything by _type", ask: "GET Patient/$P/$everything?_type=Observation", want: 200, not: `"resourceType":"Patient"`},
 	{name: "$expand", ask: "GET ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/condition-clinical&filter=rela", want: 200, says: []string{`"code":"relapse"`, `"total":1`}},
@@ -133,6 +135,7 @@ var claims = []claim{
 	{name: "$validate", ask: "POST Patient/$validate", head: fhirJSON, body: `{"resourceType":"Patient","gender":"maybe"}`, want: 200, says: []string{`"resourceType":"OperationOutcome"`, `Patient\.gender`}},
 	{name: "$export", ask: "GET $export?_type=Observation", head: "Accept: application/fhir+json\nPrefer: respond-async", want: 202, says: []string{`Content-Location: .*/fhir/(bulk/.+)`}, keep: "JOB"},
 	{name: "$export by POST, with all in the query", ask: "POST $export?_type=Nothing", head: "Accept: application/fhir+json\nPrefer: respond-async", want: 400, says: []string{`http\._type`}},
+	{name: "$export of some elements, refused where none has them", ask: "GET $export?_type=Patient&_elements=wings", head: "Accept: application/fhir+json\nPrefer: respond-async", want: 400, says: []string{`http\._elements`}},
 	{name: "$export is cancelled", ask: "DELETE $JOB", want: 202},
 	{name: "and gone", ask: "GET $JOB", want: 404},
 	{name: "CapabilityStatement", ask: "GET metadata", want: 200, says: []string{`"fhirVersion":"4.0.1"`, `SMART-on-FHIR`}},

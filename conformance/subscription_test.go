@@ -53,6 +53,8 @@ func (a *apps) subscriber(t *testing.T) {
 		t.Errorf("told %s", notice)
 	}
 	a.claimed(claim{ask: "GET Subscription/$O", want: 200, says: []string{`"status":"active"`}, not: "of-the-app"}, person, kept)
+	a.claimed(claim{ask: "POST Subscription/$O/$events", head: fhirJSON, body: `{"resourceType":"Parameters","parameter":[{"name":"content","valueCode":"id-only"}]}`, want: 200, says: []string{`"query-event"`, `Observation/` + kept["V"]}}, person, kept)
+	a.claimed(claim{ask: "POST Subscription/$O/$status", head: fhirJSON, body: `{"resourceType":"Parameters"}`, want: 200, says: []string{`"query-status"`}}, person, kept)
 	a.claimed(claim{ask: "GET Subscription/$O/$events?content=id-only", want: 200, says: []string{`"query-event"`, `Observation/` + kept["V"]}}, person, kept)
 	a.claimed(claim{ask: "GET Subscription/$O", want: 404}, backend, kept)
 	a.claimed(claim{ask: "DELETE Subscription/$O", want: http.StatusNoContent}, person, kept)

@@ -1,6 +1,7 @@
 package fhirapi_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -106,6 +107,23 @@ func TestBulkExport(t *testing.T) {
 	}
 	if len(want) != len(everything) {
 		t.Errorf("%d read, %d exported", len(want), len(everything))
+	}
+
+	_, elements := w.export(ask{method: "GET", path: "/$export?_type=Observation,Patient,Encounter&_elements=Observation.value,name,Patient.gender", token: token})
+	for ref, text := range elements {
+		r, err := fhir.Parse([]byte(text))
+		must(t, err)
+		names := map[string]string{"Observation": "value", "Patient": "name,gender", "Encounter": "id"}
+		alone := w.get(token, "/"+ref+"?_elements="+names[r.Type()]).want(t, 200)
+		if !bytes.Contains(r.JSON(), []byte("SUBSETTED")) || string(alone.body) != text {
+			t.Errorf("%s is %s, read so %s", ref, text, alone.body)
+		}
+	}
+	if len(elements) < 10 {
+		t.Errorf("%d exported in part", len(elements))
+	}
+	for _, bad := range []string{"wings", "Observation.wings", "Nothing.id", "Patient.name.family", "", "value,", "Observation."} {
+		w.do(ask{method: "GET", path: "/$export?_type=Observation&_elements=" + bad, token: token, headers: []string{"Prefer: respond-async"}}).want(t, 400)
 	}
 
 	observations := w.all(token, "/Observation?_count=500")

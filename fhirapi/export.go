@@ -17,7 +17,6 @@ import (
 	"firebreak/access"
 	"firebreak/auth"
 	"firebreak/fhir"
-	"firebreak/policy"
 	"firebreak/record"
 	"firebreak/search"
 	"firebreak/web"
@@ -64,7 +63,7 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return notAllowed(w, http.MethodGet, http.MethodPost)
 	}
-	values, err := exportParameters(r)
+	values, err := inputs(r)
 	if err != nil {
 		return err
 	}
@@ -104,6 +103,10 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 			}
 			slices.Sort(x.Types)
 			x.Types = slices.Compact(x.Types)
+		case "_elements":
+			for _, list := range all {
+				x.Elements = append(x.Elements, strings.Split(list, ",")...)
+			}
 		case "_typeFilter":
 			for _, list := range all {
 				x.Filters = append(x.Filters, filtersOf(list)...)
@@ -185,9 +188,8 @@ func filtersOf(list string) []string {
 	return all
 }
 
-// exportParameters are those of the address, or of the Parameters resource that is
-// posted.
-func exportParameters(r *http.Request) (url.Values, error) {
+// inputs are the parameters of the address, and of the Parameters resource that is posted.
+func inputs(r *http.Request) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, badQuery()
@@ -200,11 +202,11 @@ func exportParameters(r *http.Request) (url.Values, error) {
 		return nil, err
 	}
 	if sent.Type() != "Parameters" {
-		return nil, &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "An export is ordered with Parameters.", Expression: sent.Type()}
+		return nil, &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "Send Parameters.", Expression: sent.Type()}
 	}
 	for p := range sent.All("parameter") {
 		name := p.Get("name").Text()
-		for _, element := range []string{"valueString", "valueInstant", "valueDateTime", "valueCode", "valueUri"} {
+		for _, element := range []string{"valueString", "valueInstant", "valueDateTime", "valueDate", "valueCode", "valueUri", "valueId", "valueInteger", "valuePositiveInt", "valueUnsignedInt", "valueBoolean"} {
 			if v := p.Get(element).Text(); v != "" {
 				values.Add(name, v)
 			}
@@ -283,8 +285,8 @@ func (a *api) exportFile(w http.ResponseWriter, r *http.Request, c access.Caller
 		return fhir.NotFound()
 	}
 	var lines bytes.Buffer
-	err = a.Reader.ExportFile(r.Context(), a.ask(r, c, ""), mux.Vars(r)["job"], n, func(m policy.Released) error {
-		line, err := oneLine(m.Resource().JSON())
+	err = a.Reader.ExportFile(r.Context(), a.ask(r, c, ""), mux.Vars(r)["job"], n, func(m fhir.Resource) error {
+		line, err := oneLine(m.JSON())
 		lines.Write(line)
 		lines.WriteByte('\n')
 		return err

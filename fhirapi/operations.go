@@ -37,12 +37,27 @@ var defined = map[string]struct{ typ, definition string }{
 	"$docref":        {"DocumentReference", "http://hl7.org/fhir/us/core/OperationDefinition/docref"},
 }
 
-// arguments are the parameters of an operation asked by GET, each at most once
-// but for those that may be repeated, and the cursor of the page.
+// given are the parameters of an operation that changes nothing, which may be asked by
+// GET and by POST; as arguments.
+//
+// Source: R4 operations.html#request.
+func given(r *http.Request, known ...string) (v url.Values, cursor string, err error) {
+	if v, err = inputs(r); err != nil {
+		return nil, "", err
+	}
+	return argumentsIn(r, v, known)
+}
+
+// arguments are the parameters of an operation that stand in its address, each at most
+// once but for those that may be repeated, and the cursor of the page.
 func arguments(r *http.Request, known ...string) (v url.Values, cursor string, err error) {
 	if v, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		return nil, "", badQuery()
 	}
+	return argumentsIn(r, v, known)
+}
+
+func argumentsIn(r *http.Request, v url.Values, known []string) (_ url.Values, cursor string, err error) {
 	if err := web.Negotiate(r, v["_format"]); err != nil {
 		return nil, "", err
 	}
@@ -69,7 +84,7 @@ func arguments(r *http.Request, known ...string) (v url.Values, cursor string, e
 //
 // Source: R4 patient-operation-everything.
 func (a *api) everything(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	asked, cursor, err := arguments(r, "start", "end", "_since", "_type", "_count")
+	asked, cursor, err := given(r, "start", "end", "_since", "_type", "_count")
 	if err != nil {
 		return err
 	}
@@ -110,9 +125,9 @@ func (a *api) everything(w http.ResponseWriter, r *http.Request, c access.Caller
 //
 // Source: R4 observation-operation-lastn.
 func (a *api) lastn(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	asked, err := url.ParseQuery(r.URL.RawQuery)
+	asked, err := inputs(r)
 	if err != nil {
-		return badQuery()
+		return err
 	}
 	cursor := asked.Get(cursorParam)
 	for _, own := range []string{cursorParam, "_format", "_pretty"} {
@@ -134,7 +149,7 @@ func (a *api) lastn(w http.ResponseWriter, r *http.Request, c access.Caller) err
 //
 // Source: US Core 3.1.1 docref; on-demand documents are not made here.
 func (a *api) docref(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	asked, cursor, err := arguments(r, "patient", "start", "end", "type", "on-demand", "_count")
+	asked, cursor, err := given(r, "patient", "start", "end", "type", "on-demand", "_count")
 	if err != nil {
 		return err
 	}

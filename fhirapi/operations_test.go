@@ -1,9 +1,12 @@
 package fhirapi_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,6 +20,37 @@ func TestEverything(t *testing.T) {
 	id := w.ayan()
 	me := w.physician()
 	all := w.pages(me, "/Patient/"+id+"/$everything")
+	for path, in := range map[string]string{ // what changes nothing is asked by POST as by GET
+		"/Patient/" + id + "/$everything":  "_count=3&_type=Condition&start=2020-01-01",
+		"/Patient/" + id + "/$summary":     "",
+		"/Observation/$lastn":              "patient=" + id + "&code=2823-3&max=2",
+		"/DocumentReference/$docref":       "patient=" + id,
+		"/Patient/$ihe-pix":                "sourceIdentifier=urn:x%7Cnone",
+		"/Patient/" + id + "/$everything/": "",
+	} {
+		values, err := url.ParseQuery(in)
+		must(t, err)
+		var parts []map[string]any
+		for name, v := range values {
+			part := map[string]any{"name": name, "valueString": v[0]}
+			if n, err := strconv.Atoi(v[0]); err == nil {
+				part = map[string]any{"name": name, "valueInteger": n}
+			}
+			parts = append(parts, part)
+		}
+		read := w.get(me, path+"?"+in)
+		for _, body := range []string{"", string(marshal(t, map[string]any{"resourceType": "Parameters", "parameter": parts}))} {
+			where := path
+			if body == "" {
+				where += "?" + in
+			}
+			if got := w.do(post(me, where, body)); got.Code != read.Code || !bytes.Equal(got.body, read.body) {
+				t.Errorf("%s by POST of %q: %d %.200s, by GET %d %.200s", where, body, got.Code, got.body, read.Code, read.body)
+			}
+		}
+	}
+	w.do(post(me, "/Patient/"+id+"/$everything", `{"resourceType":"Patient"}`)).want(t, 400)
+	w.do(post(me, "/Patient/"+id+"/$everything", `{"resourceType":"Parameters","parameter":[{"name":"wings","valueCode":"x"}]}`)).want(t, 400)
 	slices.Sort(all)
 	chart := w.chart(me, id)
 	for _, ref := range all { // what is not named by its neighbours is read by itself

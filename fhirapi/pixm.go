@@ -28,7 +28,7 @@ const (
 //
 // Source: IHE PIXm 3.0.4, ITI-83.
 func (a *api) crossReference(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	asked, _, err := arguments(r, "sourceIdentifier", "targetSystem")
+	asked, _, err := given(r, "sourceIdentifier", "targetSystem")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package fhirapi_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -232,6 +233,14 @@ func TestSubscriber(t *testing.T) {
 	s.want([]told{{body: string(events.body)}}, "query-event 2 #1=Observation/new #2=Observation/new with Observation/new")
 	if state := s.get(s.token, "/Subscription/"+id+"/$status").want(t, 200); !strings.Contains(string(state.body), `"query-status"`) || strings.Contains(string(state.body), "hush") {
 		t.Errorf("$status: %s", state.body)
+	}
+	if got := s.do(post(s.token, "/Subscription/"+id+"/$events", `{"resourceType":"Parameters","parameter":[{"name":"content","valueCode":"full-resource"}]}`)).want(t, 200); !bytes.Equal(got.body, events.body) {
+		t.Errorf("$events by POST: %s, by GET %s", got.body, events.body)
+	}
+	for path, body := range map[string]string{"/Subscription/" + id + "/$status": "", "/Subscription/$status": `{"resourceType":"Parameters","parameter":[{"name":"id","valueId":"` + id + `"}]}`} {
+		if got := s.do(post(s.token, path, body)).want(t, 200); got.total(t) != "1" || !strings.Contains(string(got.body), id) {
+			t.Errorf("%s by POST: %s", path, got.body)
+		}
 	}
 	if !slices.Equal(s.get(s.token, "/Subscription?status=active").want(t, 200).ids(t, "match"), []string{"Subscription/" + id}) {
 		t.Error("a search for what is active does not find it")

@@ -54,6 +54,9 @@ var subscribing = []interaction{
 	{"$status", http.MethodGet, statusOfAll, auth.Search, (*api).statusOfSubscriptions},
 	{"$status", http.MethodGet, statusPath, auth.Read, (*api).statusOfSubscriptions},
 	{"$events", http.MethodGet, eventsPath, auth.Read, (*api).eventsOfSubscription},
+	{"$status", http.MethodPost, statusOfAll, auth.Search, (*api).statusOfSubscriptions},
+	{"$status", http.MethodPost, statusPath, auth.Read, (*api).statusOfSubscriptions},
+	{"$events", http.MethodPost, eventsPath, auth.Read, (*api).eventsOfSubscription},
 	{"", http.MethodGet, versionPath, auth.Read, notServed},
 	{"", http.MethodGet, idPath + `/_history`, auth.Read, notServed},
 	{"", http.MethodGet, typePath + `/_history`, auth.Search, notServed},
@@ -424,7 +427,7 @@ func sendable(line string) bool {
 //
 // Source: Subscriptions R5 Backport 1.1.0, Subscription Status Operation.
 func (a *api) statusOfSubscriptions(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	asked, _, err := arguments(r, "id", "status")
+	asked, _, err := given(r, "id", "status")
 	if err != nil {
 		return err
 	}
@@ -466,7 +469,7 @@ func among(list, word string) bool { return slices.Contains(strings.Split(list, 
 //
 // Source: Subscriptions R5 Backport 1.1.0, Subscription Events Operation.
 func (a *api) eventsOfSubscription(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	asked, _, err := arguments(r, "eventsSinceNumber", "eventsUntilNumber", "content")
+	asked, _, err := given(r, "eventsSinceNumber", "eventsUntilNumber", "content")
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ var emptySection = object{
 //
 // Source: IPS 1.1, Composition and Bundle, operation summary.
 func (a *api) summary(w http.ResponseWriter, r *http.Request, c access.Caller) error {
-	if _, _, err := arguments(r); err != nil {
+	if _, _, err := given(r); err != nil {
 		return err
 	}
 	ref := target(r)

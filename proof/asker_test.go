@@ -1,6 +1,8 @@
 package proof_test
 
 import (
+	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -210,6 +212,7 @@ func (g *asker) dress(q *question) {
 	if q.who.pages() {
 		return
 	}
+	g.byPost(q)
 	if strings.Contains(q.target, "$export") && g.IntN(20) > 0 {
 		q.header.Set("Prefer", "respond-async")
 	}
@@ -230,6 +233,35 @@ func (g *asker) dress(q *question) {
 			q.method = pick(g, http.MethodPut, http.MethodDelete, http.MethodPost, http.MethodPatch, http.MethodOptions)
 		}
 	}
+}
+
+// byPost asks some of the operations that may be asked so with their parameters posted.
+func (g *asker) byPost(q *question) {
+	path, query, _ := strings.Cut(q.target, "?")
+	switch _, name, _ := strings.Cut(path, "/$"); name {
+	case "everything", "summary", "lastn", "docref", "ihe-pix", "status", "events":
+	default:
+		return
+	}
+	v, err := url.ParseQuery(query)
+	if err != nil || q.method != http.MethodGet || g.IntN(5) > 0 {
+		return
+	}
+	q.method, q.form = http.MethodPost, `{"resourceType":"Parameters"}`
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(v)) {
+		for _, value := range v[name] {
+			if strings.HasPrefix(name, "_format") {
+				continue
+			}
+			b, _ := json.Marshal(map[string]string{"name": name, "valueString": value})
+			parts = append(parts, string(b))
+		}
+	}
+	if len(parts) > 0 {
+		q.form = `{"resourceType":"Parameters","parameter":[` + strings.Join(parts, ",") + `]}`
+	}
+	q.target = path
 }
 
 func pick[T any](g *asker, all ...T) T { return all[g.IntN(len(all))] }

@@ -130,6 +130,9 @@ func (g *asker) export(who *audience) question {
 	if g.IntN(3) == 0 {
 		v.Set("_since", g.instant())
 	}
+	if g.IntN(4) == 0 {
+		v.Set("_elements", pick(g, "id", "subject,code", typ+".identifier", typ+".text,identifier", "wings"))
+	}
 	return question{target: "/fhir" + at + "/$export?" + v.Encode()}
 }
 

@@ -29,6 +29,7 @@ import (
 type Export struct {
 	Types    []string  // which types; at least one
 	Filters  []string  // searches, "Type?query": of their types only what one of them finds
+	Elements []string  // "Type.element" or "element": nothing else but what is mandatory; none: whole
 	Since    time.Time // only what changed then or later; zero: everything
 	People   bool      // only charts with a patient to see: no directories
 	Patients []string  // of these only, by id; nil: of all
@@ -118,6 +119,9 @@ func (r *Reader) Export(ctx context.Context, ask Ask, x Export) (id string, err 
 		}
 	}
 	if _, err := r.questions(ask.Caller, x); err != nil {
+		return "", err
+	}
+	if _, err := x.shown(); err != nil {
 		return "", err
 	}
 	if x.Patients, err = r.roots(ctx, x.Patients); err != nil {
@@ -217,6 +221,49 @@ func (r *Reader) questions(c access.Caller, x Export) (map[string][]search.Query
 			}
 			all[typ] = []search.Query{q}
 		}
+	}
+	return all, nil
+}
+
+// shown are the elements of each type that is exported, as searches that ask for them;
+// nil when all is shown. An element without a type is of all types that have it; of a
+// type of which none is named its id, and what is mandatory, is left.
+//
+// Source: Bulk Data Access 2.0, _elements.
+func (x Export) shown() (map[string]search.Query, error) {
+	if x.Elements == nil {
+		return nil, nil
+	}
+	has := func(typ string, names ...string) (search.Query, error) {
+		return search.ParseQuery(typ, url.Values{"_elements": {strings.Join(names, ",")}})
+	}
+	names := map[string][]string{}
+	for _, e := range x.Elements {
+		typ, name, typed := strings.Cut(e, ".")
+		of := []string{typ}
+		if !typed {
+			name, of = e, x.Types
+		}
+		known := false
+		for _, typ := range of {
+			if !fhir.IsType(typ) {
+				continue
+			}
+			if _, err := has(typ, name); err == nil {
+				known, names[typ] = true, append(names[typ], name)
+			}
+		}
+		if !known {
+			return nil, &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "It is a list of elements, each as Patient.name or name.", Expression: "http._elements"}
+		}
+	}
+	all := map[string]search.Query{}
+	for _, typ := range x.Types {
+		q, err := has(typ, append([]string{"id"}, names[typ]...)...)
+		if err != nil {
+			return nil, err
+		}
+		all[typ] = q
 	}
 	return all, nil
 }
@@ -482,7 +529,7 @@ func (b *bulk) of(ctx context.Context, v *view, typ string) ([]policy.Released, 
 
 // ExportFile gives each resource of one file of an export of the caller's to write,
 // as it may be seen now. When it returns an error, nothing of that may be shown.
-func (r *Reader) ExportFile(ctx context.Context, ask Ask, id string, n int, write func(policy.Released) error) error {
+func (r *Reader) ExportFile(ctx context.Context, ask Ask, id string, n int, write func(fhir.Resource) error) error {
 	b, err := r.bulk(ctx, ask.Caller, id)
 	if err != nil {
 		return err
@@ -499,6 +546,10 @@ func (r *Reader) ExportFile(ctx context.Context, ask Ask, id string, n int, writ
 	e.Detail = typ
 	if !mayExport(ask.Caller, typ) {
 		return r.refuse(ctx, e)
+	}
+	shown, err := b.shown()
+	if err != nil {
+		return err
 	}
 	for at < until {
 		charts, err := b.next(ctx, at)
@@ -524,7 +575,13 @@ func (r *Reader) ExportFile(ctx context.Context, ask Ask, id string, n int, writ
 				return err
 			}
 			for _, m := range all {
-				if err := write(m); err != nil {
+				res := m.Resource()
+				if q, some := shown[typ]; some {
+					if res, err = q.Project(res); err != nil {
+						return err
+					}
+				}
+				if err := write(res); err != nil {
 					return err
 				}
 			}

@@ -26,8 +26,7 @@ func (w *world) everything(a record.Ask, id string) (all map[string]string, file
 	all = map[string]string{}
 	for n, typ := range x.Files {
 		before := len(all)
-		must(w.t, w.reader.ExportFile(ctx, a, id, n, func(m policy.Released) error {
-			r := m.Resource()
+		must(w.t, w.reader.ExportFile(ctx, a, id, n, func(r fhir.Resource) error {
 			if r.Type() != typ || all[r.Ref().String()] != "" {
 				w.t.Errorf("file %d of %s holds %s, or holds it again", n, typ, r.Ref())
 			}
@@ -175,7 +174,7 @@ func TestAnExportIsItsClientsAlone(t *testing.T) {
 		c, err := access.AdmitClient(id2, access.Client{ID: "other", Issuer: accesstest.Issuer, Name: "Other", Active: true, Audience: access.Backend, Scopes: []string{"system/*.rs"}}, accesstest.Now)
 		must(t, err)
 		other := ask(c)
-		drop := func(policy.Released) error { return nil }
+		drop := func(fhir.Resource) error { return nil }
 		for name, other := range map[string]record.Ask{"another system": other, "a person": physician(t)} {
 			_, err := w.reader.Exported(ctx, other, id)
 			if _, never := w.reader.Exported(ctx, other, "never"); !absent(err) || err.Error() != never.Error() {
