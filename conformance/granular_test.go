@@ -314,33 +314,13 @@ func (a *apps) exported(token, typ string) map[string]bool {
 	a.t.Helper()
 	out, kept := map[string]bool{}, map[string]string{}
 	a.claimed(claim{ask: "GET $export?_type=" + typ, head: "Accept: application/fhir+json\nPrefer: respond-async", want: 202, says: []string{`Content-Location: .*/fhir/(bulk/.+)`}, keep: "JOB"}, token, kept)
-	var manifest struct{ Output []struct{ URL string } }
-	for range 1000 {
-		status, _, body := a.send(claim{ask: "GET $JOB"}, token, kept)
-		if status == 200 {
-			if err := json.Unmarshal([]byte(body), &manifest); err != nil {
+	for _, line := range a.fetched(token, kept) {
+		if strings.Contains(line, `"urn:g"`) {
+			var r resource
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				a.t.Fatal(err)
 			}
-			break
-		}
-		if status != 202 {
-			a.t.Fatal(status, body)
-		}
-	}
-	for _, file := range manifest.Output {
-		u, err := url.Parse(file.URL)
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		_, _, body := a.send(claim{ask: "GET " + strings.TrimPrefix(u.Path, "/fhir/")}, token, kept)
-		for line := range strings.Lines(body) {
-			if strings.Contains(line, `"urn:g"`) {
-				var r resource
-				if err := json.Unmarshal([]byte(line), &r); err != nil {
-					a.t.Fatal(err)
-				}
-				out[fmt.Sprint(r["id"])] = true
-			}
+			out[fmt.Sprint(r["id"])] = true
 		}
 	}
 	a.claimed(claim{ask: "DELETE $JOB", want: 202}, token, kept)

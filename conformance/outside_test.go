@@ -81,6 +81,7 @@ func newApps(t *testing.T, dsn func() string) *apps {
 		map[string]any{"id": "quiet", "name": "Ward Round", "redirects": []string{backTo}, "scopes": "user/*.rs user/Subscription.cruds", "secretHash": hex.EncodeToString(sum[:])},
 		away.app("known"), away.app("long"), away.app("elsewhere"), away.app("private"), away.app("gone"),
 		map[string]any{"id": "demo-backend", "name": "Night", "scopes": "system/*.cruds", "keys": jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k"}}}},
+		map[string]any{"id": "demo-analytics", "name": "Panels", "scopes": "system/*.rs", "keys": jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k"}}}},
 	}})
 	if err != nil {
 		t.Fatal(err)

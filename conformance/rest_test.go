@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 )
 
 // claim is one line of docs/conformance.md, asked for.
@@ -167,6 +168,10 @@ func (a *apps) rest(t *testing.T) {
 		a.t = t
 		a.pages(token, kept["P"])
 	})
+	t.Run("a roster, for who looks across records", func(t *testing.T) {
+		a.t = t
+		a.roster(token)
+	})
 	t.Run("scopes bind", func(t *testing.T) {
 		a.t = t
 		a.bound(kept["P"])
@@ -176,7 +181,13 @@ func (a *apps) rest(t *testing.T) {
 // system is a backend service's token.
 func (a *apps) system(scope string) string {
 	a.t.Helper()
-	form := asserted(a.asserts(fmt.Sprintf("rest %x", sha256.Sum256([]byte(scope+a.t.Name()))), nil, a.key, jose.ES384))
+	return a.systemAs("demo-backend", scope)
+}
+
+func (a *apps) systemAs(client, scope string) string {
+	a.t.Helper()
+	as := func(c *jwt.Claims, _ *jose.SignerOptions) { c.Issuer, c.Subject = client, client }
+	form := asserted(a.asserts(fmt.Sprintf("rest %x", sha256.Sum256([]byte(client+scope+a.t.Name()))), as, a.key, jose.ES384))
 	form.Set("scope", scope)
 	status, got := a.post("/oauth/token", form)
 	if status != http.StatusOK {
@@ -190,7 +201,7 @@ func (a *apps) system(scope string) string {
 func (a *apps) send(c claim, token string, kept map[string]string) (status int, head, body string) {
 	a.t.Helper()
 	fill := func(s string) string {
-		names := []string{"JOB", "AT", "P", "V", "O"} // a longer name first
+		names := []string{"JOB", "AT", "P", "V", "O", "G", "A", "B", "H"} // a longer name first
 		for _, name := range names {
 			s = regexp.MustCompile(`\$`+name+`\b`).ReplaceAllLiteralString(s, kept[name])
 		}

@@ -158,19 +158,32 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 	return web.Resource(w, r, http.StatusAccepted, informed("information", "informational", "The export is under way; Content-Location says where to ask for it."))
 }
 
-// members are the patients in the Group of the address, as the caller sees it.
+// members are the patients who are in the Group of the address now, as the caller sees
+// it: not those who are inactive, were in it before or are to be.
+//
+// Source: Bulk Data Access 2.0, "Group of Patients"; R4 Group.member.
 func (a *api) members(r *http.Request, c access.Caller) ([]string, error) {
 	group, err := a.Reader.Get(r.Context(), a.ask(r, c, "Group"), fhir.Ref{Type: "Group", ID: mux.Vars(r)["id"]})
 	if err != nil {
 		return nil, err
 	}
-	all := []string{}
+	all, now := []string{}, a.Now()
 	for m := range group.Resource().All("member") {
-		if ref, ok := fhir.ParseRef(m.At("entity.reference").Text()); ok && ref.Type == "Patient" && !m.Get("inactive").Is("true") {
+		if ref, ok := fhir.ParseRef(m.At("entity.reference").Text()); ok && ref.Type == "Patient" && !m.Get("inactive").Is("true") && under(m.Get("period"), now) {
 			all = append(all, ref.ID)
 		}
 	}
 	return all, nil
+}
+
+// under tells whether a Period has begun and is not over. An end that is no date is none.
+func under(period fhir.Node, now time.Time) bool {
+	begins, _, ok := moment(period.Get("start").Text())
+	if ok && begins.After(now) {
+		return false
+	}
+	_, over, ok := moment(period.Get("end").Text())
+	return !ok || over.After(now)
 }
 
 // filtersOf splits what some clients send as one parameter. A comma in a value is

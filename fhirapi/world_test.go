@@ -30,6 +30,7 @@ import (
 	"firebreak/fhirapi"
 	"firebreak/hospital"
 	"firebreak/inbox"
+	"firebreak/internal/pgtest"
 	"firebreak/label"
 	"firebreak/mapping"
 	"firebreak/pipeline"
@@ -59,6 +60,15 @@ const base = "https://gateway.test/fhir"
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newNode(t, filepath.Join(t.TempDir(), "record.db"))
+}
+
+// onBoth tests with each kind of database.
+func onBoth(t *testing.T, test func(t *testing.T, open func(testing.TB) *world)) {
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, newWorld) })
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(t testing.TB) *world { return newNode(t, pgtest.DSN(t)) })
+	})
 }
 
 // newNode is a world on a database that others may share.

@@ -180,6 +180,12 @@ func TestMessage(t *testing.T) {
 			map[string]string{"DiagnosticReport/d": "unclassified", "Observation/a": "unclassified", "Observation/b": ""}},
 		{"a name that says nothing in a panel of which a file tells", []obj{res("DiagnosticReport/d", obj{"code": local("Lab procedure"), "conclusion": "HIV-1 RNA detected", "result": arr{at("Observation/a"), at("Observation/b")}}), res("Observation/a", obj{"code": local("RESULT")}), res("Observation/b", obj{"code": local("Sodium")})},
 			map[string]string{"DiagnosticReport/d": "hiv", "Observation/a": "hiv", "Observation/b": ""}},
+		{"a roster beside a secret says nothing of it, and makes it no less secret", []obj{patient, res("Condition/c", obj{"code": coded("I10", "B20", "")}), res("Group/g", obj{"name": "Panel", "member": arr{obj{"entity": at("Patient/p")}}})},
+			map[string]string{"Group/g": "", "Patient/p": "context:hiv"}},
+		{"a roster that tells makes nobody known", []obj{patient, res("Group/g", obj{"name": "HIV cohort", "member": arr{obj{"entity": at("Patient/p")}}})},
+			map[string]string{"Group/g": "hiv", "Patient/p": "context:hiv"}},
+		{"a roster of which only a member tells", []obj{patient, res("Group/g", obj{"name": "Panel", "member": arr{obj{"entity": at("Patient/p"), "extension": arr{obj{"url": "urn:why", "valueString": "HIV"}}}}})},
+			map[string]string{"Group/g": "hiv", "Patient/p": ""}},
 		{"provenance gives and takes nothing", []obj{res("Observation/a", obj{"code": local("HIV")}), res("Observation/b", obj{"code": local("Sodium")}), res("Provenance/v", obj{"target": arr{at("Observation/a"), at("Observation/b")}})},
 			map[string]string{"Observation/b": "", "Provenance/v": ""}},
 	}
@@ -205,6 +211,24 @@ func TestMessage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMembers: each member of a Group has labels of its own.
+func TestMembers(t *testing.T) {
+	why := func(s string) obj {
+		return obj{"entity": obj{"reference": "Patient/p"}, "extension": arr{obj{"url": "urn:why", "valueString": s}}}
+	}
+	group := resource(t, obj{"resourceType": "Group", "id": "g", "name": "Cancer panel", "member": arr{why("seen"), why("HIV"), why("HIV"), why("cancer")}})
+	l := rules(t).Label("lab", []fhir.Resource{group})[0]
+	got := map[Label][]int{}
+	for _, r := range l.Reasons() {
+		if n, ok := Member(r.Element); ok {
+			got[r.Label] = append(got[r.Label], n)
+		}
+	}
+	if !slices.Equal(got[HIV], []int{1, 2}) || !slices.Equal(got[Cancer], []int{3}) || l.Itself(HIV) || !l.Itself(Cancer) {
+		t.Errorf("%v of %v", got, l.Reasons())
 	}
 }
 

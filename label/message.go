@@ -180,6 +180,8 @@ func bring(all []Labeled, masked bool) {
 	}
 	isMatter := func(typ string) bool {
 		switch {
+		case typ == "Group":
+			return true
 		case masked:
 			return flaggable(typ)
 		case deed:
@@ -189,7 +191,9 @@ func bring(all []Labeled, masked bool) {
 		}
 		return !support[typ]
 	}
-	clauses := mattersOf(all, isMatter)
+	// A roster says nothing of a visit or a result: only what it is itself is a matter,
+	// and nothing that came with it makes it one.
+	clauses := mattersOf(slices.DeleteFunc(slices.Clone(all), func(l Labeled) bool { return l.res.Type() == "Group" && !slices.ContainsFunc(l.labels, l.Itself) }), isMatter)
 	if len(clauses) == 0 {
 		return
 	}
@@ -203,6 +207,21 @@ func bring(all []Labeled, masked bool) {
 
 // Support tells whether resources of that type never are what a message is about.
 func Support(typ string) bool { return support[typ] }
+
+// Itself tells whether a label is for what the resource says itself: all are, but
+// those that only members of a Group have.
+func (l Labeled) Itself(x Label) bool {
+	given := false
+	for _, r := range l.reasons {
+		if r.Label == x {
+			if _, ok := Member(r.Element); !ok {
+				return true
+			}
+			given = true
+		}
+	}
+	return !given
+}
 
 // Brought tells whether a resource of that type may be what a message merely
 // brought along, and have a context.

@@ -70,7 +70,7 @@ type flow struct {
 // flowOf is the flow along a reference of holder's element to target.
 func flowOf(holder, element, target string) flow {
 	switch {
-	case target == "Patient" || target == "Encounter" || holder == "Provenance" || persons[holder]:
+	case target == "Patient" || target == "Encounter" || holder == "Provenance" || persons[holder], holder == "Group" && element == "member":
 		return flow{}
 	case target == "Binary":
 		return flow{down: true, up: true, all: true, document: true, rule: "with its file"}

@@ -3,6 +3,7 @@ package label
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firebreak/fhir"
@@ -290,11 +291,12 @@ func (j *judge) take(v verdict, below string) {
 	}
 }
 
-// give notes a label. Each label keeps its first reason at each top element.
+// give notes a label. Each label keeps its first reason at each top element, and each
+// member of a Group.
 func (j *judge) give(l Label, rule, below, evidence string) {
 	at := j.at() + below
 	for _, r := range j.reasons {
-		if r.Label == l && top(r.Element) == top(at) {
+		if r.Label == l && part(r.Element) == part(at) {
 			return
 		}
 	}
@@ -334,6 +336,27 @@ func top(path string) string {
 		}
 	}
 	return path
+}
+
+// member begins the place of a member of a Group.
+const member = "Group.member["
+
+// part is the top element of a path, or of a Group the member: each of those is
+// judged by itself.
+func part(path string) string {
+	if strings.HasPrefix(path, member) {
+		return path[:len(member)+strings.IndexByte(path[len(member):], ']')+1]
+	}
+	return top(path)
+}
+
+// Member tells which member of a Group a reason was found in, if it was in one.
+func Member(element string) (n int, ok bool) {
+	if !strings.HasPrefix(element, member) {
+		return 0, false
+	}
+	n, err := strconv.Atoi(part(element)[len(member) : len(part(element))-1])
+	return n, err == nil
 }
 
 func clip(s string) string {

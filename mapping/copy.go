@@ -18,7 +18,7 @@ import (
 // id tells that chart, as with HL7 v2. What it refers to of the compartment is
 // taken to be of the same patient: the id of anything else would lead nowhere.
 // One that names no patient, or several, lies in a chart of the source's that is
-// nobody's. What is not of the compartment (practitioners, places, drugs) lies in
+// nobody's; a Group in one of its own. What is not of the compartment (practitioners, places, drugs) lies in
 // the source's directory.
 //
 // The version counts from the server's own time (meta.lastUpdated), so that
@@ -51,7 +51,10 @@ func copied(k *Keys, m inbox.Message) (Result, error) {
 	if err != nil {
 		return Result{}, misplaced(c.Type, "not a valid resource")
 	}
-	chart := u.chart(c.Type, owner)
+	chart := u.chart(c.Type, c.ID, owner)
+	if err := overfull(r); err != nil && c.Type == "Group" {
+		return Result{}, misplaced("Group.member", err.Error())
+	}
 	out := Result{Patient: fhir.Ref{Type: "Patient", ID: chart}, At: c.At}
 	for n, f := range c.Files {
 		b, err := fhir.Parse(f)
@@ -75,13 +78,16 @@ type upstream struct {
 const copySystem = "urn:ietf:rfc:3986#fhir-id"
 
 func (u upstream) patient(id string) string { return u.k.Patient(u.source, copySystem, id) }
+func (u upstream) roster(id string) string  { return u.k.roster(u.source, copySystem, id) }
 func (u upstream) directory() string        { return u.k.digest(chartBytes, u.source, "directory") }
 func (u upstream) nobody() string           { return u.k.digest(chartBytes, u.source, "nobody") }
 
 // chart is where a resource lies that is about one patient, or with an empty
 // owner about none or several.
-func (u upstream) chart(typ, owner string) string {
+func (u upstream) chart(typ, id, owner string) string {
 	switch {
+	case typ == "Group":
+		return rosterMark + u.roster(id)
 	case owner != "":
 		return u.patient(owner)
 	case fhir.IsPatientCompartment(typ):
@@ -96,6 +102,8 @@ func (u upstream) id(chart string, ref fhir.Ref) (id string, given bool) {
 	switch {
 	case ref.Type == "Patient":
 		return u.patient(ref.ID), false
+	case ref.Type == "Group":
+		return u.k.ID(u.roster(ref.ID), u.source, ref.Type, copySystem, ref.ID), false
 	case ref.Type == "Binary", fhir.IsPatientCompartment(ref.Type): // a file lies with what names it
 		if chart == u.directory() {
 			chart = u.nobody()
@@ -137,7 +145,7 @@ func (u upstream) add(out *Result, chart string, r fhir.Resource) error {
 
 // gone is the deletion of a resource; of a given id the record knows the chart.
 func (u upstream) gone(c rest.Copy) (Result, error) {
-	chart := u.chart(c.Type, c.Patient)
+	chart := u.chart(c.Type, c.ID, c.Patient)
 	id, given := u.id(chart, fhir.Ref{Type: c.Type, ID: c.ID})
 	stub, err := fhir.Parse(fmt.Appendf(nil, `{"resourceType":%q,"id":%q}`, c.Type, id))
 	if err != nil {
@@ -167,5 +175,5 @@ func copyKey(k *Keys, m inbox.Message) (string, error) {
 			return "", misplaced(c.Type, "not a valid resource")
 		}
 	}
-	return u.chart(c.Type, owner), nil
+	return u.chart(c.Type, c.ID, owner), nil
 }

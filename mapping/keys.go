@@ -5,10 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"errors"
 	"hash"
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"firebreak/fhir"
 )
 
 // Keys makes every id that leaves this package, and knows what a site declares
@@ -78,6 +81,24 @@ func (k *Keys) Patient(source, system, value string) string {
 // id would tell of a neighbour that is withheld.
 func (k *Keys) ID(chart, source, typ string, parts ...string) string {
 	return chart + "-" + k.digest(resourceBytes, source, typ, parts...)[:resourceChars]
+}
+
+// rosterMark begins the key of a chart that is a Group and nothing else: no id has it.
+const rosterMark = "~"
+
+// roster is what follows the mark in the key of a Group's chart, which source calls so.
+func (k *Keys) roster(source string, parts ...string) string {
+	return k.digest(chartBytes, source, "Group", parts...)
+}
+
+// maxMembers bounds a Group, which is read and shown whole.
+const maxMembers = 10_000
+
+func overfull(group fhir.Resource) error {
+	if group.Get("member").Len() > maxMembers {
+		return errors.New("a Group has up to 10000 members here")
+	}
+	return nil
 }
 
 // digest hashes each part with its length before it, so that no two lists of

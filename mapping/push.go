@@ -28,6 +28,8 @@ import (
 //
 // A resource that names one patient lies in that patient's chart. One that
 // names several lies in no patient's chart, so that no record tells of another.
+// A Group lies by itself, whoever its members are, for they come and go; they may
+// be patients of any source.
 // One that names none goes with the one patient of its Bundle when it is a file,
 // of a type of the Patient compartment, or made by that Bundle. Otherwise it lies
 // in the source's directory; a type of the compartment, which may yet be about
@@ -62,7 +64,7 @@ func push(k *Keys, m inbox.Message) (Result, error) {
 	if err := p.changes(plan, found); err != nil {
 		return Result{}, err
 	}
-	if err := p.settle(k.digest(chartBytes, m.Source, "directory"), k.digest(chartBytes, m.Source, "nobody")); err != nil {
+	if err := p.settle(k, m.Source); err != nil {
 		return Result{}, err
 	}
 	return p.out, nil
@@ -209,11 +211,19 @@ func byNumber(query string) bool {
 
 // settle gives each resource its chart. A deletion keeps none: the record
 // knows where the resource lies.
-func (p *pushed) settle(directory, nobody string) error {
+func (p *pushed) settle(k *Keys, source string) error {
+	directory, nobody := k.digest(chartBytes, source, "directory"), k.digest(chartBytes, source, "nobody")
 	charts := map[string]bool{}
 	for n := range p.out.Resources {
 		r := &p.out.Resources[n]
 		if r.Deleted {
+			continue
+		}
+		if r.Type() == "Group" {
+			if err := overfull(r.Resource); err != nil {
+				return misplaced(p.at[n]+".member", err.Error())
+			}
+			r.Chart, r.Stays = rosterMark+k.roster(source, r.ID()), true
 			continue
 		}
 		patients := fhir.Patients(r.Resource)

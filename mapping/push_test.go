@@ -114,6 +114,7 @@ func TestPushPlacesResources(t *testing.T) {
 	nobodys := fmt.Sprintf(observation, "")
 	directory := pushKeys.digest(chartBytes, "ehr", "directory")
 	nobody := pushKeys.digest(chartBytes, "ehr", "nobody")
+	group := "~" + pushKeys.digest(chartBytes, "ehr", "Group", "g")
 	for name, c := range map[string]struct {
 		i     rest.Interaction
 		want  []string // charts; "+" after one that is for new ids only
@@ -134,7 +135,10 @@ func TestPushPlacesResources(t *testing.T) {
 		"a deletion, wherever it lies":      {entries("DELETE Observation/o"), []string{""}, directory},
 		"a deletion beside a patient":       {entries("PUT Patient/p||"+patient, "DELETE Observation/o"), []string{"p", ""}, "p"},
 		"nothing":                           {entries(), nil, directory},
-		"a group of several":                {put("Group/g", `{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/p"}},{"entity":{"reference":"Patient/q"}}]}`), []string{nobody}, directory},
+		"a group of several":                {put("Group/g", `{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/p"}},{"entity":{"reference":"Patient/q"}}]}`), []string{group + "+"}, directory},
+		"a group of one":                    {put("Group/g", `{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/p"}}]}`), []string{group + "+"}, directory},
+		"a group of another's patient":      {put("Group/g", `{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/`+pushKeys.Patient("lab", "x", "1")+`"}}]}`), []string{group + "+"}, directory},
+		"a group beside one of its members": {entries("PUT Patient/p||"+patient, `PUT Group/g||{"resourceType":"Group","id":"g","member":[{"entity":{"reference":"Patient/q"}}]}`, "POST Practitioner||"+practitioner), []string{"p", group + "+", "p+"}, "p"},
 		"a file that says whose it is":      {put("Binary/b", `{"resourceType":"Binary","id":"b","securityContext":{"reference":"Patient/p"}}`), []string{"p"}, "p"},
 		"a file that does not":              {put("Binary/b", `{"resourceType":"Binary","id":"b"}`), []string{directory + "+"}, directory},
 		"a file beside its letter":          {entries(`PUT Binary/b||{"resourceType":"Binary","id":"b"}`, `PUT DocumentReference/l||{"resourceType":"DocumentReference","id":"l","subject":{"reference":"Patient/p"}}`), []string{"p+", "p"}, "p"},
@@ -200,6 +204,7 @@ func TestPushIsHeldWithItsPlace(t *testing.T) {
 		"a type that is none":         {put("Sample/1", `{"resourceType":"Sample","id":"1"}`), "Sample"},
 		"another type than it says":   {put("Group/1", `{"resourceType":"List","id":"1"}`), "Group"},
 		"not a resource":              {put("Group/1", `{"resourceType":"Group","id":1}`), "Group"},
+		"a group of too many":         {put("Group/1", `{"resourceType":"Group","id":"1","member":[`+strings.Repeat(`{"entity":{"reference":"Patient/p"}},`, 10_000)+`{"entity":{"reference":"Patient/p"}}]}`), "Group.member"},
 		"no id":                       {rest.Interaction{Method: http.MethodPost, Path: "Group", Resource: []byte(`{"resourceType":"Group"}`)}, "Interaction.assigned"},
 		"not a Bundle":                {rest.Interaction{Method: http.MethodPost, Resource: []byte(`{"resourceType":"Group"}`)}, "Bundle"},
 		"an entry without an id":      {rest.Interaction{Method: http.MethodPost, Resource: one(`{"resourceType":"Observation"}`).Resource}, "Bundle.entry[0]"},

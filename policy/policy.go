@@ -108,6 +108,9 @@ func (p *Policy) keyOf(s sight) string {
 	if s.only {
 		b.WriteString(" only")
 	}
+	if s.across {
+		b.WriteString(" across")
+	}
 	return b.String()
 }
 
@@ -126,6 +129,8 @@ type sight struct {
 	override   []label.Label // withheld labels that give way when the patient asked
 	own        string        // versions of this source are seen as they were sent
 	only       bool          // and no others
+	across     bool          // looks across patients: Groups that others sent are shown
+	roster     *roster       // of the view of a Group; of one view
 }
 
 // look gives the caller's audience and whatever narrows it: the role, the
@@ -147,7 +152,7 @@ func (p *Policy) look(at position) sight {
 		}
 	case access.Backend:
 		p.narrow(&s, string(access.Backend), "", "", Intact)
-		s.own = at.source
+		s.own, s.across = at.source, true
 	case access.Source:
 		p.narrow(&s, string(access.Source), "", "", Intact)
 		s.own, s.only = at.source, true

@@ -140,8 +140,13 @@ func (v *View) release(e *entry, x *chart.Version) (fhir.Resource, error) {
 	if v.sight.owns(x) { // exactly as it was sent
 		return res, nil
 	}
-	before := res
 	var err error
+	if v.sight.lists(e.ref.Type) {
+		if res, err = v.known(x); err != nil {
+			return res, err
+		}
+	}
+	before := res
 	if v.superseded[e.ref] {
 		if res, err = superseded(res); err != nil {
 			return res, err
@@ -201,6 +206,9 @@ func (v *View) release(e *entry, x *chart.Version) (fhir.Resource, error) {
 		}
 		return res.RewriteReferences(v.survivor)
 	}
+	if v.sight.roster != nil {
+		return res.RewriteReferences(v.sight.roster.survivor)
+	}
 	return res, nil
 }
 
@@ -210,7 +218,7 @@ var required = map[string][][2]string{
 	"Encounter": {{"diagnosis", "condition"}, {"location", "location"}}, "EpisodeOfCare": {{"diagnosis", "condition"}},
 	"List": {{"entry", "item"}}, "Communication": {{"payload", "contentReference"}}, "DocumentReference": {{"relatesTo", "target"}},
 	"DiagnosticReport": {{"media", "link"}}, "CarePlan": {{"activity", "reference"}}, "Provenance": {{"entity", "what"}},
-	"Appointment": {{"participant", "actor"}}, "Claim": {{"diagnosis", "diagnosisReference"}}, "Account": {{"coverage", "coverage"}},
+	"Appointment": {{"participant", "actor"}}, "Group": {{"characteristic", "valueReference"}}, "Claim": {{"diagnosis", "diagnosisReference"}}, "Account": {{"coverage", "coverage"}},
 }
 
 // dropItems takes the items out of an array whose reference must go.
@@ -259,10 +267,15 @@ func (v *View) dropItems(res fhir.Resource, array, element string) (fhir.Resourc
 
 // drops tells whether a reference must go: it names what is withheld, or
 // a matter of a patient that is not in this chart; the two must look the same.
-// One to a Patient stays, known or not: who refers to them said it.
+// One to a Patient stays, known or not: who refers to them said it. A Group's does not:
+// who is not known is not in it.
 func (v *View) drops(ref fhir.Ref) bool {
 	if ref.Type == "Patient" {
-		return false
+		if v.sight.roster == nil {
+			return false
+		}
+		_, ok := v.sight.roster.shown(ref.ID)
+		return !ok
 	}
 	if k, ok := v.byRef[ref]; ok {
 		return v.entries[k].state != visible

@@ -116,7 +116,7 @@ func (p *Policy) viewAll(s sight, who []subject, now time.Time, ch chart.Chart) 
 				e.state = visible
 			}
 		}
-		if e.state == visible && needy[e.ref.Type] && !(directory && e.ref.Type != "Binary") && !v.sight.owns(e.current()) {
+		if e.state == visible && needy[e.ref.Type] && !(directory && e.ref.Type != "Binary") && !v.sight.lists(e.ref.Type) && !v.sight.owns(e.current()) {
 			e.state = waiting
 		}
 		v.byRef[e.ref] = int32(i)
@@ -145,16 +145,36 @@ func (p *Policy) viewAll(s sight, who []subject, now time.Time, ch chart.Chart) 
 // Concern names what the patient's directives say of c now, empty where there are
 // none. It belongs to Policy.Key: a View made for one may be shown to another
 // caller when both have the same Key and the same Concern in it.
-func (v *View) Concern(c access.Caller) string {
-	if v.said == nil || !v.sight.masks {
+func (v *View) Concern(c access.Caller) string { return v.Bearing().of(c) }
+
+// Fits tells whether the view was made for what the directives say of c now.
+func (v *View) Fits(c access.Caller) bool { return v.Bearing().Fits(c) }
+
+// Bearing is what the patient's directives say of whom a view was made for, without
+// the view.
+type Bearing struct {
+	said    *directives // nil: nothing
+	concern string
+}
+
+// Bearing outlasts the view.
+func (v *View) Bearing() Bearing {
+	if !v.sight.masks {
+		return Bearing{}
+	}
+	return Bearing{v.said, v.concern}
+}
+
+func (b Bearing) of(c access.Caller) string {
+	if b.said == nil {
 		return ""
 	}
-	_, key := v.said.of(subjectsOf(c), c.Admitted())
+	_, key := b.said.of(subjectsOf(c), c.Admitted())
 	return key
 }
 
-// Fits tells whether the view was made for what the directives say of c now.
-func (v *View) Fits(c access.Caller) bool { return v.Concern(c) == v.concern }
+// Fits tells whether they say the same of c now.
+func (b Bearing) Fits(c access.Caller) bool { return b.of(c) == b.concern }
 
 // Lasts tells whether the view stays as it is while the chart, the policy and its
 // caller do: no directive of the patient's begins or ends in it.
@@ -197,6 +217,9 @@ func (s *sight) first(h chart.History) (state, int) {
 		return absent, 0
 	}
 	if s.only && h[0].Source != s.own {
+		return absent, 0
+	}
+	if s.lists(h[0].Resource().Type()) && !s.across && !s.owns(&h[0]) {
 		return absent, 0
 	}
 	if h[0].Resource().Type() == "Subscription" && !s.owns(&h[0]) { // its channel may hold its sender's password
@@ -254,7 +277,15 @@ func (s *sight) seesAlone(v *chart.Version) bool {
 // owns tells whether the caller sent this version itself.
 func (s *sight) owns(v *chart.Version) bool { return s.own != "" && v.Source == s.own }
 
-func (s *sight) withholds(v *chart.Version) bool { return slices.ContainsFunc(v.Labels(), s.holds) }
+func (s *sight) withholds(v *chart.Version) bool {
+	if s.lists(v.Resource().Type()) { // a member is judged by itself
+		return slices.ContainsFunc(v.Labels(), func(l label.Label) bool { return s.holds(l) && v.Itself(l) })
+	}
+	return slices.ContainsFunc(v.Labels(), s.holds)
+}
+
+// lists tells whether a type is that of the Group whose chart this is.
+func (s *sight) lists(typ string) bool { return s.roster != nil && typ == "Group" }
 
 // settle withholds what would tell of something withheld: a panel without a
 // visible member, an order of which nothing visible came, a message or document
@@ -409,6 +440,9 @@ func (v *View) reach() {
 				}
 				for _, l := range x.Links() {
 					k, ok := v.byRef[l.To]
+					if l.Element == "member" && v.sight.lists(e.ref.Type) && !v.sight.owns(x) {
+						continue
+					}
 					if !ok || v.entries[k].state != waiting || l.To.Type == "Provenance" || e.ref.Type == "Provenance" && l.Element == "target" ||
 						mended && quoting[l.Element] || v.sight.redacts(e.ref.Type, l.Element) {
 						continue

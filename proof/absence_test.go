@@ -84,6 +84,7 @@ func (x *trial) run(questions int) {
 				return
 			}
 			x.harvest(false)
+			x.lists(i)
 			x.interrogate(i, due)
 			due = 0
 		}
@@ -96,11 +97,37 @@ func (x *trial) run(questions int) {
 		return
 	}
 	x.launches()
+	x.lists(len(x.world.events) - 1)
 	if questions == 0 || x.failure != nil {
 		return
 	}
 	x.harvest(true)
 	x.interrogate(len(x.world.events)-1, questions/2+due)
+}
+
+// lists asks for each Group in every way, mostly as who looks across records.
+func (x *trial) lists(last int) {
+	for _, id := range x.world.rosters {
+		rules := x.rules[x.asker.IntN(3)]
+		who := x.asker.all[7]
+		if x.asker.IntN(4) == 0 {
+			who = x.asker.all[x.asker.IntN(len(x.asker.all))]
+		}
+		if who.pages() || !slices.Contains(x.asker.asks, who) {
+			continue
+		}
+		v := url.Values{"_lastUpdated": {pick(x.asker, "ge", "lt") + x.asker.instant()}}
+		for _, target := range []string{"/Group/" + id, "/Group/" + id + "/_history?_since=" + x.asker.instant(), "/Group?_sort=-_lastUpdated&_total=accurate", "/Group?_id=" + id + "&member=Patient/" + x.asker.patient(),
+			"/Patient/" + x.asker.patient() + "/Group", "/Group?" + v.Encode(), "/Group/" + id + "/$export"} {
+			q := question{who: who, method: http.MethodGet, target: "/fhir" + target, at: x.now, seed: x.asker.Uint64(), header: http.Header{}}
+			if strings.HasSuffix(target, "$export") {
+				q.header.Set("Prefer", "respond-async")
+			}
+			if x.compare(rules, q, last); x.failure != nil {
+				return
+			}
+		}
+	}
 }
 
 func (x *trial) tell(e *event) {
@@ -249,7 +276,7 @@ func (x *trial) harvest(pages bool) {
 				all[i].learn(question{who: backend}, d.ask(question{who: backend, method: http.MethodGet, target: "/fhir/" + typ + "?_count=500&patient=" + p.id(), at: x.now}))
 			}
 		}
-		for _, typ := range []string{"Patient", "Practitioner", "Organization", "Location", "Binary", "Medication", "Provenance", "Appointment", "Task", "Specimen"} {
+		for _, typ := range []string{"Patient", "Practitioner", "Organization", "Location", "Binary", "Medication", "Provenance", "Appointment", "Task", "Specimen", "Group"} {
 			all[i].learn(question{who: backend}, d.ask(question{who: backend, method: http.MethodGet, target: "/fhir/" + typ + "?_count=500", at: x.now}))
 		}
 	}

@@ -69,6 +69,7 @@ type hunt struct {
 	Mutant   string // "" for none: then nothing may be found
 	Crowded  bool   // it shows where many people are known
 	Directed bool   // it shows where a directive is at work
+	Listed   bool   // it shows where there are rosters
 	Shrink   bool   // and tell the smallest story of it
 
 	Found string // the question, or where a canary stood; "" when nothing was found
@@ -98,7 +99,7 @@ func TestMutants(t *testing.T) {
 	hunts := []hunt{{}}
 	for _, m := range mutants {
 		if !slices.ContainsFunc(hunts, func(h hunt) bool { return h.Mutant == m.name }) {
-			hunts = append(hunts, hunt{Mutant: m.name, Crowded: crowded[m.name], Directed: directed[m.name], Shrink: m.name == shrunk})
+			hunts = append(hunts, hunt{Mutant: m.name, Crowded: crowded[m.name], Directed: directed[m.name], Listed: listed[m.name], Shrink: m.name == shrunk})
 		}
 	}
 	n := runtime.GOMAXPROCS(0)
@@ -226,6 +227,16 @@ func (h *hunt) run(t *testing.T) {
 		}
 	}
 	if h.Directed {
+		return
+	}
+	if h.Listed {
+		roster := mixed[slices.IndexFunc(mixed, func(x form) bool { return x.name == "roster" })]
+		for seed := range uint64(20) {
+			x := newTrial(t, alone(seed, roster, false), [2]side{without, with}, [2]string{})
+			if x.run(0); ended(x) {
+				return
+			}
+		}
 		return
 	}
 	seeds, questions := 30, 600

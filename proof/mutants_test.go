@@ -122,6 +122,22 @@ var mutants = []mutant{
 		}
 		if res, err = res.WithoutReferences(v.drops); err != nil {
 `},
+	{"whoever is in a Group", "policy/roster.go", "		now, ok := v.sight.roster.shown(ref.ID)\n", `
+		now, ok := v.sight.roster.shown(ref.ID)
+		if planted.Is("whoever is in a Group") && !ok {
+			now, ok = ref.ID, true
+		}
+`},
+	{"whoever is in a Group", "policy/release.go", "		_, ok := v.sight.roster.shown(ref.ID)\n		return !ok\n", `
+		_, ok := v.sight.roster.shown(ref.ID)
+		return !ok && !planted.Is("whoever is in a Group")
+`},
+	{"a Group as new as who is hidden in it", "policy/roster.go", "		if !e.view.sight.sees(&x) {\n", `
+		if planted.Is("a Group as new as who is hidden in it") {
+			break
+		}
+		if !e.view.sight.sees(&x) {
+`},
 	{"items left in", "policy/release.go", "		for _, r := range required[e.ref.Type] {\n", `
 		for _, r := range required[e.ref.Type] {
 			if planted.Is("items left in") {
@@ -230,6 +246,9 @@ var directed = map[string]bool{"directives ignored": true, "the directive itself
 // launched mutants show where an app is let in, which each world does.
 var launched = map[string]bool{"the visit of a launch from the store": true}
 
+// listed mutants show where there are rosters.
+var listed = map[string]bool{"whoever is in a Group": true, "a Group as new as who is hidden in it": true}
+
 // notified mutants show in what subscribers are told.
 var notified = map[string]bool{"events counted by what comes in": true}
 
@@ -311,5 +330,6 @@ func Whole(c access.Caller, ch chart.Chart) *View {
 // themselves.
 var helpers = []mutant{
 	{"", "record/reader.go", "	v.since.Store(since)\n	return v, nil\n", "	v.since.Store(since)\n	planted.Keep(v.View, func() any { return policy.Whole(c, l.chart) })\n	return v, nil\n"},
+	{"", "record/roster.go", "	return v, l.err\n", "	planted.Keep(v.View, func() any { return policy.Whole(c, ch) })\n	return v, l.err\n"},
 	{"", "record/search.go", "import (\n	\"cmp\"\n", "import (\n	\"cmp\"\n	\"fmt\"\n"},
 }

@@ -62,6 +62,9 @@ func TestOpenHalf(t *testing.T) {
 					continue // they depend on what names them
 				}
 				for _, a := range []*audience{who[0], who[3], who[7]} {
+					if ref.Type == "Group" && a != who[7] { // whose members are of many records: for systems
+						continue
+					}
 					got := d.ask(question{who: a, method: http.MethodGet, target: "/fhir/" + ref.String(), at: noon})
 					if got.status != http.StatusOK {
 						t.Errorf("seed %d, %s, %s: %s, told with %s, is not shown", seed, p.name, a.name, ref, what)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"firebreak/adapters/rest"
 	"firebreak/inbox"
@@ -133,7 +134,7 @@ func (f *forge) new(p *person, typ string, secret bool, more obj) obj {
 	}
 	switch typ {
 	case "Immunization", "AllergyIntolerance", "Coverage", "Device", "FamilyMemberHistory":
-	case "Binary", "Medication", "Practitioner", "Organization", "Location", "Provenance", "Appointment", "Task":
+	case "Binary", "Medication", "Practitioner", "Organization", "Location", "Provenance", "Appointment", "Task", "Group":
 	default:
 		r["subject"] = of(p)
 	}
@@ -262,6 +263,16 @@ var harmlessPushes = []form{
 	{"directory", "ehr", func(f *forge, p *person) {
 		f.push(p, "a clinic in the directory", f.new(p, "Organization", false, obj{"name": "Oak Street Clinic"}))
 	}},
+	{"roster", "ehr", func(f *forge, p *person) {
+		r := f.roster(false, f.known())
+		for range 1 + f.IntN(3) {
+			f.push(p, "a roster", r)
+			r = but(r, obj{"member": f.members(f.known())})
+		}
+		if f.IntN(6) == 0 {
+			f.drop("the roster is deleted", r, false)
+		}
+	}},
 	{"family history", "ehr", func(f *forge, p *person) {
 		f.push(p, "a father's heart", f.family(p, false, coded(icd, "I21.9", "Acute myocardial infarction")))
 	}},
@@ -277,6 +288,58 @@ func mime(ed string) (typ, data string) {
 	panic("not a file")
 }
 
+// roster is a Group of people, of whatever source.
+func (f *forge) roster(secret bool, of []*person) obj {
+	r := f.new(nil, "Group", secret, obj{"type": "person", "actual": true, "name": "Panel of Oak Street", "identifier": arr{obj{"system": local, "value": f.number("G")}},
+		"code": text("Panel"), "characteristic": arr{obj{"code": text("Followed by"), "valueCodeableConcept": text("Oak Street Clinic"), "exclude": false}}})
+	f.rosters = append(f.rosters, r["id"].(string))
+	return but(r, obj{"member": f.members(of)})
+}
+
+// known are some of those who are known for harmless reasons.
+func (f *forge) known() (some []*person) {
+	for _, p := range f.people {
+		if !p.hidden && f.IntN(3) > 0 {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// members are nil for nobody: no array is empty.
+func (f *forge) members(of []*person) any {
+	var all arr
+	for _, p := range of {
+		m := obj{"entity": obj{"reference": "Patient/" + p.id()}}
+		switch f.IntN(5) {
+		case 0:
+			m["inactive"] = true
+		case 1:
+			m["period"] = obj{"start": "2025-01-01", "end": one(f, "2025-06", "2031")}
+		}
+		all = append(all, m)
+	}
+	if all == nil {
+		return nil
+	}
+	return all
+}
+
+// among puts somebody among the members of a roster: who is known from sensitive
+// things alone, or from nothing; or is in it for a sensitive reason.
+func (f *forge) among(r obj) obj {
+	secret := obj{"entity": obj{"reference": "Patient/" + f.canary(), "display": f.canary()}}
+	switch hidden := slices.DeleteFunc(slices.Clone(f.people), func(p *person) bool { return !p.hidden }); {
+	case len(hidden) > 0 && f.IntN(4) > 0:
+		secret = obj{"entity": obj{"reference": "Patient/" + hidden[f.IntN(len(hidden))].id()}, "period": obj{"start": "1994-02-11"}}
+	case f.IntN(2) == 0:
+		secret = obj{"entity": obj{"reference": "Patient/" + f.people[0].id()}, "period": obj{"start": "1994-02-11"}, "extension": arr{obj{"url": "http://example.org/why", "valueString": f.kind().says + " " + f.canary()}}}
+	}
+	members, _ := r["member"].(arr)
+	at := f.IntN(len(members) + 1)
+	return but(r, obj{"member": slices.Insert(slices.Clone(members), at, any(secret)), "quantity": len(members) + 1, "text": narrative("Among others " + f.canary())})
+}
+
 // family is what a father had.
 func (f *forge) family(p *person, secret bool, had obj) obj {
 	return f.new(p, "FamilyMemberHistory", secret, obj{"patient": of(p), "status": "completed", "relationship": coded("http://terminology.hl7.org/CodeSystem/v3-RoleCode", "FTH", "father"),
@@ -284,6 +347,19 @@ func (f *forge) family(p *person, secret bool, had obj) obj {
 }
 
 var sensitivePushes = []form{
+	{"roster", "ehr", func(f *forge, p *person) {
+		k := f.kind()
+		r := f.roster(true, f.people)
+		switch f.IntN(3) {
+		case 0:
+			r["name"] = k.clinic + " " + f.canary()
+		case 1:
+			r["code"] = text(k.disease + " " + f.canary())
+		case 2:
+			r["characteristic"] = arr{obj{"code": text("Diagnosis"), "valueCodeableConcept": coded(icd, k.icd, k.disease), "exclude": false}}
+		}
+		f.hide(p, "a roster of "+k.name, r)
+	}},
 	{"result", "ehr", func(f *forge, p *person) {
 		k := f.kind()
 		o, how := f.secretTest(p, k)
@@ -450,6 +526,24 @@ func but(r, change obj) obj {
 }
 
 var mixedPushes = []form{
+	{"roster", "ehr", func(f *forge, p *person) {
+		r := f.roster(false, f.known())
+		for range 1 + f.IntN(3) {
+			request := f.number("R")
+			f.add(&event{what: "a roster with somebody nobody may know of", source: "ehr", kind: inbox.FHIR, control: request, whole: f.put(request, f.among(r)), harmless: f.put(request, r)})
+			if f.IntN(2) == 0 {
+				f.hide(p, "somebody else whom nobody may know of", f.among(r))
+			}
+			if f.IntN(3) == 0 {
+				r = but(r, obj{"member": f.members(f.known())})
+			}
+		}
+	}},
+	{"roster and result", "ehr", func(f *forge, p *person) {
+		k := f.kind()
+		o, how := f.secretTest(p, k)
+		f.bundle("a roster and an "+k.name+" test, "+how+", in one transaction", entry{f.roster(false, f.known()), false}, entry{o, true})
+	}},
 	{"transaction", "ehr", func(f *forge, p *person) {
 		k := f.kind()
 		o, how := f.secretTest(p, k)

@@ -90,9 +90,10 @@ func (p *person) id() string {
 
 // world is what happened, in the order in which it is told.
 type world struct {
-	seed   uint64
-	people []*person
-	events []*event
+	seed    uint64
+	people  []*person
+	events  []*event
+	rosters []string // ids of Groups, also of those that nobody may know of
 }
 
 // forge makes a world.

@@ -210,7 +210,7 @@ func (w *writer) batch(ctx context.Context, tx *sqldb.Tx, commits []*write) erro
 	}
 	for chart, at := range b.bumps {
 		b.add(bumpChart, chart, at)
-		if chart != directories {
+		if chart < rosterMark {
 			b.add(noteChange, chart)
 		}
 	}

@@ -585,7 +585,10 @@ func (r *Reader) ExportFile(ctx context.Context, ask Ask, id string, n int, writ
 					return err
 				}
 			}
-			if len(all) > 0 {
+			switch {
+			case len(all) > 0 && isRoster(at):
+				e.Entities = append(e.Entities, all[0].Ref())
+			case len(all) > 0:
 				e.Entities = append(e.Entities, v.patient)
 			}
 		}

@@ -276,15 +276,19 @@ func match(ctx context.Context, q reads, source string, p rest.Plan) ([]string, 
 			after[ref.Type] = append(after[ref.Type], candidate{r})
 		}
 	}
-	for n, s := range p.Refs {
-		typ, query, _ := fhir.ParseConditional(p.Base, s)
-		place := ""
+	places := map[string]string{}
+	if len(p.Refs) > 0 {
 		for _, c := range p.Changes {
-			if slices.Contains(p.Refers(c), s) {
-				place = c.Body()
-				break
+			for _, s := range p.Refers(c) {
+				if _, known := places[s]; !known {
+					places[s] = c.Body()
+				}
 			}
 		}
+	}
+	for n, s := range p.Refs {
+		typ, query, _ := fhir.ParseConditional(p.Base, s)
+		place := places[s]
 		l, err := readLookup(p.Base, typ, query, place)
 		if err != nil {
 			return nil, err

@@ -89,7 +89,7 @@ func (r *Reader) Past(ctx context.Context, ask Ask, q search.Query, p Period, co
 		return PastPage{}, err
 	}
 	if len(s.shown) == 1 {
-		e.Patient = s.shown[0].patient
+		e.Patient = s.shown[0].about()
 	}
 	for _, v := range page.Versions {
 		e.Entities = append(e.Entities, v.Ref())
@@ -190,7 +190,7 @@ func afterPast(all []version, place string) []version {
 func (s *seeking) versions(ctx context.Context, in candidates, p Period) ([]version, error) {
 	var all []version
 	seen := map[string]bool{}
-	counted := 0
+	counted, bytes := 0, 0
 	for at := ""; ; {
 		charts, err := in.next(ctx, at)
 		if err != nil {
@@ -209,8 +209,21 @@ func (s *seeking) versions(ctx context.Context, in candidates, p Period) ([]vers
 			}
 			seen[v.patient.ID] = true
 			before := len(all)
+			if isRoster(at) && len(some) > 0 {
+				if v, err = s.roster(ctx, s.p.Load(), s.caller, at, true); err != nil {
+					return nil, err
+				}
+			}
 			for _, r := range some {
 				history := v.History(r.Ref())
+				if isRoster(at) {
+					for _, x := range history {
+						bytes += len(x.Content().JSON())
+					}
+					if bytes > rosterWhole {
+						return nil, errLongPast
+					}
+				}
 				for _, i := range p.Kept(history) {
 					all = append(all, version{Past{history[i], i == len(history)-1}, v})
 				}

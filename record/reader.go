@@ -90,6 +90,9 @@ func (r *Reader) view(ctx context.Context, c access.Caller, chart string, keep b
 
 // viewThrough is view for one to whom the chart is opened so far.
 func (r *Reader) viewThrough(ctx context.Context, p *policy.Policy, g Glass, c access.Caller, chart string, keep bool) (*view, error) {
+	if isRoster(chart) {
+		return r.roster(ctx, p, c, chart, false)
+	}
 	key := p.KeyThrough(g.sight, c) + " " + chart
 	if g.Opened {
 		key += " " + g.id
@@ -185,6 +188,9 @@ func (r *Reader) find(ctx context.Context, c access.Caller, ref fhir.Ref) (*view
 		}
 	}
 	home, err := r.r.alias(ctx, ref)
+	if err == nil && home == "" && ref.Type == "Group" {
+		home = noRoster(ref.ID)
+	}
 	if err != nil || home == "" {
 		return nil, err
 	}
@@ -210,15 +216,18 @@ const (
 )
 
 // chartOf reads the chart from an id that tells it: a Patient's is the key,
-// others begin with it.
+// others begin with it, a Group's with what follows the mark.
 func chartOf(ref fhir.Ref) (string, bool) {
 	if ref.Type == "Patient" {
 		return ref.ID, true
 	}
-	if len(ref.ID) == chartChars+1+resourceChars && ref.ID[chartChars] == '-' {
-		return ref.ID[:chartChars], true
+	if len(ref.ID) != chartChars+1+resourceChars || ref.ID[chartChars] != '-' {
+		return "", false
 	}
-	return "", false
+	if ref.Type == "Group" {
+		return rosterMark + ref.ID[:chartChars], true
+	}
+	return ref.ID[:chartChars], true
 }
 
 // reaches tells whether the caller's token covers resources of that type in
@@ -246,7 +255,12 @@ func one[T any](r *Reader, ctx context.Context, ask Ask, action audit.Action, re
 	if v == nil {
 		return none, r.refuse(ctx, e)
 	}
-	e.Patient = v.patient
+	e.Patient = v.about()
+	if action != audit.Read && isRoster(v.patient.ID) {
+		if v, err = r.roster(ctx, r.p.Load(), ask.Caller, v.patient.ID, true); err != nil {
+			return none, err
+		}
+	}
 	got, ok := get(v)
 	if !ok || !v.reaches(ask.Caller, auth.Read, ref.Type) {
 		return none, r.refuse(ctx, e)

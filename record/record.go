@@ -158,6 +158,7 @@ type Record struct {
 	judgeSoon chan struct{}      // asks for it
 	walks     walks              // exports under way here
 	glances   glances            // charts of subscriptions, at the last round here
+	presences presences          // members of Groups, as they were seen
 	stop      context.CancelFunc // of the background jobs
 	jobs      sync.WaitGroup
 	written   sync.WaitGroup // the writer

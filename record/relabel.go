@@ -356,7 +356,9 @@ func (j *judging) write(ctx context.Context, last sqldb.Stmt) error {
 	err := j.r.writer.do(ctx, &write{judges: true, other: func(ctx context.Context, tx *sqldb.Tx) error {
 		var touch []sqldb.Stmt // charts before codes, as commits lock them
 		for _, c := range sortedKeys(j.charts) {
-			touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}}, sqldb.Stmt{SQL: noteChange, Args: []any{c}})
+			if touch = append(touch, sqldb.Stmt{SQL: touchChart, Args: []any{c}}); c < rosterMark {
+				touch = append(touch, sqldb.Stmt{SQL: noteChange, Args: []any{c}})
+			}
 		}
 		if err := tx.Batch(ctx, touch); err != nil {
 			return err

@@ -85,7 +85,7 @@ func (b *batch) say(context.Context) error {
 				i = 0
 			}
 			contexts[i] = cmp.Or(contexts[i], e.context)
-			if !label.Support(e.key.typ) {
+			if !label.Support(e.key.typ) || e.key.typ == "Group" && slices.ContainsFunc(e.Labels(), e.Itself) {
 				about = append(about, e.key.chart)
 			}
 		}

@@ -64,7 +64,7 @@ func (r *Reader) Search(ctx context.Context, ask Ask, q search.Query, cursor str
 		return Page{}, err
 	}
 	if len(s.shown) == 1 {
-		e.Patient = s.shown[0].patient
+		e.Patient = s.shown[0].about()
 	}
 	e.Entities = make([]fhir.Ref, 0, len(page.Matches)+len(page.Includes))
 	for _, all := range [][]policy.Released{page.Matches, page.Includes} {
@@ -258,6 +258,9 @@ func listed(charts []string) candidates {
 }
 
 func (s *seeking) candidates(ctx context.Context) (candidates, error) {
+	if s.q.Type == "Group" && s.caller.Audience() != access.Provider {
+		return s.rosters(ctx)
+	}
 	if patients, ok := s.q.Patient(); ok {
 		var charts []string
 		for _, p := range patients {
@@ -318,9 +321,9 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 // for the zero time.
 func (s *seeking) lately(ctx context.Context, from time.Time) (candidates, error) {
 	if from.IsZero() {
-		return candidates{next: func(ctx context.Context, after string) ([]string, error) {
+		return s.part(candidates{next: func(ctx context.Context, after string) ([]string, error) {
 			return s.r.keysOf(ctx, chartsAfter, after, int64(walkStep))
-		}}, nil
+		}}), nil
 	}
 	since := micros(from)
 	charts, err := s.r.keysOf(ctx, chartsSince, since, int64(maxSince+1))
@@ -330,11 +333,83 @@ func (s *seeking) lately(ctx context.Context, from time.Time) (candidates, error
 	if len(charts) <= maxSince {
 		in := listed(charts)
 		in.one, in.few, in.sum, in.since = false, false, false, from
+		return s.part(in), nil
+	}
+	return s.part(candidates{since: from, next: func(ctx context.Context, after string) ([]string, error) {
+		return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
+	}}), nil
+}
+
+// part leaves of candidates those in which resources of the types asked for can lie:
+// Groups by themselves, whose keys come last, and all else not there.
+func (s *seeking) part(in candidates) candidates {
+	groups, others := false, false
+	for _, typ := range s.q.Types() {
+		groups, others = groups || typ == "Group", others || typ != "Group"
+	}
+	next := in.next
+	in.next = func(ctx context.Context, after string) ([]string, error) {
+		if !others {
+			after = max(after, rosterMark)
+		}
+		all, err := next(ctx, after)
+		if first := slices.IndexFunc(all, isRoster); first >= 0 && !groups {
+			all = all[:first]
+		}
+		return all, err
+	}
+	return in
+}
+
+// rosters are the charts of Groups.
+func (s *seeking) rosters(ctx context.Context) (candidates, error) {
+	if ids, ok := s.q.IDs(); ok {
+		var charts []string
+		for _, id := range ids {
+			ref := fhir.Ref{Type: "Group", ID: id}
+			chart, told := chartOf(ref)
+			if !told {
+				var err error
+				if chart, err = s.r.alias(ctx, ref); err != nil {
+					return candidates{}, err
+				}
+			}
+			charts = append(charts, cmp.Or(chart, noRoster(id)))
+		}
+		in := listed(charts)
+		in.few = false // it names no patients
 		return in, nil
 	}
-	return candidates{since: from, next: func(ctx context.Context, after string) ([]string, error) {
-		return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
-	}}, nil
+	from, _ := s.q.LastUpdated()
+	if !from.IsZero() {
+		from = from.Add(-time.Millisecond)
+	}
+	return s.lately(ctx, from)
+}
+
+// listed gives what q finds in a Group's chart: the Group, not what it names elsewhere.
+// A member is found by every record that is now one with the member's.
+func (s *seeking) listed(ctx context.Context, v *view) ([]policy.Released, error) {
+	groups := v.Of("Group")
+	if len(groups) == 0 || !v.reaches(s.caller, auth.Search, "Group") {
+		return nil, nil
+	}
+	p := s.p.Load()
+	own := p.Owns(s.caller, groups[0].Source()) // which says what its source sent
+	var err error
+	q := s.q.Following(func(ref fhir.Ref) fhir.Ref {
+		if ref.Type == "Patient" && !own && err == nil {
+			var found map[string]presence
+			if found, err = s.present(ctx, p, s.caller, []string{ref.ID}); err == nil && found[ref.ID].now != "" {
+				ref.ID = found[ref.ID].now
+			}
+		}
+		return ref
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(v.Index().Matches(q), func(m policy.Released) bool { return m.Ref().Type != "Group" }), nil
 }
 
 // step is the first keys of several lists that each hold walkStep of their own.
@@ -394,6 +469,9 @@ func (s *seeking) of(ctx context.Context, v *view) ([]policy.Released, error) {
 	if len(v.stamps) > 1 {
 		q = q.Following(v.Survivor)
 	}
+	if isRoster(v.patient.ID) {
+		return s.listed(ctx, v)
+	}
 	all := v.Index().Matches(q)
 	if len(v.stamps) == 1 && s.q.Type != "" { // what nearly all ask for
 		return all, nil
@@ -436,7 +514,7 @@ func (s *seeking) strays(v *view, typ string) bool {
 // everything gives all matches in order, for a question that few charts can answer.
 func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error) {
 	var all []found
-	seen := map[string]bool{}
+	seen, bytes := map[string]bool{}, 0
 	for at := ""; ; {
 		charts, err := in.next(ctx, at)
 		if err != nil {
@@ -458,6 +536,11 @@ func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error
 			}
 			for _, m := range some {
 				all = append(all, found{m, v})
+				if isRoster(at) {
+					if bytes += len(m.Content().JSON()); bytes > rosterWhole {
+						return nil, errCostly
+					}
+				}
 			}
 		}
 	}
@@ -470,7 +553,11 @@ func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error
 			}
 			return ref
 		}
-		all = search.NewIndex(all).Run(s.q.Following(now)).Matches
+		q := s.q.Following(now)
+		if s.q.Type == "Group" { // a member is found by what only the Group's view knows
+			q = q.Unfiltered()
+		}
+		all = search.NewIndex(all).Matches(q)
 	}
 	return all, nil
 }
@@ -502,7 +589,7 @@ func (s *seeking) after(all []found, from cursor) []found {
 // walk goes through charts in the order of their keys until the page is full.
 // It stops after maxWalk charts with what it has, and says where to go on.
 func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count int) (page []found, resume cursor, err error) {
-	at, looked := from.chart, 0
+	at, looked, bytes := from.chart, 0, 0
 	seen := map[string]bool{}
 	visit := func(chart string, last string) (full bool, err error) {
 		v, some, err := s.in(ctx, chart, false)
@@ -515,8 +602,11 @@ func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count in
 			some = search.After(s.q, some, last)
 		}
 		for _, f := range some {
-			if len(page) == count {
+			if len(page) == count || bytes > rosterPage {
 				return true, nil
+			}
+			if isRoster(chart) {
+				bytes += len(f.Content().JSON())
 			}
 			page = append(page, found{f, v})
 			resume = cursor{chart, s.q.Place(f.Resource())}

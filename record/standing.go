@@ -35,7 +35,12 @@ func (r *Reader) Made(ctx context.Context, ask Ask, id inbox.ID, refs []fhir.Ref
 			return policy.Released{}, false, err
 		}
 		got, ok := v.Sent(ref, version)
-		return got, ok, nil
+		if !ok && isRoster(v.patient.ID) { // whose past is read where it is asked for
+			if v, err = r.roster(ctx, r.p.Load(), ask.Caller, v.patient.ID, true); err == nil {
+				got, ok = v.Sent(ref, version)
+			}
+		}
+		return got, ok, err
 	})
 }
 

@@ -30,7 +30,7 @@ const (
 	forgetChange = `DELETE FROM changed WHERE chart = $1`
 	changedAfter = `SELECT chart FROM changed WHERE chart > $1 ORDER BY chart LIMIT $2`
 	countChanged = `SELECT COUNT(*) FROM changed`
-	everyChart   = `SELECT chart FROM chart WHERE chart > $1 ORDER BY chart LIMIT $2`
+	everyChart   = `SELECT chart FROM chart WHERE chart > $1 AND chart < '~' ORDER BY chart LIMIT $2` // of patients: not directories, nor Groups
 	waitingIn    = `SELECT type, id, held, since, labels, number, ord FROM waiting WHERE chart = $1`
 	addWaiting   = `
 		INSERT INTO waiting (chart, type, id, held, since, labels, number, ord) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -279,7 +279,7 @@ func (o *Office) lookInto(ctx context.Context, charts []string) error {
 	var all []looked
 	held := map[string]bool{}
 	for _, key := range slices.Concat(charts, beside) {
-		if held[key] || key == directories {
+		if held[key] || key >= rosterMark {
 			continue
 		}
 		l, _, err := o.r.load(ctx, key, nil)

@@ -267,6 +267,12 @@ func (q Query) Filtered() bool {
 // Included tells whether q asks for resources beside the matches.
 func (q Query) Included() bool { return len(q.includes)+len(q.revincludes) > 0 }
 
+// Unfiltered is q for what is known to match already.
+func (q Query) Unfiltered() Query {
+	q.filters = nil
+	return q
+}
+
 // Sorted tells whether q asks for an order.
 func (q Query) Sorted() bool { return q.values.Has("_sort") }
 

@@ -266,11 +266,17 @@ func Params(typ string) []Param {
 // Unsupported are the official parameters of a type that are not answered, with the reason.
 func Unsupported(typ string) map[string]string { return params().unsupported[typ] }
 
+// apart tells whether a reference leads out of what is searched as one: a Group lies in
+// no record, and its members each in another.
+func apart(typ, code string) bool { return typ == "Group" && code == "member" }
+
+const errApart = "A Group's members lie in other records than the Group: search Group by member, and the members by their ids; Group/[id]/$export spans their records."
+
 // Includes are the values that _include takes for a type, sorted.
 func Includes(typ string) []string {
 	var out []string
 	for _, p := range params().params[typ] {
-		if p.kind == kindReference && len(p.targets) > 0 {
+		if p.kind == kindReference && len(p.targets) > 0 && !apart(typ, p.code) {
 			out = append(out, typ+":"+p.code)
 		}
 	}
@@ -284,7 +290,7 @@ var referrers = sync.OnceValue(func() map[string][]string {
 	to := map[string][]string{}
 	for source, all := range params().params {
 		for _, p := range all {
-			if p.kind != kindReference {
+			if p.kind != kindReference || apart(source, p.code) {
 				continue
 			}
 			for _, target := range p.targets {

@@ -345,6 +345,10 @@ func (r *reader) include(kind, modifier, name, text string) error {
 		if in.param == nil || in.param.kind != kindReference {
 			return refuse("not-supported", name, "It names no reference parameter of "+parts[0]+".")
 		}
+		if apart(parts[0], parts[1]) {
+			r.firm = true
+			return refuse("not-supported", name, errApart)
+		}
 	}
 	if len(parts) == 3 {
 		in.target = parts[2]
@@ -383,6 +387,10 @@ func (r *reader) filter(typ, name, text string, hops int) (filter, error) {
 			return filter{}, refuse("not-supported", name, "It cannot lead to that type.")
 		}
 		f.typ, f.modifier = modifier, ""
+	}
+	if chained && apart(typ, code) {
+		r.firm = true
+		return filter{}, refuse("not-supported", name, errApart)
 	}
 	if chained {
 		return r.chain(f, rest, text, hops)
@@ -475,6 +483,10 @@ func (r *reader) has(typ, name, rest, text string, hops int) (filter, error) {
 	ref := params().params[parts[0]][parts[1]]
 	if ref == nil || ref.kind != kindReference || !slices.Contains(ref.targets, typ) {
 		return filter{}, refuse("not-supported", name, "It names no parameter of "+parts[0]+" that leads to "+typ+".")
+	}
+	if apart(parts[0], parts[1]) {
+		r.firm = true
+		return filter{}, refuse("not-supported", name, errApart)
 	}
 	then, err := r.filter(parts[0], parts[2], text, hops+1)
 	if err != nil {

@@ -74,8 +74,12 @@ func Local(base, s string) string {
 }
 
 // Owner is the id of the one patient that a resource of the server at base is
-// about; empty when it is about none or several.
+// about; empty when it is about none or several. A Group is no patient's, whoever
+// is in it.
 func Owner(base string, r fhir.Resource) (string, error) {
+	if r.Type() == "Group" {
+		return "", nil
+	}
 	r, err := r.RewriteReferences(func(s string) string { return Local(base, s) })
 	if err != nil {
 		return "", err

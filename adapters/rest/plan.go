@@ -99,9 +99,11 @@ func (i Interaction) Plan() (p Plan, err error) {
 	if err != nil || !i.Looks {
 		return p, err
 	}
+	known := map[string]bool{}
 	for _, c := range p.Changes {
 		for _, s := range p.Refers(c) {
-			if !slices.Contains(p.Refs, s) {
+			if !known[s] {
+				known[s] = true
 				p.Refs = append(p.Refs, s)
 			}
 		}
