@@ -200,7 +200,7 @@ func TestMethodsAreSaid(t *testing.T) {
 		"/Patient/_history":      {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/_history":              {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/Patient/$everything":   {"", ""},
-		"/Patient/x/$everything": {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
+		"/Patient/x/$everything": {"OPTIONS, GET, HEAD, POST", "OPTIONS, GET, HEAD, POST"},
 		"/Patient/x/Observation": {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/Patient/x/*":           {"OPTIONS, GET, HEAD", "OPTIONS, GET, HEAD"},
 		"/Patient/x/*/_search":   {"OPTIONS, POST", "OPTIONS, POST"},
