@@ -101,10 +101,16 @@ func (h *house) stated(t *testing.T, m message, e *event, s side, all map[fhir.R
 		in.Found = make([]string, len(plan.Changes)+len(plan.Refs)) // what is there has the id that it would be created with
 	}
 	r, err := mapping.Map(keys, in)
-	if err == nil && m.kind == inbox.HL7v2 {
-		if in.Moves, err = h.record.Queue().Moves(t.Context(), []string{r.Patient.ID}); err == nil {
-			r, err = mapping.Map(keys, in)
+	if (err == nil || r.Part != nil) && m.kind == inbox.HL7v2 {
+		home := r.Patient.ID
+		if r.Part != nil {
+			home = r.Part.Chart
 		}
+		var failed error
+		if in.Moves, failed = h.record.Queue().Moves(t.Context(), []string{home}); failed != nil {
+			t.Fatal(failed)
+		}
+		r, err = mapping.Map(keys, in)
 	}
 	if p := r.Part; p != nil { // with what told of it before
 		part := record.Change{At: r.At.Add(-time.Microsecond), Part: &record.Part{Chart: p.Chart, ID: p.Appointment, Asked: p.Asked}}
