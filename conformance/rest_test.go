@@ -148,7 +148,12 @@ var claims = []claim{
 
 	{name: "delete, conditional", ask: "DELETE Observation?identifier=urn:c|O-333", want: 204},
 	{name: "delete", ask: "DELETE Observation/$O", want: 204},
-	{name: "what was deleted is as if it never was", ask: "GET Observation/$O", want: 404},
+	{name: "what its client deleted", ask: "GET Observation/$O", want: 410, says: []string{`"code":"deleted"`}},
+	{name: "HEAD of it", ask: "HEAD Observation/$O", want: 410},
+	{name: "its history tells of the deletion", ask: "GET Observation/$O/_history", want: 200, says: []string{`"request":\{"method":"DELETE","url":"Observation/$O"\},"response":\{"status":"204","etag":"W/\\"([^\\]+)`, `"method":"POST"`}, keep: "D"},
+	{name: "vread of the deletion", ask: "GET Observation/$O/_history/$D", want: 410},
+	{name: "the history of the type tells of it", ask: "GET Observation/_history?_count=1000", want: 200, says: []string{`"method":"DELETE","url":"Observation/$O"`}},
+	{name: "the history of the system tells of it", ask: "GET _history?_count=1000", want: 200, says: []string{`"method":"DELETE","url":"Observation/$O"`}},
 	{name: "what never was", ask: "GET Observation/none", want: 404},
 }
 
@@ -201,7 +206,7 @@ func (a *apps) systemAs(client, scope string) string {
 func (a *apps) send(c claim, token string, kept map[string]string) (status int, head, body string) {
 	a.t.Helper()
 	fill := func(s string) string {
-		names := []string{"JOB", "AT", "P", "V", "O", "G", "A", "B", "H"} // a longer name first
+		names := []string{"JOB", "AT", "P", "V", "O", "G", "A", "B", "H", "D"} // a longer name first
 		for _, name := range names {
 			s = regexp.MustCompile(`\$`+name+`\b`).ReplaceAllLiteralString(s, kept[name])
 		}
@@ -247,7 +252,7 @@ func (a *apps) claimed(c claim, token string, kept map[string]string) {
 		a.t.Errorf("%s: %d, want %d: %.600s", c.ask, status, c.want, body)
 	}
 	for i, want := range c.says {
-		want = strings.ReplaceAll(want, "$V", kept["V"])
+		want = strings.NewReplacer("$V", kept["V"], "$O", kept["O"]).Replace(want)
 		found := regexp.MustCompile(want).FindStringSubmatch(head + "\n\n" + body)
 		if found == nil {
 			a.t.Errorf("%s does not say %s:\n%s\n\n%.900s", c.ask, want, head, body)

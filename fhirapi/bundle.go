@@ -161,10 +161,18 @@ func (b *bundle) outcome(o []byte) {
 	b.b.WriteString(`,"search":{"mode":"outcome"}}`)
 }
 
-// history adds a version; the first that there was came to be by a POST, as far
+// history adds a version, or a deletion; the first that there was came to be by a POST, as far
 // as the caller can tell.
 func (b *bundle) history(base string, v policy.Released, first bool) {
 	r := v.Resource()
+	if v.Deleted() {
+		b.entry()
+		b.b.WriteString(`"fullUrl":`)
+		b.text(base + "/" + r.Ref().String())
+		b.b.WriteString(`,"request":{"method":"DELETE","url":"` + r.Ref().String() + `"},"response":{"status":"204","etag":"W/\"` + v.VersionID() +
+			`\"","lastModified":"` + instant(v.Recorded()) + `"}}`)
+		return
+	}
 	b.resource(base, r)
 	method, address, status := "PUT", r.Ref().String(), "200"
 	if first {

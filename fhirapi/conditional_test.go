@@ -166,7 +166,7 @@ func TestConditionalUpdate(t *testing.T) {
 	}
 	// A deletion ends the one that matches, and is done when none does.
 	w.do(remove(ehr, where+"&family=coe")).want(t, 204)
-	w.get(ehr, "/"+first.made(t)).want(t, 404)
+	w.get(ehr, "/"+first.made(t)).want(t, 410)
 	w.do(remove(ehr, where+"&family=coe")).want(t, 204)
 	if n := w.get(ehr, "/Patient?identifier=urn:mrn|1").total(t); n != "1" {
 		t.Errorf("%s are left", n)

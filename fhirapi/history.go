@@ -53,7 +53,8 @@ func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) e
 }
 
 // histories answers with the versions of all resources of a type, or of all
-// types, the last recorded first. What was deleted or is withheld has no entry.
+// types, the last recorded first. What is withheld has no entry, nor has what
+// was deleted but for who sent and deleted it.
 func (a *api) histories(w http.ResponseWriter, r *http.Request, c access.Caller) error {
 	h, err := readHistory(r)
 	if err != nil {

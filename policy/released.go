@@ -51,6 +51,10 @@ func (r Released) Source() string { return r.said().source }
 // itself it may be told without, see View.Standing.
 func (r Released) Readable() bool { return r.e != nil && r.e.view.reads(r) }
 
+// Deleted tells that it is no version but the deletion of one, for who deleted it.
+// Resource is then the bare type and id.
+func (r Released) Deleted() bool { return r.said().deleted }
+
 func (r Released) IsZero() bool   { return r.e == nil }
 func (r Released) String() string { return r.Resource().String() }
 
@@ -75,4 +79,5 @@ type shown struct {
 	recorded time.Time
 	at       time.Time
 	source   string
+	deleted  bool
 }

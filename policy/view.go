@@ -24,13 +24,14 @@ type View struct {
 	reviews    reviews           // of its results, where they must be reviewed
 	merged     map[string]string // "Patient/old" to "Patient/surviving", of merges in force
 	links      []chart.Link
-	entries    []entry            // the whole chart, sorted
-	byRef      map[fhir.Ref]int32 // into entries
-	all        []Released         // what is visible, in its current version
-	listed     []Released         // what of it may be searched: all, but for the limits of a token
-	limits     *limits            // of a token with granular scopes; nil for most
-	superseded map[fhir.Ref]bool  // documents that were replaced
-	spoken     map[spoken]bool    // orders that came along with hidden results of theirs
+	entries    []entry             // the whole chart, sorted
+	byRef      map[fhir.Ref]int32  // into entries
+	all        []Released          // what is visible, in its current version
+	listed     []Released          // what of it may be searched: all, but for the limits of a token
+	limits     *limits             // of a token with granular scopes; nil for most
+	superseded map[fhir.Ref]bool   // documents that were replaced
+	ended      map[fhir.Ref]*entry // what the caller deleted itself; nil for most
+	spoken     map[spoken]bool     // orders that came along with hidden results of theirs
 
 	once  sync.Once
 	index *search.Index[Released]
@@ -105,6 +106,14 @@ func (p *Policy) viewAll(s sight, who []subject, now time.Time, ch chart.Chart) 
 		e.view, e.history = v, h
 		e.ref = h[0].Resource().Ref()
 		e.state, e.first = v.sight.first(h)
+		if e.state == absent && v.sight.own != "" {
+			if end := v.end(h); end != nil {
+				if v.ended == nil {
+					v.ended = map[fhir.Ref]*entry{}
+				}
+				v.ended[e.ref] = end
+			}
+		}
 		if e.state == visible && v.said.tells(e.ref) && !v.sight.owns(e.current()) {
 			e.state = hidden
 		}
@@ -504,7 +513,7 @@ func (v *View) Get(ref fhir.Ref) (Released, bool) {
 	return r, true
 }
 
-// Version is one version of one resource.
+// Version is one version of one resource, or the deletion of what the caller deleted.
 func (v *View) Version(ref fhir.Ref, versionID string) (Released, bool) {
 	for _, r := range v.History(ref) {
 		if r.VersionID() == versionID {
@@ -514,11 +523,12 @@ func (v *View) Version(ref fhir.Ref, versionID string) (Released, bool) {
 	return Released{}, false
 }
 
-// History is the visible versions of one resource, newest first.
+// History is the visible versions of one resource, newest first; of what the caller
+// deleted itself, the deletion before them.
 func (v *View) History(ref fhir.Ref) []Released {
 	r, ok := v.Get(ref)
 	if !ok {
-		return nil
+		return v.ends(ref)
 	}
 	out := make([]Released, 1+len(r.e.contents().older))
 	for i := range out {

@@ -214,8 +214,17 @@ func (s *seeking) versions(ctx context.Context, in candidates, p Period) ([]vers
 					return nil, err
 				}
 			}
+			refs := make([]fhir.Ref, 0, len(some))
 			for _, r := range some {
-				history := v.History(r.Ref())
+				refs = append(refs, r.Ref())
+			}
+			for _, ref := range v.AllEnded(s.q.Types()) {
+				if v.reaches(s.caller, auth.Search, ref.Type) && v.reaches(s.caller, auth.Read, ref.Type) {
+					refs = append(refs, ref)
+				}
+			}
+			for _, ref := range refs {
+				history := v.History(ref)
 				if isRoster(at) {
 					for _, x := range history {
 						bytes += len(x.Content().JSON())

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,7 +184,7 @@ func (r *Reader) find(ctx context.Context, c access.Caller, ref fhir.Ref) (*view
 		if err != nil || ref.Type == "Patient" {
 			return v, err
 		}
-		if _, ok := v.Get(ref); ok {
+		if _, ok := v.Get(ref); ok || v.Ended(ref) {
 			return v, nil
 		}
 	}
@@ -299,18 +300,39 @@ func (r *Reader) Chart(ctx context.Context, ask Ask, patient fhir.Ref) (*policy.
 	return v.View, nil
 }
 
+// gone is the answer for what the caller deleted itself. To everyone else, and of all
+// else, it is fhir.NotFound.
+func gone() *fhir.Error {
+	return &fhir.Error{Status: http.StatusGone, Code: "deleted", Text: "You deleted this."}
+}
+
 // Get is one resource in its current version.
 func (r *Reader) Get(ctx context.Context, ask Ask, ref fhir.Ref) (policy.Released, error) {
-	return one(r, ctx, ask, audit.Read, ref, func(v *view) (policy.Released, bool) { return v.Get(ref) })
+	got, err := one(r, ctx, ask, audit.Read, ref, func(v *view) (policy.Released, bool) {
+		got, ok := v.Get(ref)
+		if !ok && v.Ended(ref) {
+			return v.History(ref)[0], true
+		}
+		return got, ok
+	})
+	return standing(got, err)
 }
 
 // VRead is one version of one resource.
 func (r *Reader) VRead(ctx context.Context, ask Ask, ref fhir.Ref, versionID string) (policy.Released, error) {
-	return one(r, ctx, ask, audit.VRead, ref, func(v *view) (policy.Released, bool) { return v.Version(ref, versionID) })
+	return standing(one(r, ctx, ask, audit.VRead, ref, func(v *view) (policy.Released, bool) { return v.Version(ref, versionID) }))
 }
 
-// History is the visible versions of one resource, newest first. It is never
-// empty without an error.
+// standing is what was found, unless that is its deletion.
+func standing(got policy.Released, err error) (policy.Released, error) {
+	if err == nil && got.Deleted() {
+		return policy.Released{}, gone()
+	}
+	return got, err
+}
+
+// History is the visible versions of one resource, newest first, and before them its
+// deletion if the caller deleted it. It is never empty without an error.
 func (r *Reader) History(ctx context.Context, ask Ask, ref fhir.Ref) ([]policy.Released, error) {
 	return one(r, ctx, ask, audit.HistoryA, ref, func(v *view) ([]policy.Released, bool) {
 		all := v.History(ref)
