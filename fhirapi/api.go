@@ -183,7 +183,7 @@ func (a *api) address(all []interaction) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request, c access.Caller) error {
 		file := all[0].name == "read" && asFile(r)
 		if !isForm(r) && !file { // a form may say it inside, see search
-			if err := web.Negotiate(r, r.URL.Query()["_format"]); err != nil {
+			if err := web.Negotiate(r, r.URL.Query()); err != nil {
 				return err
 			}
 		}
@@ -277,7 +277,7 @@ func (a *api) open(get web.Opener) web.Opener {
 }
 
 func (a *api) metadata(w http.ResponseWriter, r *http.Request) error {
-	if err := web.Negotiate(r, r.URL.Query()["_format"]); err != nil {
+	if err := web.Negotiate(r, r.URL.Query()); err != nil {
 		return err
 	}
 	return web.Resource(w, r, http.StatusOK, a.capability)

@@ -66,7 +66,7 @@ func (a *api) searchLog(w http.ResponseWriter, r *http.Request, c access.Caller,
 	values := q.Values()
 	b.link("self", join(address, values, cursor))
 	if next != "" {
-		b.link("next", join(address, values, next))
+		b.next(r, join(address, values, next))
 	}
 	if err := b.matches(a.Base, q, found); err != nil {
 		return err

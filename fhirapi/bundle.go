@@ -69,6 +69,9 @@ func (b *bundle) link(relation, url string) {
 	b.b.WriteByte('}')
 }
 
+// next links to the next page, at an address that has a query.
+func (b *bundle) next(r *http.Request, url string) { b.link("next", url+web.Chosen(r)) }
+
 func (b *bundle) text(s string) {
 	var room [128]byte
 	quoted, _ := jsontext.AppendQuote(room[:0], s)

@@ -198,7 +198,7 @@ func (a *api) searchDefinitions(w http.ResponseWriter, r *http.Request, index *s
 	page := all[:min(count, len(all))]
 	b.link("self", join(address, values, cursor))
 	if len(page) > 0 && len(page) < len(all) {
-		b.link("next", join(address, values, q.Place(page[len(page)-1].r)))
+		b.next(r, join(address, values, q.Place(page[len(page)-1].r)))
 	}
 	found := make([]fhir.Resource, len(page))
 	for i, d := range page {

@@ -67,7 +67,7 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 	if err != nil {
 		return err
 	}
-	if err := web.Negotiate(r, values["_format"]); err != nil {
+	if err := web.Negotiate(r, values); err != nil {
 		return err
 	}
 	if !prefersAsync(r) {

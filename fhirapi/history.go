@@ -44,7 +44,7 @@ func (a *api) history(w http.ResponseWriter, r *http.Request, c access.Caller) e
 	address := a.Base + "/" + ref.String() + "/_history"
 	b.link("self", join(address, q.values, q.after))
 	if more {
-		b.link("next", join(address, q.values, all[kept[len(kept)-1]].VersionID()))
+		b.next(r, join(address, q.values, all[kept[len(kept)-1]].VersionID()))
 	}
 	for _, i := range kept {
 		b.history(a.Base, all[i], i == len(all)-1)
@@ -79,7 +79,7 @@ func (a *api) histories(w http.ResponseWriter, r *http.Request, c access.Caller)
 	b.total(page.Total)
 	b.link("self", join(address+"/_history", h.values, h.after))
 	if page.Next != "" {
-		b.link("next", join(address+"/_history", h.values, page.Next))
+		b.next(r, join(address+"/_history", h.values, page.Next))
 	}
 	for _, v := range page.Versions {
 		b.history(a.Base, v.Released, v.First)

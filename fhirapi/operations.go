@@ -58,7 +58,7 @@ func arguments(r *http.Request, known ...string) (v url.Values, cursor string, e
 }
 
 func argumentsIn(r *http.Request, v url.Values, known []string) (_ url.Values, cursor string, err error) {
-	if err := web.Negotiate(r, v["_format"]); err != nil {
+	if err := web.Negotiate(r, v); err != nil {
 		return nil, "", err
 	}
 	cursor = v.Get(cursorParam)
@@ -196,7 +196,7 @@ func (a *api) pageOf(w http.ResponseWriter, r *http.Request, q *search.Query, pa
 	}
 	b.link("self", join(address, self, cursor))
 	if page.Next != "" {
-		b.link("next", join(address, self, page.Next))
+		b.next(r, join(address, self, page.Next))
 	}
 	for _, item := range page.Matches {
 		if err := a.found(b, q, item, "match"); err != nil {

@@ -24,7 +24,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	if err != nil {
 		return err
 	}
-	if err := web.Negotiate(r, values["_format"]); err != nil {
+	if err := web.Negotiate(r, values); err != nil {
 		return err
 	}
 	cursor := values.Get(cursorParam)
@@ -74,7 +74,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request, c access.Caller) er
 	self := q.Values()
 	b.link("self", join(address, self, cursor))
 	if page.Next != "" {
-		b.link("next", join(address, self, page.Next))
+		b.next(r, join(address, self, page.Next))
 	}
 	if q.Summary == search.SummaryCount {
 		return b.send(w, r)

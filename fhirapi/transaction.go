@@ -169,7 +169,7 @@ func (a *api) batch(r *http.Request, c access.Caller, out *bundle, all []request
 		}
 		respond(out, q, status[n], got[n], errs[n])
 	}
-	return web.Negotiate(r, r.URL.Query()["_format"]) // entries are answered in JSON, whatever this is
+	return web.Negotiate(r, r.URL.Query()) // entries are answered in JSON, whatever this is
 }
 
 // look answers an entry that reads, as its address does to a request of its own.

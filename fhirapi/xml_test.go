@@ -41,8 +41,55 @@ func TestXMLSaysTheSame(t *testing.T) {
 			t.Errorf("%s is %d %s\nand in XML %d %s", path, asJSON.Code, asJSON.body, asXML.Code, asXML.body)
 		}
 	}
+	for _, path := range []string{"/metadata?", "/Patient/x?", "/Patient/x/_history?", "/Patient?_id=x&", "/Patient/none?", "/Patient?unknown=1&_id=x&", "/Nothing/x?"} {
+		for format, read := range map[string]func([]byte) (fhir.Resource, error){"json": fhir.Parse, "xml": fhirxml.Read} {
+			as, pretty := w.get(w.physician(), path+"_format="+format), w.get(w.physician(), path+"_pretty=true&_format="+format)
+			if bytes.Contains(as.body, []byte("\n  ")) || !bytes.Contains(pretty.body, []byte("\n  ")) {
+				t.Errorf("%s as %s is %.100s, pretty %.100s", path, format, as.body, pretty.body)
+			}
+			if as.Code != pretty.Code || !reflect.DeepEqual(says(t, read, as.body), says(t, read, pretty.body)) {
+				t.Errorf("%s as %s is %s\nand pretty %s", path, format, as.body, pretty.body)
+			}
+		}
+	}
+	if got := w.get(w.physician(), "/Patient/x?_pretty=false"); bytes.Contains(got.body, []byte("\n")) {
+		t.Errorf("without _pretty it is %s", got.body)
+	}
 	if got := w.get("", "/Patient/x", "Accept: application/fhir+xml").want(t, 401); !strings.HasPrefix(string(got.body), "<?xml") {
 		t.Errorf("without a token: %s", got.body)
+	}
+}
+
+// Who asks for a format by a parameter gets all pages in it.
+func TestPagesKeepTheirFormat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, id := range []string{"a", "b", "c"} {
+		w.put(w.backend(), strings.Replace(patientX, `"id":"x"`, `"id":"`+id+`"`, 1))
+	}
+	for _, path := range []string{"/Patient?_count=1&_pretty=true&_format=", "/Patient/_history?_count=1&_format="} {
+		for format, read := range map[string]func([]byte) (fhir.Resource, error){"application/fhir%2Bxml": fhirxml.Read, "json": fhir.Parse} {
+			seen := 0
+			for next := path + format; next != ""; seen++ {
+				got := w.get(client(t, "ehr", "system/*.cruds"), next).want(t, 200)
+				r, err := read(got.body)
+				if err != nil {
+					t.Fatalf("page %d of %s%s: %v", seen, path, format, err)
+				}
+				if strings.Contains(path, "_pretty") != bytes.Contains(got.body, []byte("\n")) {
+					t.Errorf("page %d of %s%s is %s", seen, path, format, got.body)
+				}
+				next = ""
+				for link := range r.All("link") {
+					if link.Get("relation").Text() == "next" {
+						next = strings.TrimPrefix(link.Get("url").Text(), base)
+					}
+				}
+			}
+			if seen < 3 {
+				t.Errorf("%s%s has %d pages", path, format, seen)
+			}
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (g *Guard) catch(w http.ResponseWriter, r *http.Request, draw drawer) {
 // outcome draws an error as an OperationOutcome.
 func outcome(w http.ResponseWriter, r *http.Request, e *fhir.Error) {
 	if tripOf(r).format == "" {
-		_ = Negotiate(r, r.URL.Query()["_format"]) // refused before it was asked: JSON, if neither will do
+		_ = Negotiate(r, r.URL.Query()) // refused before it was asked: JSON, if neither will do
 	}
 	status, body := fhir.Outcome(e)
 	_ = Resource(w, r, status, body)

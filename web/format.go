@@ -1,8 +1,11 @@
 package web
 
 import (
+	"bytes"
+	"encoding/json"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -19,13 +22,13 @@ const (
 )
 
 // Negotiate settles what the request's answer is written as, by what it asks
-// for: JSON, where nothing is said or anything will do, or XML. _format wins
-// over Accept; formats are its values, from the address or the form of a
-// _search. Asking for neither is a 406.
+// for: JSON, where nothing is said or anything will do, or XML. asked are the
+// parameters of the address or the form of a _search: _format wins over Accept. Asking for neither is a 406. With _pretty=true it is
+// written for people.
 //
-// Source: R4 http.html#mime-type; RFC 9110 section 12.5.1.
-func Negotiate(r *http.Request, formats []string) error {
-	all := formats
+// Source: R4 http.html#mime-type, http.html#pretty; RFC 9110 section 12.5.1.
+func Negotiate(r *http.Request, asked url.Values) error {
+	all := asked["_format"]
 	if len(all) == 0 {
 		all = r.Header.Values("Accept")
 	}
@@ -40,9 +43,19 @@ func Negotiate(r *http.Request, formats []string) error {
 	if len(all) > 0 && quality == 0 {
 		return &fhir.Error{Status: http.StatusNotAcceptable, Code: "not-supported", Text: "Answers are application/fhir+json or application/fhir+xml, FHIR 4.0.1, only."}
 	}
-	tripOf(r).format = best
+	t := tripOf(r)
+	t.format, t.pretty, t.chosen = best, asked.Get("_pretty") == "true", ""
+	for _, name := range []string{"_format", "_pretty"} {
+		if asked.Has(name) {
+			t.chosen += "&" + name + "=" + url.QueryEscape(asked.Get(name))
+		}
+	}
 	return nil
 }
+
+// Chosen is what the request's parameters say of the format, to be appended to the
+// address of the next page: whoever follows that sends no other.
+func Chosen(r *http.Request) string { return tripOf(r).chosen }
 
 // formatOf reads a media range, or one of FHIR's short names; quality 0: it
 // allows nothing that is written here.
@@ -80,12 +93,24 @@ var plus = strings.NewReplacer("fhir json", "fhir+json", "fhir xml", "fhir+xml")
 // its JSON.
 func Resource(w http.ResponseWriter, r *http.Request, status int, body []byte) error {
 	w.Header().Add("Vary", "Accept")
+	pretty := tripOf(r).pretty
 	if tripOf(r).format != inXML {
+		if pretty {
+			var b bytes.Buffer
+			if err := json.Indent(&b, body, "", "  "); err != nil {
+				return err
+			}
+			body = b.Bytes()
+		}
 		return Write(w, r, status, string(inJSON), body)
+	}
+	write := fhirxml.Write
+	if pretty {
+		write = fhirxml.WriteIndented
 	}
 	res, err := fhir.Parse(body)
 	if err == nil {
-		body, err = fhirxml.Write(res)
+		body, err = write(res)
 	}
 	if err != nil {
 		tripOf(r).format = inJSON // the error cannot be said in XML either, for all we know

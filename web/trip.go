@@ -19,6 +19,8 @@ type trip struct {
 	start  time.Time
 	status int
 	format format // of an answer of the FHIR API; "" until it is known
+	pretty bool   // it is to be read by people
+	chosen string // format and pretty as parameters, "&_format=xml", where they were that
 }
 
 type tripKey struct{}

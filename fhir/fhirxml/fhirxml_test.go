@@ -57,6 +57,13 @@ func TestXMLLosesNothing(t *testing.T) {
 		if was, is := plain(t, r), plain(t, back); !reflect.DeepEqual(was, is) {
 			t.Errorf("%s/%s is another resource", r.Type(), r.ID())
 		}
+		indented, err := fhirxml.WriteIndented(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := fhirxml.Read(indented); err != nil || !reflect.DeepEqual(plain(t, r), plain(t, back)) {
+			t.Errorf("%s/%s is another resource when it is indented (%v)", r.Type(), r.ID(), err)
+		}
 		again, err := fhirxml.Write(back)
 		if err != nil || !bytes.Equal(again, b) {
 			t.Errorf("%s/%s is written otherwise the second time (%v)", r.Type(), r.ID(), err)
@@ -117,6 +124,42 @@ func TestWrite(t *testing.T) {
 		`<gender><extension url="u"><valueDecimal value="1.00"/></extension></gender><multipleBirthInteger value="2"/><managingOrganization><reference value="#o"/></managingOrganization></Patient>`
 	if string(b) != want {
 		t.Errorf("got  %s\nwant %s", b, want)
+	}
+	const indented = `<?xml version="1.0" encoding="UTF-8"?>
+<Patient xmlns="http://hl7.org/fhir">
+  <id value="p1"/>
+  <text>
+    <status value="generated"/>
+    <div xmlns="http://www.w3.org/1999/xhtml">a` + "\u00a0" + `<b>c</b>&amp;</div>
+  </text>
+  <contained>
+    <Organization>
+      <id value="o"/>
+      <name value="Acme"/>
+    </Organization>
+  </contained>
+  <active value="true"/>
+  <name id="n">
+    <family value="a&#10;b"/>
+    <given value="Jü&lt;&amp;&quot;"/>
+    <given id="g" value="Ann">
+      <extension id="e" url="http://u">
+        <valueCode value="x"/>
+      </extension>
+    </given>
+  </name>
+  <gender>
+    <extension url="u">
+      <valueDecimal value="1.00"/>
+    </extension>
+  </gender>
+  <multipleBirthInteger value="2"/>
+  <managingOrganization>
+    <reference value="#o"/>
+  </managingOrganization>
+</Patient>`
+	if b, err := fhirxml.WriteIndented(r); err != nil || string(b) != indented {
+		t.Errorf("%v: got  %s\nwant %s", err, b, indented)
 	}
 }
 

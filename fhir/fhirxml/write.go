@@ -26,8 +26,13 @@ const (
 //
 // It fails, with a *fhir.Error that names the place, on what XML cannot say: an
 // element that R4 does not know, a control character.
-func Write(r fhir.Resource) ([]byte, error) {
-	w := &writer{}
+func Write(r fhir.Resource) ([]byte, error) { return write(r, &writer{}) }
+
+// WriteIndented is [Write] with each element on a line of its own. Narratives are as
+// they are: white space counts there.
+func WriteIndented(r fhir.Resource) ([]byte, error) { return write(r, &writer{indented: true}) }
+
+func write(r fhir.Resource, w *writer) ([]byte, error) {
 	w.b.Grow(len(r.JSON()) + len(r.JSON())/4)
 	w.b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>`)
 	w.resource(r.Type(), r.Root(), ` xmlns="`+space+`"`)
@@ -38,8 +43,39 @@ func Write(r fhir.Resource) ([]byte, error) {
 }
 
 type writer struct {
-	b     bytes.Buffer
-	fault *fhir.Error // the first
+	b        bytes.Buffer
+	fault    *fhir.Error // the first
+	indented bool
+	depth    int // of elements that are open
+}
+
+// open begins an element.
+func (w *writer) open(name string) {
+	w.line()
+	w.depth++
+	w.b.WriteString("<" + name)
+}
+
+// shut ends an element that has others inside.
+func (w *writer) shut(name string) {
+	w.depth--
+	w.line()
+	w.b.WriteString("</" + name + ">")
+}
+
+// shutEmpty ends an element that has attributes alone.
+func (w *writer) shutEmpty() {
+	w.depth--
+	w.b.WriteString("/>")
+}
+
+func (w *writer) line() {
+	if w.indented {
+		w.b.WriteByte('\n')
+		for range w.depth {
+			w.b.WriteString("  ")
+		}
+	}
 }
 
 func (w *writer) fail(path, text string) {
@@ -56,14 +92,14 @@ func (w *writer) resource(path string, n fhir.Node, attributes string) {
 		w.fail(path, "is not a resource of R4")
 		return
 	}
-	w.b.WriteString("<" + typ + attributes + ">")
+	w.open(typ + attributes + ">")
 	w.members(path, t, n)
-	w.b.WriteString("</" + typ + ">")
+	w.shut(typ)
 }
 
 // object writes a value with parts.
 func (w *writer) object(path, name string, t *r4def.Type, n fhir.Node) {
-	w.b.WriteString("<" + name)
+	w.open(name)
 	for _, attribute := range attributes(t) {
 		if v := n.Get(attribute); !v.IsZero() {
 			w.attribute(path, attribute, v.Text())
@@ -74,10 +110,10 @@ func (w *writer) object(path, name string, t *r4def.Type, n fhir.Node) {
 	w.members(path, t, n)
 	if w.b.Len() == before+1 {
 		w.b.Truncate(before)
-		w.b.WriteString("/>")
+		w.shutEmpty()
 		return
 	}
-	w.b.WriteString("</" + name + ">")
+	w.shut(name)
 }
 
 // attributes are the elements of a type that XML writes as attributes.
@@ -135,9 +171,9 @@ func (w *writer) member(path string, m r4def.Member, v, beside fhir.Node) {
 			w.object(path, m.Name, r4def.Lookup(m.Type), item)
 			continue
 		}
-		w.b.WriteString("<" + m.Name + ">")
+		w.open(m.Name + ">")
 		w.resource(path, item, "")
-		w.b.WriteString("</" + m.Name + ">")
+		w.shut(m.Name)
 	}
 }
 
@@ -150,10 +186,11 @@ func at(all []fhir.Node, i int) fhir.Node {
 
 func (w *writer) primitive(path string, m r4def.Member, v, beside fhir.Node) {
 	if m.Type == "xhtml" {
+		w.line()
 		w.b.WriteString(entities.ReplaceAllStringFunc(v.Text(), plain))
 		return
 	}
-	w.b.WriteString("<" + m.Name)
+	w.open(m.Name)
 	if id := beside.Get("id"); !id.IsZero() {
 		w.attribute(path, "id", id.Text())
 	}
@@ -162,14 +199,14 @@ func (w *writer) primitive(path string, m r4def.Member, v, beside fhir.Node) {
 	}
 	extensions := beside.Get("extension")
 	if extensions.IsZero() {
-		w.b.WriteString("/>")
+		w.shutEmpty()
 		return
 	}
 	w.b.WriteByte('>')
 	for x := range extensions.Items() {
 		w.object(path+".extension", "extension", r4def.Lookup("Extension"), x)
 	}
-	w.b.WriteString("</" + m.Name + ">")
+	w.shut(m.Name)
 }
 
 func (w *writer) attribute(path, name, value string) {
