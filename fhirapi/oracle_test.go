@@ -2,6 +2,7 @@ package fhirapi_test
 
 import (
 	"encoding/json"
+	"math"
 	"math/big"
 	"slices"
 	"strings"
@@ -280,6 +281,25 @@ func numbered(prefix string, have *big.Rat, want string) bool {
 		return c <= 0
 	}
 	return inside
+}
+
+// degrees are where a position lies.
+func degrees(v fhirpath.Value) (latitude, longitude float64, ok bool) {
+	m := decoded(v.Node())
+	latitude, ok = m["latitude"].(float64)
+	longitude, _ = m["longitude"].(float64)
+	return latitude, longitude, ok
+}
+
+// apart are kilometres between two positions, by the angle between them as vectors.
+func apart(lat, lon, otherLat, otherLon float64) float64 {
+	vector := func(lat, lon float64) [3]float64 {
+		lat, lon = lat*math.Pi/180, lon*math.Pi/180
+		return [3]float64{math.Cos(lat) * math.Cos(lon), math.Cos(lat) * math.Sin(lon), math.Sin(lat)}
+	}
+	a, b := vector(lat, lon), vector(otherLat, otherLon)
+	across := [3]float64{a[1]*b[2] - a[2]*b[1], a[2]*b[0] - a[0]*b[2], a[0]*b[1] - a[1]*b[0]}
+	return 6371.0088 * math.Atan2(math.Sqrt(across[0]*across[0]+across[1]*across[1]+across[2]*across[2]), a[0]*b[0]+a[1]*b[1]+a[2]*b[2])
 }
 
 func addresses(v fhirpath.Value) []string {

@@ -530,7 +530,10 @@ func (g *asker) value(typ string, p search.Param) string {
 		return prefix() + g.word(func(w *words) []string { return w.numbers }, "1", "0")
 	case "uri":
 		return escape(g.word(func(w *words) []string { return w.urls }, "http://loinc.org"))
-	case "special": // _list
+	case "special": // near, _list
+		if p.Name == "near" {
+			return pick(g, "49.3|-123.1|5|km", "0|0|30000", "49.3|-123.1")
+		}
 		if typ, id := g.ref(); typ == "List" || g.IntN(4) == 0 {
 			return id
 		}

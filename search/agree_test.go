@@ -139,6 +139,9 @@ func TestRunAgreesWithTheNaiveEvaluator(t *testing.T) {
 					return pick("m", []string{"name", "family", "name:contains", "family:exact"}), pick("n", []string{"mu", "EMI", "Müller", "ann", "l"})
 				},
 				func() (string, string) { return "identifier", token() },
+				func() (string, string) {
+					return "phonetic", pick("s", slices.Sorted(maps.Keys(naiveSounds)))
+				},
 				func() (string, string) { return "birthdate", dates() },
 				func() (string, string) { return "gender:not", "male" },
 				func() (string, string) {

@@ -52,6 +52,7 @@ type column struct {
 	raw     []string
 	spans   []span
 	amounts []amount
+	points  []point
 	ranks   []int32 // by row
 	order   []int32 // rows in the order of their ranks, ties by row
 	parts   *table
@@ -123,7 +124,7 @@ func (c *column) compute(t *table, p *param, u use) {
 		case c.refs != nil:
 			c.refs.starts = append(c.refs.starts, int32(len(c.refs.list)))
 		case c.tokens == nil && c.uris == nil:
-			c.starts = append(c.starts, int32(len(c.texts)+len(c.spans)+len(c.amounts)))
+			c.starts = append(c.starts, int32(len(c.texts)+len(c.spans)+len(c.amounts)+len(c.points)))
 		}
 	}
 }
@@ -148,7 +149,20 @@ func (c *column) emitter(p *param, u use) func(row int32, v fhir.Node, l *leaf) 
 			}
 		}
 	}
+	if p.sounds {
+		return func(row int32, v fhir.Node, l *leaf) {
+			eachString(v, l, func(string) { c.present.set(row) })
+			eachSound(v, l, func(s string) { c.texts = append(c.texts, s) })
+		}
+	}
 	switch p.kind {
+	case kindSpecial:
+		return func(row int32, v fhir.Node, _ *leaf) {
+			c.present.set(row)
+			if at, ok := positionOf(v); ok {
+				c.points = append(c.points, at)
+			}
+		}
 	case kindToken:
 		c.tokens = newPostings[Token]()
 		return func(row int32, v fhir.Node, l *leaf) {

@@ -69,7 +69,22 @@ func (t *table) apply(f *filter, in set) set {
 		return in.and(t.composite(f), t)
 	}
 	col := t.column(p, useMatch)
+	if p.sounds {
+		return in.where(t, func(row int32) bool {
+			return f.any(func(v *value) bool {
+				return !slices.ContainsFunc(v.sounds, func(word string) bool {
+					return !col.anyText(row, func(_ int, have string) bool { return have == word })
+				})
+			})
+		})
+	}
 	switch p.kind {
+	case kindSpecial:
+		return in.where(t, func(row int32) bool {
+			return slices.ContainsFunc(col.points[col.starts[row]:col.starts[row+1]], func(at point) bool {
+				return f.any(func(v *value) bool { return v.around.holds(at) })
+			})
+		})
 	case kindToken:
 		rows := f.union(func(v *value) []int32 {
 			if v.sets != nil {

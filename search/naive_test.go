@@ -108,6 +108,13 @@ func (n *naive) values(o object, param string) (kind string, v naiveValues) {
 			}
 		}
 		return "string", v
+	case "Patient.phonetic":
+		for _, part := range []string{"family", "given"} {
+			for _, s := range get(o, "name", part) {
+				v.strings = append(v.strings, s.(string))
+			}
+		}
+		return "sound", v
 	case "Patient.birthdate":
 		for _, s := range get(o, "birthDate") {
 			v.times = append(v.times, naiveSpan(s.(string)))
@@ -217,6 +224,8 @@ func (n *naive) one(o object, param, modifier, want string) bool {
 			}
 			return strings.HasPrefix(unaccented(s), unaccented(want))
 		})
+	case "sound":
+		return slices.ContainsFunc(v.strings, func(s string) bool { return slices.Contains(naiveSounds[want], s) })
 	case "date":
 		prefix, text := prefixed(want)
 		w := naiveSpan(text)
@@ -300,6 +309,9 @@ var naiveTerms = map[string][]naiveToken{
 	"above " + interpretations + "|HH":                            {{interpretations, "HH"}, {interpretations, "AA"}, {interpretations, "A"}, {interpretations, "H>"}, {interpretations, "HU"}, {interpretations, "H"}, {interpretations, "_ObservationInterpretationNormality"}},
 	"above " + interpretations + "|b":                             {{interpretations, "B"}, {interpretations, "_ObservationInterpretationChange"}},
 }
+
+// naiveSounds are the names that sound as what is asked.
+var naiveSounds = map[string][]string{"Emeel": {"Émile", "emil"}, "miller": {"Müller", "MULLER"}, "Anne": {"Ann"}, "Moo": {"Mu"}, "Maier": nil}
 
 func (n *naive) matches(o object, name, value string) bool {
 	if rest, ok := strings.CutPrefix(name, "_has:Observation:patient:"); ok {

@@ -22,7 +22,7 @@ const (
 	kindNumber    kind = "number"
 	kindURI       kind = "uri"
 	kindComposite kind = "composite"
-	kindSpecial   kind = "special" // _list
+	kindSpecial   kind = "special" // _list, near
 )
 
 // leafTypes are the R4 types whose values a kind of parameter can be compared with.
@@ -57,6 +57,7 @@ type param struct {
 	targets []string               // of references: concrete types, sorted
 	parts   []*param               // of composites: evaluated from what paths lead to
 	words   func(fhir.Node) string // of _text and _content, which have no paths
+	sounds  bool                   // names are compared by how they sound
 }
 
 // byTerms are the modifiers that need to know what codes there are.
@@ -67,8 +68,11 @@ var codedTypes = []string{"CodeableConcept", "Coding", "code"}
 
 // modifiers are what p takes after a colon, but for types.
 func (p *param) modifiers() []string {
-	if p.words != nil || p.kind == kindSpecial {
+	if p.words != nil || p.code == "_list" {
 		return nil
+	}
+	if p.sounds {
+		return []string{"missing"}
 	}
 	all := append([]string{"missing"}, modifiers[p.kind]...)
 	if p.kind == kindToken && slices.ContainsFunc(p.paths, func(x path) bool { return x.leaf.typ == "Identifier" }) {
@@ -88,10 +92,8 @@ type registry struct {
 
 // notServed are parameters that compile but cannot be answered as R4 means them.
 var notServed = map[string]string{
-	"phonetic": "no phonetic matching",
-	"near":     "no geography",
-	"_query":   "no named queries",
-	"_filter":  "no filter language",
+	"_query":  "no named queries",
+	"_filter": "no filter language",
 }
 
 var params = sync.OnceValue(func() registry {
@@ -143,7 +145,10 @@ func newParam(def r4def.SearchParam, typ string, byID map[string]r4def.SearchPar
 	if err != nil {
 		return nil, err.Error()
 	}
-	p = &param{def: def, code: def.Code, kind: kind(def.Type), paths: paths}
+	p = &param{def: def, code: def.Code, kind: kind(def.Type), paths: paths, sounds: def.Code == "phonetic"}
+	if p.kind == kindSpecial { // near, what _text and _content are is above
+		return p, ""
+	}
 	if p.kind == kindComposite {
 		for _, c := range def.Component {
 			part, why := newPart(c, paths, byID)

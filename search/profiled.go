@@ -32,6 +32,11 @@ func Definitions() []r4def.SearchParam {
 		if text := corrected[all[i].ID]; text != "" {
 			all[i].Expression = text
 		}
+		if all[i].ID == "DocumentReference-relationship" { // R4 has the expressions of the two parts exchanged
+			parts := slices.Clone(all[i].Component)
+			parts[0].Expression, parts[1].Expression = "target", "code"
+			all[i].Component = parts
+		}
 	}
 	return all
 }

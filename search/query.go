@@ -67,6 +67,8 @@ type has struct {
 type value struct {
 	token  Token
 	words  *fullText
+	sounds []string // words as they sound
+	around around
 	text   string // string: folded, or exact; uri
 	prefix string
 	span   span

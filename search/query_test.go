@@ -94,7 +94,14 @@ func TestParseQueryRefuses(t *testing.T) {
 		{"filters", "Observation", "_filter=x", "_filter"},
 		{"lists that a server would know", "Observation", "_list=$current-problems", "_list"},
 		{"contained resources", "Observation", "_contained=true", "_contained"},
-		{"phonetics", "Patient", "phonetic=x", "phonetic"},
+		{"a sound of no letters", "Patient", "phonetic=--", "phonetic"},
+		{"a sound that is exact", "Patient", "phonetic:exact=x", "phonetic:exact"},
+		{"near without a place", "Location", "near=50", "near"},
+		{"near beside the earth", "Location", "near=91|0|5|km", "near"},
+		{"near, but no number", "Location", "near=NaN|0|5|km", "near"},
+		{"near at a distance below nothing", "Location", "near=0|0|-5|km", "near"},
+		{"near in a unit nobody knows", "Location", "near=0|0|5|parsec", "near"},
+		{"sorting by distance", "Location", "_sort=near", "_sort"},
 	} {
 		t.Run(tt.claim, func(t *testing.T) {
 			v, err := url.ParseQuery(tt.raw)

@@ -32,7 +32,20 @@ func (r *reader) value(p *param, f filter, s string) (value, error) {
 		}
 		return value{words: &q}, nil
 	}
+	if p.sounds {
+		words := sounds(plain(s))
+		if len(words) == 0 {
+			return bad("It has no word.")
+		}
+		return value{sounds: words}, nil
+	}
 	switch p.kind {
+	case kindSpecial:
+		a, ok := parseAround(s)
+		if !ok {
+			return bad("It is written latitude|longitude|distance|unit, in degrees, and km, m, [mi_i] or [ft_i].")
+		}
+		return value{around: a}, nil
 	case kindToken:
 		if f.modifier == "of-type" {
 			parts := slices.Collect(unescaped(s, '|'))
