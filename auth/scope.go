@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"firebreak/fhir"
 	"firebreak/search"
 )
 
@@ -76,14 +77,14 @@ func ParseScopes(list string) Scopes {
 	return all
 }
 
-// ParseScope reads one clinical scope. A restriction is one of version 2, of one
+// ParseScope reads one clinical scope, of a type of R4 or of all ("*"). A restriction is one of version 2, of one
 // type that lies in charts, and what [search.ParseRestriction] reads.
 func ParseScope(word string) (Scope, bool) {
 	word, query, restricted := strings.Cut(word, "?")
 	context, rest, ok := strings.Cut(word, "/")
 	typ, action, ok2 := strings.Cut(rest, ".")
 	s := Scope{Context: Context(context), Type: typ}
-	if !ok || !ok2 || !slices.Contains([]Context{Patient, User, System}, s.Context) || !isType(typ) {
+	if !ok || !ok2 || !slices.Contains([]Context{Patient, User, System}, s.Context) || typ != "*" && !fhir.IsType(typ) {
 		return Scope{}, false
 	}
 	if s.May, ok = interactions(action); !ok {
@@ -143,19 +144,6 @@ func interactions(s string) (Interaction, bool) {
 		may |= 1 << (at - 1)
 	}
 	return may, may != 0
-}
-
-func isType(s string) bool {
-	if s == "*" {
-		return true
-	}
-	for i := range len(s) {
-		c := s[i] | 0x20
-		if c < 'a' || c > 'z' {
-			return false
-		}
-	}
-	return s != "" && s[0] >= 'A' && s[0] <= 'Z'
 }
 
 // Allows tells whether the scopes grant in on every resource of typ.

@@ -37,7 +37,7 @@ func TestScopesMeanWhatSMARTSays(t *testing.T) {
 		"", "openid", "launch/patient", "fhirUser", "offline_access", "patient", "patient/", "patient/Observation", "patient/Observation.",
 		"patient/.rs", "patient/*", "Patient/Observation.rs", "PATIENT/Observation.rs", "admin/*.rs", "patient/observation.rs",
 		"patient/Observation.sr", "patient/Observation.rr", "patient/Observation.x", "patient/Observation.RS", "patient/Observation.reads",
-		"patient/Observation.read.rs", "patient/Obs*.rs", "patient/Obs-1.rs", "patient/*.rs?", "patient/*.rs?%zz", "user//Patient.rs", "*/*.*",
+		"patient/Observation.read.rs", "patient/Obs*.rs", "patient/Obs-1.rs", "patient/Unheard.rs", "system/Unheard.read", "system/NutritionProduct.rs", "patient/*.rs?", "patient/*.rs?%zz", "user//Patient.rs", "*/*.*",
 		// a restriction is of one type, by values of its token parameters, and of the second version
 		"patient/*.rs?category=laboratory", "patient/Observation.rs?code", "patient/Observation.rs?code=", "patient/Observation.rs?category=a&&code=",
 		"patient/Observation.rs?nothing=a", "patient/Observation.rs?category:not=a", "patient/Observation.rs?code:text=a", "patient/Observation.rs?code:in=http://x.test",

@@ -83,6 +83,12 @@ func (a *apps) keysAway(t *testing.T) {
 	if n := a.away.asked.Load(); n > 2 {
 		t.Errorf("the keys were fetched %d times for 21 assertions within seconds", n)
 	}
+	if status, got := a.post("/oauth/token", asserted(of("known", "away-jku", "k", func(o *jose.SignerOptions) { o.WithHeader("jku", a.away.url+"/known") }))); status != http.StatusOK {
+		t.Errorf("pointing to the address that is registered: %d %v", status, got)
+	}
+	if status, got := a.post("/oauth/token", asserted(of("known", "away-jku-other", "k", func(o *jose.SignerOptions) { o.WithHeader("jku", a.away.url+"/other") }))); status != http.StatusUnauthorized {
+		t.Errorf("pointing to another address: %d %v", status, got)
+	}
 	for _, id := range []string{"long", "elsewhere", "private", "gone"} {
 		if status, got := a.post("/oauth/token", asserted(of(id, "away-"+id, "k", nil))); status != http.StatusUnauthorized || got["error"] != "invalid_client" {
 			t.Errorf("keys that are %s: %d %v", id, status, got)

@@ -40,6 +40,7 @@ type Config struct {
 	Push    *adapters.Push
 	Audit   *audit.Log
 	Smart   func(context.Context) ([]byte, error) // the smart-configuration document
+	OAuth   map[string]string                     // addresses by SMART's names of them ("token"); none where the provider issues all tokens
 	Now     func() time.Time
 	Log     *slog.Logger
 

@@ -21,7 +21,7 @@ type manifest struct {
 	Request             string
 	RequiresAccessToken bool
 	Output              []struct{ Type, URL string }
-	Error               []any
+	Error               []struct{ Type, URL string }
 }
 
 // export orders by a request and fetches everything, as a client does: type/id to JSON.
@@ -41,7 +41,7 @@ func (w *world) export(a ask) (manifest, map[string]string) {
 	}
 	var m manifest
 	must(w.t, json.Unmarshal(got.body, &m))
-	if !m.RequiresAccessToken || m.TransactionTime.IsZero() || !strings.HasPrefix(m.Request, base+"/") || m.Error == nil || len(m.Error) > 0 {
+	if !m.RequiresAccessToken || m.TransactionTime.IsZero() || !strings.HasPrefix(m.Request, base+"/") || m.Error == nil {
 		w.t.Errorf("list: %.300s", got.body)
 	}
 	all := map[string]string{}
@@ -101,7 +101,7 @@ func TestBulkExport(t *testing.T) {
 		t.Fatalf("%d types exported", len(types))
 	}
 	for ref, text := range want {
-		if strings.ReplaceAll(text, "\n", " ") != everything[ref] {
+		if strings.ReplaceAll(strings.ReplaceAll(text, "\n", " "), `"url":"Binary/`, `"url":"`+base+`/Binary/`) != everything[ref] {
 			t.Errorf("%s is read otherwise than exported, or not exported", ref)
 		}
 	}
@@ -126,6 +126,14 @@ func TestBulkExport(t *testing.T) {
 		w.do(ask{method: "GET", path: "/$export?_type=Observation&_elements=" + bad, token: token, headers: []string{"Prefer: respond-async"}}).want(t, 400)
 	}
 
+	w.put(w.backend(), `{"resourceType":"Binary","id":"letter","contentType":"text/plain","securityContext":{"reference":"Patient/x"},"data":"QQ=="}`)
+	w.put(w.backend(), `{"resourceType":"DocumentReference","id":"d","status":"current","subject":{"reference":"Patient/x"},"description":"\"url\":\"Binary/other\"","content":[{"attachment":{"contentType":"text/plain","url" : "Binary/letter"}},{"attachment":{"url":"https://elsewhere.test/Binary/1"}}]}`)
+	_, documents := w.export(ask{method: "GET", path: "/$export?_type=DocumentReference&_typeFilter=DocumentReference%3F_id%3Dd", token: token})
+	if d, err := fhir.Parse([]byte(documents["DocumentReference/d"])); err != nil || d.Root().At("content").At("attachment.url").Text() != base+"/Binary/letter" ||
+		strings.Count(documents["DocumentReference/d"], base) != 1 || !strings.Contains(documents["DocumentReference/d"], `https://elsewhere.test/Binary/1`) {
+		t.Errorf("a document is exported as %s (%v)", documents["DocumentReference/d"], err)
+	}
+
 	observations := w.all(token, "/Observation?_count=500")
 	some := w.all(token, "/Observation?code=2823-3&_count=500")
 	for name, c := range map[string]struct {
@@ -136,13 +144,31 @@ func TestBulkExport(t *testing.T) {
 		"a filter":           {ask{method: "GET", path: "/$export?_type=Observation&_typeFilter=Observation%3Fcode%3D2823-3"}, some},
 		"posted":             {ask{method: "POST", path: "/Patient/$export", body: `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Observation"},{"name":"_typeFilter","valueString":"Observation?code=2823-3"},{"name":"_since","valueInstant":"2020-01-01T00:00:00Z"}]}`}, some},
 		"and one missing":    {ask{method: "GET", path: "/$export?_type=Observation,Basic"}, observations},
-		"since tomorrow":     {ask{method: "GET", path: "/$export?_since=2099-01-01T00:00:00Z"}, map[string]string{}},
+		"since just now":     {ask{method: "GET", path: "/$export?_since=" + w.clock().Add(time.Second).Format(time.RFC3339)}, map[string]string{}},
 		"unknown, leniently": {ask{method: "GET", path: "/$export?_type=Observation&nothing=1", headers: []string{"Prefer: handling=lenient"}}, observations},
+		"a filter of which a part is unknown, leniently": {ask{method: "GET", path: "/$export?_type=Observation&_typeFilter=Observation%3Fcode%3D2823-3%26nothing%3D1&includeAssociatedData=_mine", headers: []string{"Prefer: handling=lenient"}}, some},
 	} {
 		c.ask.token = token
 		m, got := w.export(c.ask)
 		if len(got) != len(c.want) {
 			t.Errorf("%s: %d, want %d (%+v)", name, len(got), len(c.want), m)
+		}
+		if (len(m.Error) > 0) != strings.Contains(name, "leniently") {
+			t.Errorf("%s: left out: %v", name, m.Error)
+		}
+		for _, f := range m.Error {
+			file := w.get(token, f.URL).want(t, 200)
+			for line := range strings.Lines(string(file.body)) {
+				said, err := fhir.Parse([]byte(line))
+				must(t, err)
+				if text := said.Root().Get("issue").At("diagnostics").Text(); f.Type != said.Type() || !strings.Contains(text, "Parameter nothing") && !strings.Contains(text, "Parameter includeAssociatedData:") {
+					t.Errorf("%s: %s", name, line)
+				}
+			}
+			if count := strings.Count(string(file.body), "\n"); count != 1+strings.Count(name, "part") {
+				t.Errorf("%s: %d lines: %s", name, count, file.body)
+			}
+			w.get(client(t, "other/reader", "system/*.rs"), f.URL).want(t, 404)
 		}
 		w.do(ask{method: "DELETE", path: base + strings.TrimPrefix(jobOf(m), base), token: token})
 	}
@@ -162,6 +188,81 @@ func TestBulkExport(t *testing.T) {
 	w.get(w.backend(), "/Group/none/$export", async).want(t, 404)
 }
 
+// Provenance comes along with what is exported: all of it, or of each resource the newest.
+func TestBulkProvenance(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hospital(2)
+	w.put(w.backend(), patientX)
+	for _, p := range []string{`"id":"old","recorded":"2026-01-01T00:00:00Z","target":[{"reference":"Patient/x"}]`, `"id":"new","recorded":"2026-02-01T00:00:00+01:00","target":[{"reference":"Patient/x"}]`} {
+		w.put(w.backend(), `{"resourceType":"Provenance",`+p+`,"agent":[{"who":{"display":"Somebody"}}]}`)
+	}
+	token := reader(t)
+	provenance := w.all(token, "/Provenance?_count=500")
+	about := func(typ string) map[string]bool { // what is about resources of a type, and about nothing else
+		all := map[string]bool{}
+		for ref, text := range provenance {
+			if strings.Contains(text, `"reference":"`+typ+"/") {
+				all[ref] = true
+			}
+		}
+		return all
+	}
+	since := "&_since=" + w.clock().Add(time.Second).Format(time.RFC3339)
+	for query, want := range map[string]map[string]bool{
+		"_type=Observation&includeAssociatedData=RelevantProvenanceResources":                                                 about("Observation"),
+		"_type=Observation,Provenance&includeAssociatedData=LatestProvenanceResources,RelevantProvenanceResources":            about("Observation"),
+		"_type=Observation&includeAssociatedData=LatestProvenanceResources&includeAssociatedData=RelevantProvenanceResources": about("Observation"),
+		"_type=Patient&_typeFilter=Patient%3F_id%3Dx&includeAssociatedData=RelevantProvenanceResources":                       {"Provenance/old": true, "Provenance/new": true},
+		"_type=Patient&_typeFilter=Patient%3F_id%3Dx&includeAssociatedData=LatestProvenanceResources":                         {},
+		"_type=Patient&includeAssociatedData=RelevantProvenanceResources" + since:                                             {},
+	} {
+		_, got := w.export(ask{method: "GET", path: "/$export?" + query, token: token})
+		some := map[string]bool{}
+		for ref := range got {
+			if strings.HasPrefix(ref, "Provenance/") {
+				some[ref] = true
+			}
+		}
+		for ref := range want {
+			if !some[ref] {
+				t.Errorf("%s: %s is not there", query, ref)
+			}
+		}
+		if strings.Contains(query, "_id") && strings.Contains(query, "Latest") {
+			delete(some, "Provenance/"+strings.TrimPrefix(newestOf(t, provenance, "Patient/x"), "Provenance/"))
+			if len(some) > 0 {
+				t.Errorf("%s: not only the newest: %v", query, some)
+			}
+		} else if strings.Contains(query, "_id") { // the gateway's own are about x too
+			for ref := range some {
+				if !strings.Contains(provenance[ref], `"Patient/x"`) {
+					t.Errorf("%s: %s is about something else", query, ref)
+				}
+			}
+		} else if len(some) != len(want) {
+			t.Errorf("%s: %d Provenance, want %d", query, len(some), len(want))
+		}
+	}
+	w.get(client(t, "reader/reader", "system/Patient.rs"), "/$export?_type=Patient&includeAssociatedData=LatestProvenanceResources", async).want(t, 403)
+	w.get(token, "/$export?_type=Patient&includeAssociatedData=all", async).want(t, 400)
+}
+
+// newestOf is the Provenance about a resource that was recorded last.
+func newestOf(t *testing.T, all map[string]string, target string) (newest string) {
+	var at time.Time
+	for ref, text := range all {
+		r, err := fhir.Parse([]byte(text))
+		must(t, err)
+		when, err := time.Parse(time.RFC3339, r.Root().Get("recorded").Text())
+		must(t, err)
+		if strings.Contains(text, `"`+target+`"`) && when.After(at) {
+			newest, at = ref, when
+		}
+	}
+	return newest
+}
+
 // jobOf is the address of the order that a list belongs to; of an empty list nothing.
 func jobOf(m manifest) string {
 	if len(m.Output) == 0 {
@@ -177,7 +278,7 @@ func TestBulkRefusals(t *testing.T) {
 	w.hospital(1)
 	token := reader(t)
 	for path, status := range map[string]int{
-		"/$export?_type=Nothing": 400, "/$export?_outputFormat=csv": 400, "/$export?_since=yesterday": 400, "/$export?nothing=1": 400,
+		"/$export?_type=Nothing": 400, "/$export?_outputFormat=csv": 400, "/$export?_since=yesterday": 400, "/$export?nothing=1": 400, "/$export?_since=2099-01-01T00:00:00Z": 400,
 		"/$export?_typeFilter=Observation%3Fcode%3D1&_type=Patient": 400, "/$export?_typeFilter=Observation%3F_sort%3Ddate": 400, "/$export?_typeFilter=Observation%3Fnothing%3D1": 400,
 		"/Patient/$export?patient=Patient/1": 400, "/$export?_format=turtle": 406,
 	} {

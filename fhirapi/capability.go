@@ -2,6 +2,7 @@ package fhirapi
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -110,6 +111,19 @@ func capability(c Config) ([]byte, error) {
 	if c.Version != "" {
 		software["version"] = c.Version
 	}
+	security := object{
+		"cors": true,
+		"service": []object{{"coding": []object{{
+			"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
+		"description": "Bearer tokens; see " + c.Base + "/.well-known/smart-configuration",
+	}
+	if len(c.OAuth) > 0 {
+		endpoints := []object{}
+		for _, name := range slices.Sorted(maps.Keys(c.OAuth)) {
+			endpoints = append(endpoints, object{"url": name, "valueUri": c.OAuth[name]})
+		}
+		security["extension"] = []object{{"url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris", "extension": endpoints}}
+	}
 	statement := object{
 		"resourceType": "CapabilityStatement", "status": "active", "date": released, "kind": "instance",
 		"software":       software,
@@ -119,13 +133,8 @@ func capability(c Config) ([]byte, error) {
 		"rest": []object{{
 			"mode":          "server",
 			"documentation": "A person's token may search inside one patient's record, named by patient= or patient.identifier=, or find a patient by identifier or by family name and birth date. A system token may search across patients. Sources read and change what they sent, by JSON Patch and FHIRPath Patch too; transactions take POST, PUT and DELETE, batches GET too, of anyone. A source may create, update, delete and refer to (Type?search, anywhere in what it pushes) what it sent by a search: it names an identifier with its value, or _id, and whatever other parameters of the type beside them, without chains; nothing that others sent is looked at, and more than one match is refused. A search without a type takes _type; one in a compartment (Type/id/Type or Type/id/*) looks into the one record that the compartment's own resource lies in. _text and _content take words, phrases in quotes, AND, OR, NOT, parentheses and word*; _list takes the id of a List; _has nests and chains go through four references. :in and :not-in take the canonical address of a value set, or ValueSet/id; :above and :below of codes take system|code; by the ValueSets and CodeSystems that are served here, and no others: what is not among them, or cannot be expanded, is refused, as is any modifier that is not listed, also with Prefer: handling=lenient. Operations that read ($everything, $lastn, $docref, $summary, $ihe-pix) are asked by GET, or by POST of Parameters; all but $summary and $ihe-pix page as searches do. A Binary is answered as the file that it holds unless application/fhir+json, application/fhir+xml or application/json is accepted. Histories take _since, _at and _count, not _list; that of a type or of the system is for a token that is for one patient, of that patient's record, and for a system, across up to 1,000 records with something in it; what was deleted has no entry, but for the clients of the source that sent and deleted it: its deletion, and 410 in place of 404. Merged records are found under either id. AuditEvent is the log of this server for a client that is registered as its auditor (by patient or date=ge, newest first, not counted), for others what sources sent of the type.",
-			"security": object{
-				"cors": true,
-				"service": []object{{"coding": []object{{
-					"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}}}},
-				"description": "Bearer tokens; see " + c.Base + "/.well-known/smart-configuration",
-			},
-			"resource": resources, "interaction": systemLevel, "operation": of[""], "compartment": compartments,
+			"security":      security,
+			"resource":      resources, "interaction": systemLevel, "operation": of[""], "compartment": compartments,
 		}},
 	}
 	b, err := json.Marshal(statement, json.Deterministic(true))

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ var exports = []struct{ path, at, definition string }{
 
 const (
 	jobPath  = `/bulk/{job:[A-Za-z0-9]{16}}`
-	filePath = jobPath + `/{n:[0-9]{1,9}}`
+	filePath = jobPath + `/{n:[0-9]{1,9}|errors}`
 )
 
 // registerExports adds them to a router.
@@ -73,7 +74,7 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 	if !prefersAsync(r) {
 		return &fhir.Error{Status: http.StatusBadRequest, Code: "invalid", Text: "An export is asynchronous only: send Prefer: respond-async."}
 	}
-	x := record.Export{People: at != "", Request: a.Base + strings.TrimPrefix(r.URL.Path, "/fhir"), Base: a.Base}
+	x := record.Export{People: at != "", Request: a.Base + strings.TrimPrefix(r.URL.Path, "/fhir"), Base: a.Base, Lenient: preference(r, "handling") == "lenient"}
 	if r.URL.RawQuery != "" {
 		x.Request += "?" + r.URL.RawQuery
 	}
@@ -90,6 +91,9 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 			}
 			if x.Since, err = time.Parse(time.RFC3339, strings.ReplaceAll(all[0], " ", "+")); err != nil {
 				return exportRefusal("_since", "It is an instant, as 2026-03-01T00:00:00Z.")
+			}
+			if x.Since.After(a.Now().Add(time.Minute)) { // whose clock is right is not known
+				return exportRefusal("_since", "It lies in the future.")
 			}
 		case "_type":
 			x.Types = []string{}
@@ -123,11 +127,24 @@ func (a *api) order(w http.ResponseWriter, r *http.Request, c access.Caller, at 
 				}
 				x.Patients = append(x.Patients, ref.ID)
 			}
+		case "includeAssociatedData":
+			for value := range strings.SplitSeq(strings.Join(all, ","), ",") {
+				switch p := record.Proof(value); {
+				case p == record.ProofRelevant, p == record.ProofLatest && x.Proof == "": // all hold the newest too
+					x.Proof = p
+				case p == record.ProofLatest:
+				case !x.Lenient:
+					return exportRefusal(name, "It is LatestProvenanceResources or RelevantProvenanceResources.")
+				default:
+					x.LeftOut = append(x.LeftOut, "Parameter includeAssociatedData: An export does not know the value. It was left out.")
+				}
+			}
 		case "_format", "_pretty":
 		default:
-			if preference(r, "handling") != "lenient" {
+			if !x.Lenient {
 				return exportRefusal(name, "An export does not take this parameter.")
 			}
+			x.LeftOut = append(x.LeftOut, "Parameter "+printable(name)+": An export does not take it. It was left out.")
 		}
 	}
 	if x.Types == nil {
@@ -271,13 +288,16 @@ func (a *api) ordered(w http.ResponseWriter, r *http.Request, c access.Caller) e
 		h.Set("X-Progress", strconv.Itoa(x.People)+" patients")
 		return web.Resource(w, r, http.StatusAccepted, informed("information", "informational", "The export is under way."))
 	}
-	output := []object{}
+	output, leftOut := []object{}, []object{}
 	for n, typ := range x.Files {
 		output = append(output, object{"type": typ, "url": a.Base + "/bulk/" + id + "/" + strconv.Itoa(n)})
 	}
+	if len(x.LeftOut) > 0 {
+		leftOut = append(leftOut, object{"type": "OperationOutcome", "url": a.Base + "/bulk/" + id + "/errors"})
+	}
 	b, err := json.Marshal(object{
 		"transactionTime": x.Began.UTC().Format("2006-01-02T15:04:05.000Z07:00"), "request": x.Request,
-		"requiresAccessToken": true, "output": output, "error": []object{},
+		"requiresAccessToken": true, "output": output, "error": leftOut,
 	}, json.Deterministic(true))
 	if err != nil {
 		return err
@@ -293,13 +313,31 @@ func (a *api) exportFile(w http.ResponseWriter, r *http.Request, c access.Caller
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notAllowed(w, http.MethodGet)
 	}
+	var lines bytes.Buffer
+	absolute := []byte(`${1}"` + strings.ReplaceAll(a.Base, "$", "$$") + `/${2}"`)
+	if mux.Vars(r)["n"] == "errors" {
+		x, err := a.Reader.Exported(r.Context(), a.ask(r, c, exportName), mux.Vars(r)["job"])
+		if err == nil && len(x.LeftOut) == 0 {
+			err = fhir.NotFound()
+		}
+		if err != nil {
+			return err
+		}
+		for _, text := range x.LeftOut {
+			lines.Write(informed("warning", "not-supported", text))
+			lines.WriteByte('\n')
+		}
+		return web.Write(w, r, http.StatusOK, ndjson, lines.Bytes())
+	}
 	n, err := strconv.Atoi(mux.Vars(r)["n"])
 	if err != nil {
 		return fhir.NotFound()
 	}
-	var lines bytes.Buffer
 	err = a.Reader.ExportFile(r.Context(), a.ask(r, c, ""), mux.Vars(r)["job"], n, func(m fhir.Resource) error {
 		line, err := oneLine(m.JSON())
+		if bytes.Contains(line, []byte(`"Binary/`)) {
+			line = localFile.ReplaceAll(line, absolute)
+		}
 		lines.Write(line)
 		lines.WriteByte('\n')
 		return err
@@ -309,6 +347,12 @@ func (a *api) exportFile(w http.ResponseWriter, r *http.Request, c access.Caller
 	}
 	return web.Write(w, r, http.StatusOK, ndjson, lines.Bytes())
 }
+
+// localFile finds the attachments whose file is a Binary here: nothing else has a url
+// that is one. In a file it stands with the base, for whoever reads that has none.
+//
+// Source: Bulk Data Access 2.0, "Attachments".
+var localFile = regexp.MustCompile(`("url"\s*:\s*)"(Binary/[A-Za-z0-9\-.]{1,64})"`)
 
 // oneLine is a resource without line breaks: between values, for inside one JSON has
 // none. Most are as they came.

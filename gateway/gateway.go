@@ -236,6 +236,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	var bearers web.Tokens = verifier
 	discover := tokens.SMARTConfiguration
 	var apps *smart.Server
+	var endpoints map[string]string
 	var meter func(auth.Identity) time.Duration
 	if len(g.Config.Apps) > 0 || g.Config.Registration.Open {
 		apps, err = smart.New(ctx, smart.Config{Base: g.Config.Base, DB: g.registry.DB(), Clients: g.clients, Secret: g.key, Issuer: g.Config.Tokens.Issuer, Now: time.Now, Logger: g.log,
@@ -243,7 +244,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		bearers, discover = smart.Tokens{Own: apps, Other: verifier}, apps.Discovery
+		bearers, discover, endpoints = smart.Tokens{Own: apps, Other: verifier}, apps.Discovery, apps.Endpoints()
 		meter = func(id auth.Identity) time.Duration { return g.clients.Meter(id.Client()) }
 	}
 	g.guard, err = web.New(web.Config{
@@ -259,7 +260,7 @@ func (g *Gateway) openDoors(ctx context.Context, o Options) error {
 	g.Router.HandleFunc("/livez", g.alive)
 	g.Router.HandleFunc("/readyz", g.ready)
 	err = fhirapi.Register(g.Router, "/fhir", fhirapi.Config{
-		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: g.reader, Audit: g.audit, Smart: discover,
+		Base: g.Config.Base + "/fhir", Version: o.Version, Guard: g.guard, Reader: g.reader, Audit: g.audit, Smart: discover, OAuth: endpoints,
 		Push: &adapters.Push{Sink: g.pipeline, Applied: g.pipeline.Applied, Now: g.now, HL7: g.posts}, Now: g.now, Log: g.log, Subscribing: g.Config.Subscriptions.api(),
 	})
 	if err != nil {

@@ -71,7 +71,7 @@ var routes = []route{
 	{"/fhir/Patient/$export", 12, false, (*asker).export},
 	{`/fhir/Group/{id:[A-Za-z0-9\-.]{1,64}}/$export`, 3, false, (*asker).export},
 	{"/fhir/bulk/{job:[A-Za-z0-9]{16}}", 1, false, plainly("/fhir/bulk/aaaaaaaaaaaaaaaa")}, // door.ask asks for what was ordered
-	{"/fhir/bulk/{job:[A-Za-z0-9]{16}}/{n:[0-9]{1,9}}", 1, false, plainly("/fhir/bulk/aaaaaaaaaaaaaaaa/0")},
+	{"/fhir/bulk/{job:[A-Za-z0-9]{16}}/{n:[0-9]{1,9}|errors}", 1, false, plainly("/fhir/bulk/aaaaaaaaaaaaaaaa/0")},
 	{`/fhir/{type:Subscription}/$status`, 2, false, plainly("/fhir/Subscription/$status")}, // what a subscriber is told: TestAbsence
 	{`/fhir/{type:Subscription}/{id:[A-Za-z0-9\-.]{1,64}}/$status`, 2, false, subscribed("/$status")},
 	{`/fhir/{type:Subscription}/{id:[A-Za-z0-9\-.]{1,64}}/$events`, 4, false, subscribed("/$events?content=full-resource")},

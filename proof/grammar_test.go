@@ -133,6 +133,9 @@ func (g *asker) export(who *audience) question {
 	if g.IntN(4) == 0 {
 		v.Set("_elements", pick(g, "id", "subject,code", typ+".identifier", typ+".text,identifier", "wings"))
 	}
+	if g.IntN(5) == 0 {
+		v.Set("includeAssociatedData", pick(g, "LatestProvenanceResources", "RelevantProvenanceResources"))
+	}
 	return question{target: "/fhir" + at + "/$export?" + v.Encode()}
 }
 

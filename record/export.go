@@ -31,6 +31,9 @@ type Export struct {
 	Filters  []string  // searches, "Type?query": of their types only what one of them finds
 	Elements []string  // "Type.element" or "element": nothing else but what is mandatory; none: whole
 	Since    time.Time // only what changed then or later; zero: everything
+	Lenient  bool      // parameters of filters that nobody knows are left out
+	Proof    Proof     // which Provenance comes along
+	LeftOut  []string  // what of the order was left out, in words
 	People   bool      // only charts with a patient to see: no directories
 	Patients []string  // of these only, by id; nil: of all
 	Request  string    // the address that was asked
@@ -45,7 +48,20 @@ type Exported struct {
 	Done    bool
 	People  int      // patients looked at who have something to see
 	Files   []string // the type of each file, once it is done
+	LeftOut []string // what of the order was left out, in words
 }
+
+// Proof is which Provenance an export holds: of what else is exported, and no other.
+//
+// Source: Bulk Data Access 2.0, includeAssociatedData.
+type Proof string
+
+const (
+	ProofLatest   Proof = "LatestProvenanceResources" // of each resource the newest
+	ProofRelevant Proof = "RelevantProvenanceResources"
+)
+
+const provenance = "Provenance"
 
 const (
 	exportLasts = 24 * time.Hour
@@ -113,13 +129,24 @@ func (r *Reader) Export(ctx context.Context, ask Ask, x Export) (id string, err 
 	if ask.Caller.Audience() == access.Provider {
 		return refused(http.StatusForbidden, "forbidden", errNotBackend)
 	}
+	if x.Proof != "" && !slices.Contains(x.Types, provenance) {
+		x.Types = append(x.Types, provenance)
+	}
 	for _, typ := range x.Types {
 		if !mayExport(ask.Caller, typ) {
 			return refused(http.StatusForbidden, "forbidden", errTypeBeyond+typ+".")
 		}
 	}
-	if _, err := r.questions(ask.Caller, x); err != nil {
+	asked, err := r.questions(ask.Caller, x)
+	if err != nil {
 		return "", err
+	}
+	for _, typ := range sortedKeys(asked) {
+		for _, q := range asked[typ] {
+			for _, name := range q.Ignored {
+				x.LeftOut = append(x.LeftOut, "Parameter "+name+" of _typeFilter: It is not a search parameter of "+typ+". It was left out.")
+			}
+		}
 	}
 	if _, err := x.shown(); err != nil {
 		return "", err
@@ -204,7 +231,11 @@ func (r *Reader) questions(c access.Caller, x Export) (map[string][]search.Query
 				return nil, &fhir.Error{Status: http.StatusBadRequest, Code: "not-supported", Text: "A filter says what is found, not how it is shown.", Expression: "http._typeFilter"}
 			}
 		}
-		q, err := search.ParseQuery(typ, values, search.Base(x.Base), search.At(r.r.c.Now()), search.Codes(r.Codes()))
+		options := []search.Option{search.Base(x.Base), search.At(r.r.c.Now()), search.Codes(r.Codes())}
+		if x.Lenient {
+			options = append(options, search.Lenient())
+		}
+		q, err := search.ParseQuery(typ, values, options...)
 		if err == nil {
 			q, err = within(c, q)
 		}
@@ -320,7 +351,7 @@ func (r *Reader) Exported(ctx context.Context, ask Ask, id string) (Exported, er
 			return Exported{}, err
 		}
 	}
-	out := Exported{Request: o.Request, Began: o.began, Ends: o.ends, Done: o.done, People: max(o.people, people)}
+	out := Exported{Request: o.Request, Began: o.began, Ends: o.ends, Done: o.done, People: max(o.people, people), LeftOut: o.LeftOut}
 	if o.done {
 		err = r.r.db.Each(ctx, func(scan func(...any) error) error {
 			var typ string
@@ -508,6 +539,16 @@ func (b *bulk) of(ctx context.Context, v *view, typ string) ([]policy.Released, 
 	}
 	var all []policy.Released
 	have := map[fhir.Ref]bool{}
+	since, proves := b.Since, (func(fhir.Resource) bool)(nil)
+	if typ == provenance {
+		var err error
+		if proves, err = b.proves(ctx, v); err != nil {
+			return nil, err
+		}
+		if proves != nil { // it is there when what it is about is
+			since = time.Time{}
+		}
+	}
 	for _, q := range b.asked[typ] {
 		s := seeking{Reader: b.reader, caller: b.caller, q: q}
 		found, err := s.of(ctx, v)
@@ -518,13 +559,59 @@ func (b *bulk) of(ctx context.Context, v *view, typ string) ([]policy.Released, 
 			if _, may := v.Get(m.Ref()); !may {
 				continue
 			}
-			if at := m.Recorded(); !have[m.Ref()] && !at.After(b.began) && (b.Since.IsZero() || !at.Before(b.Since)) {
+			if at := m.Recorded(); !have[m.Ref()] && !at.After(b.began) && (since.IsZero() || !at.Before(since)) && (proves == nil || proves(m.Resource())) {
 				have[m.Ref()] = true
 				all = append(all, m)
 			}
 		}
 	}
 	return all, nil
+}
+
+// proves tells which Provenance of a chart comes along with what is exported of it;
+// nil when all does.
+func (b *bulk) proves(ctx context.Context, v *view) (func(fhir.Resource) bool, error) {
+	if b.Proof == "" {
+		return nil, nil
+	}
+	exported := map[fhir.Ref]bool{}
+	for typ := range b.asked {
+		if typ == provenance {
+			continue
+		}
+		all, err := b.of(ctx, v, typ)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range all {
+			exported[m.Ref()] = true
+		}
+	}
+	newest := map[fhir.Ref]time.Time{}
+	about := func(p fhir.Resource, each func(of fhir.Ref, at time.Time)) {
+		at, _ := time.Parse(time.RFC3339, p.Root().Get("recorded").Text())
+		for t := range p.All("target") {
+			if of, ok := fhir.ParseRef(t.Get("reference").Text()); ok && exported[of] {
+				each(of, at)
+			}
+		}
+	}
+	if b.Proof == ProofLatest {
+		for _, p := range v.Of(provenance) {
+			if p.Recorded().After(b.began) {
+				continue
+			}
+			about(p.Resource(), func(of fhir.Ref, at time.Time) {
+				if at.After(newest[of]) {
+					newest[of] = at
+				}
+			})
+		}
+	}
+	return func(p fhir.Resource) (some bool) {
+		about(p, func(of fhir.Ref, at time.Time) { some = some || !at.Before(newest[of]) })
+		return some
+	}, nil
 }
 
 // ExportFile gives each resource of one file of an export of the caller's to write,

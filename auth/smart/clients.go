@@ -312,6 +312,9 @@ func (s *Server) asserted(r *http.Request) (*client, *refusal, error) {
 	if id := r.PostForm.Get("client_id"); c == nil || !c.signs() || id != "" && id != c.ID {
 		return nil, badClient, nil
 	}
+	if at, points := token.Headers[0].ExtraHeaders["jku"]; points && c.remote != nil && at != c.remote.url {
+		return nil, badClient, nil // SMART App Launch 2.2, Backend Services, "Signature Verification"
+	}
 	now := s.Now()
 	h := s.HTTP
 	if c.remote != nil && c.remote.outside {

@@ -206,6 +206,17 @@ func (s *Server) Discovery(context.Context) ([]byte, error) {
 	})
 }
 
+// Endpoints are the server's addresses as a CapabilityStatement names them.
+//
+// Source: SMART App Launch, extension oauth-uris.
+func (s *Server) Endpoints() map[string]string {
+	all := map[string]string{"authorize": s.Base + AuthorizePath, "token": s.Base + TokenPath, "introspect": s.Base + IntrospectPath, "revoke": s.Base + RevokePath, "manage": s.Base + ManagePath}
+	if s.Registration.Open {
+		all["register"] = s.Base + RegisterPath
+	}
+	return all
+}
+
 // ServeDiscovery is the issuer's openid-configuration.
 func (s *Server) ServeDiscovery(w http.ResponseWriter, r *http.Request) error {
 	b, err := s.Discovery(r.Context())
