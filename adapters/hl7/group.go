@@ -15,7 +15,7 @@ func (g Group) Segment(name string) Segment {
 			return s
 		}
 	}
-	return Segment{}
+	return absent(name)
 }
 
 // All gives each of the group's segments of that name, in order.

@@ -8,17 +8,29 @@ import (
 // A Segment is one segment of a message, cheap to copy. The zero Segment is
 // one that is not there: all it answers is empty.
 type Segment struct {
-	m *Message
-	i int
+	m *Message // nil: the message has none of that name
+	i int      // which of m's; without m the three letters of the name
+}
+
+// absent is the segment of that name in a message that has none.
+func absent(name string) Segment {
+	s := Segment{}
+	for i := range min(len(name), 3) {
+		s.i = s.i<<8 | int(name[i])
+	}
+	return s
 }
 
 // Exists reports whether the message has the segment.
 func (s Segment) Exists() bool { return s.m != nil }
 
-// Name gives "PID"; empty for a segment that is not there.
+// Name gives "PID", also for a segment that was asked for and is not there.
 func (s Segment) Name() string {
 	if s.m == nil {
-		return ""
+		if s.i == 0 {
+			return ""
+		}
+		return string([]byte{byte(s.i >> 16), byte(s.i >> 8), byte(s.i)})
 	}
 	return s.m.segs[s.i].text[:3]
 }
@@ -130,7 +142,7 @@ func (m *Message) Segment(name string) Segment {
 			return Segment{m, i}
 		}
 	}
-	return Segment{}
+	return absent(name)
 }
 
 // Require gives the first segment of that name, or the *FieldError that says
