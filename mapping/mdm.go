@@ -131,7 +131,7 @@ func (l *lab) orderDocument(g hl7.Group) (hl7.Group, error) {
 	}
 	rest := slices.Concat(g[:start], g[end+1:])
 	var related []r4.Reference
-	if o := group(rest); hasContent(o.orc) {
+	if o := group(rest); hasContent(o.orc) && o.obr.Exists() { // without OBR nothing is made of the order
 		related = []r4.Reference{refer("ServiceRequest", l.id("ServiceRequest", l.requestKey(o)...))}
 	}
 	return rest, l.transcription(g[end], group(g[start:end]), related)
