@@ -165,7 +165,7 @@ func (l *lab) communication(at time.Time, d document) []r4.Attachment {
 	}
 	com.Category = append(com.Category, d.category...)
 	for _, ref := range d.related {
-		if strings.HasPrefix(*ref.Reference, "ServiceRequest/") {
+		if ref.Reference != nil && strings.HasPrefix(*ref.Reference, "ServiceRequest/") {
 			com.BasedOn = append(com.BasedOn, ref)
 		}
 	}
