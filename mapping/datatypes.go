@@ -328,7 +328,14 @@ func unsaidSystems(model any) (all []fhir.Set) {
 		say("telecom", m.Telecom)
 	case r4.Practitioner:
 		say("telecom", m.Telecom)
+	case r4.PractitionerRole:
+		say("telecom", m.Telecom)
 	case r4.Organization:
+		say("telecom", m.Telecom)
+		for i, c := range m.Contact {
+			say(fmt.Sprintf("contact[%d].telecom", i), c.Telecom)
+		}
+	case r4.Location:
 		say("telecom", m.Telecom)
 	case r4.ServiceRequest:
 		for i, e := range m.Extension {
