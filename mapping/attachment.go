@@ -20,13 +20,13 @@ type attached struct {
 
 func (a attached) isZero() bool { return a.data == "" && a.url == "" }
 
-// text is the content where it is prose.
+// text is the content where it is prose that a string of FHIR may hold.
 func (a attached) text() (string, bool) {
 	if !strings.HasPrefix(a.mime, "text/plain") {
 		return "", false
 	}
 	b, err := base64.StdEncoding.DecodeString(a.data)
-	return string(b), err == nil && utf8.Valid(b)
+	return string(b), err == nil && utf8.Valid(b) && !strings.ContainsFunc(string(b), isControl)
 }
 
 // textContent is text as a document.

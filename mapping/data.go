@@ -94,7 +94,7 @@ func clean(s string) string {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
 			return strings.TrimSpace(strings.Map(func(r rune) rune {
-				if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
+				if isControl(r) {
 					return -1
 				}
 				return r
@@ -103,6 +103,9 @@ func clean(s string) string {
 	}
 	return s
 }
+
+// isControl tells what a string of FHIR may not hold (R4 datatypes.html#string).
+func isControl(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f }
 
 // value is a field's first value as a plain string.
 func value(f hl7.Field) string { return clean(f.String()) }

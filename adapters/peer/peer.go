@@ -321,6 +321,9 @@ func (s *Client) send(ctx context.Context, method string, u *url.URL, h http.Hea
 		cancel()
 		return nil, ErrForeign
 	}
+	if method == http.MethodGet { // some servers answer a search again with what they found a minute ago
+		q.Header.Set("Cache-Control", "no-cache")
+	}
 	for name, values := range h {
 		q.Header[name] = values
 	}

@@ -149,6 +149,10 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	w.Header().Set("Date", u.now().UTC().Format(http.TimeFormat))
+	if r.Method == http.MethodGet && r.Header.Get("Cache-Control") != "no-cache" { // it would say again what was so a minute ago
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	path := strings.TrimPrefix(r.URL.Path, "/fhir/")
 	u.asked[strings.Split(path, "/")[0]]++
 	f := u.fault()
