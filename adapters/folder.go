@@ -138,18 +138,34 @@ func (f *Folder) whole(root *os.Root) ([]string, error) {
 	return whole, nil
 }
 
-// take takes one file. An error leaves it where it is.
+// take takes one file. An error leaves it where it is, and so does what became of it
+// meanwhile: what was not read may not look as if it were taken.
 func (f *Folder) take(ctx context.Context, root *os.Root, name string) error {
 	in, err := root.Open(name)
 	if err != nil {
 		return fmt.Errorf("adapters: folder: %w", err)
 	}
 	defer in.Close()
+	was, err := in.Stat()
+	if err != nil {
+		return fmt.Errorf("adapters: folder: %w", err)
+	}
+	if l := f.seen[name]; was.Size() != l.size || !was.ModTime().Equal(l.modified) {
+		return nil
+	}
 	r, err := f.read(ctx, in, name)
 	if err != nil {
 		return err
 	}
-	return f.move(root, name, r)
+	if is, err := root.Lstat(name); err != nil || !same(was, is) {
+		return nil
+	}
+	return f.move(root, name, was, r)
+}
+
+// same tells whether a file is what it was.
+func same(was, is fs.FileInfo) bool {
+	return os.SameFile(was, is) && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime())
 }
 
 // read puts what a file holds into the inbox. Its error is not the file's.
@@ -256,8 +272,9 @@ func (r *report) text() string {
 	return b.String()
 }
 
-// move puts a file, and the report of it, where it belongs; over no other.
-func (f *Folder) move(root *os.Root, name string, r report) error {
+// move puts a file, and the report of it, where it belongs; over no other. Another that
+// took its place goes back.
+func (f *Folder) move(root *os.Root, name string, was fs.FileInfo, r report) error {
 	folder, count := doneFolder, &f.done
 	if len(r.faults) > 0 {
 		folder, count = failedFolder, &f.failed
@@ -280,9 +297,34 @@ func (f *Folder) move(root *os.Root, name string, r report) error {
 	if err := root.Rename(name, to); err != nil {
 		return fmt.Errorf("adapters: folder: %w", err)
 	}
+	if is, err := root.Lstat(to); err == nil && !same(was, is) {
+		return f.putBack(root, to, name)
+	}
 	count.Add(1)
 	if len(r.faults) > 0 {
 		f.log().Warn("a file could not be taken whole", "messages", r.messages, "taken", r.taken, "faults", len(r.faults))
+	}
+	return nil
+}
+
+// putBack has a file lie in the folder again that was moved and not read: under its
+// name, or beside another that has it by now.
+func (f *Folder) putBack(root *os.Root, from, name string) error {
+	to := name
+	for n := 2; ; n++ {
+		err := root.Link(from, to) // over no other
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("adapters: folder: %w", err)
+		}
+		to = fmt.Sprintf("%s.%d", name, n)
+	}
+	for _, name := range []string{from, from + reportEnd} {
+		if err := root.Remove(name); err != nil {
+			return fmt.Errorf("adapters: folder: %w", err)
+		}
 	}
 	return nil
 }

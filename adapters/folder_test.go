@@ -184,6 +184,93 @@ func TestAFileThatWasHalfTakenIsTakenAgain(t *testing.T) {
 	}
 }
 
+// What happens to a file while it is read, or just before, is read too, whatever its
+// sender does; nothing is moved that was not read.
+func TestAFileThatChangesWhileItIsTaken(t *testing.T) {
+	for name, change := range map[string]func(d *drop){
+		"another of its name takes its place": func(d *drop) {
+			d.write("new.tmp", adt("3", "MERCY"))
+			if err := os.Rename(filepath.Join(d.Dir, "new.tmp"), filepath.Join(d.Dir, "in.hl7")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"it is written anew": func(d *drop) { d.write("in.hl7", adt("3", "MERCY")) },
+		"it grows":           func(d *drop) { d.write("in.hl7", adt("1", "MERCY")+adt("2", "MERCY")+adt("3", "MERCY")) },
+		"it is taken away": func(d *drop) {
+			if err := os.Rename(filepath.Join(d.Dir, "in.hl7"), filepath.Join(d.Dir, "later.tmp")); err != nil {
+				t.Fatal(err)
+			}
+			d.write("z", adt("3", "MERCY"))
+		},
+	} {
+		for _, when := range []string{"1", "2"} { // as one before it is read, or it is
+			t.Run(name+" at "+when, func(t *testing.T) {
+				d := newDrop(t)
+				d.write("before.hl7", adt("1", "MERCY"))
+				d.now = d.now.Add(time.Second)
+				d.write("in.hl7", adt("1", "MERCY")+adt("2", "MERCY"))
+				d.sink.then = func(m inbox.Message) {
+					if m.ControlID == when {
+						d.sink.then = nil
+						change(d)
+					}
+				}
+				if err := d.look(); err != nil && name != "it is taken away" {
+					t.Fatal(err)
+				}
+				if got := d.files(); slices.Contains(got, "done/in.hl7") {
+					t.Fatalf("it is moved: %v", got)
+				}
+				if err := d.look(); err != nil {
+					t.Fatal(err)
+				}
+				if n := len(d.sink.kept); d.sink.kept[n-1].ControlID != "3" {
+					t.Errorf("%d are kept", n)
+				}
+				if got := d.files(); slices.Contains(got, "in.hl7") {
+					t.Errorf("it is never taken: %v", got)
+				}
+			})
+		}
+	}
+}
+
+// What takes a file's place in the moment in which it is moved goes back, over no other.
+func TestAFileThatIsMovedUnreadGoesBack(t *testing.T) {
+	d := newDrop(t)
+	d.write("in.hl7", adt("1", "MERCY"))
+	root, err := os.OpenRoot(d.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	was, err := root.Lstat("in.hl7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("in.hl7", adt("1", "MERCY")+adt("2", "MERCY"))
+	if err := d.move(root, "in.hl7", was, report{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.files(); !slices.Equal(got, []string{"in.hl7"}) {
+		t.Errorf("files: %v", got)
+	}
+	if err := os.Mkdir(filepath.Join(d.Dir, "done"), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	d.write("done/in.hl7", adt("3", "MERCY"))
+	d.write("done/in.hl7"+reportEnd, "")
+	if err := d.putBack(root, "done/in.hl7", "in.hl7"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.files(); !slices.Equal(got, []string{"in.hl7", "in.hl7.2"}) {
+		t.Errorf("files: %v", got)
+	}
+	if done, failed := d.Counts(); done+failed != 0 {
+		t.Errorf("%d and %d files are counted", done, failed)
+	}
+}
+
 func TestAFileThatCannotBeMovedStopsNoOther(t *testing.T) {
 	d := newDrop(t)
 	long := strings.Repeat("smith", 50) // no file may be called this and .report.txt

@@ -26,11 +26,15 @@ type memory struct {
 	mu    sync.Mutex
 	fails error
 	kept  []inbox.Message
+	then  func(inbox.Message) // is done before a message is kept
 }
 
 func (m *memory) Put(_ context.Context, msg inbox.Message) (inbox.Receipt, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.then != nil {
+		m.then(msg)
+	}
 	if m.fails != nil {
 		return inbox.Receipt{}, m.fails
 	}
