@@ -158,6 +158,59 @@ func TestStoredMeanwhile(t *testing.T) {
 	}
 }
 
+// Of what a source writes one after another, without a condition, the last counts, though
+// the clock of the node that took it is behind that of the one before, or was set back.
+func TestTheLastWriteCounts(t *testing.T) {
+	t.Parallel()
+	eachNodes(t, func(t *testing.T, nodes []*world) {
+		ahead, behind := nodes[0], nodes[len(nodes)-1]
+		ehr := ahead.backend()
+		ahead.do(put(ehr, "/Patient/x", patientX)).want(t, 201)
+		const path, search = "/Observation/counter", "/Observation?identifier=urn:acc%7Ccounter"
+		history := func() []byte { return ahead.get(ehr, path+"/_history?_count=500").body }
+		value := 0
+		for _, row := range []struct {
+			name  string
+			write func(value int) answer
+		}{
+			{"update", func(n int) answer { return behind.do(put(ehr, path, counter(n))) }},
+			{"conditional update", func(n int) answer { return behind.do(put(ehr, search, counter(n))) }},
+			{"transaction", func(n int) answer {
+				return behind.do(post(ehr, "", fmt.Sprintf(`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":%s,"request":{"method":"PUT","url":"Observation/counter"}}]}`, counter(n))))
+			}},
+			{"delete", func(int) answer { return behind.do(ask{method: "DELETE", path: path, token: ehr}) }},
+			{"conditional delete", func(int) answer { return behind.do(ask{method: "DELETE", path: search, token: ehr}) }},
+		} {
+			value += 2
+			ahead.later(3 * time.Hour)
+			ahead.do(put(ehr, path, counter(value)))
+			if ahead == behind {
+				behind.later(-2 * time.Hour)
+			}
+			done := row.write(value + 1)
+			if deleted := done.Code == 204; deleted {
+				ahead.get(ehr, path).want(t, 410)
+			} else if got := count(t, ahead.get(ehr, path)); done.Code != 200 || got != value+1 {
+				t.Errorf("%s: answered %d, and it is %d, not %d", row.name, done.Code, got, value+1)
+			}
+		}
+		behind.do(put(ehr, path, counter(1000))).want(t, 201)
+		if got := count(t, ahead.get(ehr, path)); got != 1000 {
+			t.Errorf("made again after it was deleted, it is %d", got)
+		}
+		before := history()
+		stats, err := ahead.record.Stats(t.Context())
+		must(t, err)
+		for id := range stats.Last {
+			must(t, ahead.pipe.Replay(t.Context(), id+1))
+		}
+		ahead.idle()
+		if after := history(); !bytes.Equal(after, before) {
+			t.Errorf("applied again, its history is\n%s\nand was\n%s", after, before)
+		}
+	})
+}
+
 // Who goes on from the version that it made is told that one, though another was faster
 // than the answer.
 func TestAnsweredWithWhatItMade(t *testing.T) {

@@ -399,6 +399,9 @@ func (b *batch) settle(ctx context.Context) error {
 		}
 		for _, e := range x.commit.entries {
 			l := b.of(e)
+			if e.Alias && !e.Repeats {
+				e.At = l.inTurn(e.At, x.commit)
+			}
 			f := e.fact(x.commit)
 			known := slices.ContainsFunc(l.runs, func(r run) bool { return r.body == f.body && (r.first == f.mark || r.last == f.mark) })
 			relabeled := !e.stands && b.judge(l, e)

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"slices"
+	"time"
 
 	"firebreak/internal/sqldb"
 	"firebreak/label"
@@ -73,6 +74,36 @@ func (l *line) judge(body int64, e *entry) bool {
 		return true
 	}
 	return false
+}
+
+// inTurn is when what a source pushed became true: of its pushes of one resource each
+// comes after those that were taken in before it, though the clock of the node that took
+// it is behind theirs, or was set back. What was held is no later by that.
+func (l *line) inTurn(at time.Time, x *committing) time.Time {
+	seq, t := int64(x.id), micros(at)
+	for _, r := range l.runs {
+		if r.source != x.source {
+			continue
+		}
+		switch {
+		case r.last.seq < seq:
+			t = max(t, r.last.at)
+		case r.first.seq < seq:
+			t = max(t, r.first.at)
+		}
+	}
+	for _, r := range l.runs {
+		if r.source != x.source {
+			continue
+		}
+		switch {
+		case r.first.seq > seq:
+			t = min(t, r.first.at)
+		case r.last.seq > seq:
+			t = min(t, r.last.at)
+		}
+	}
+	return fromMicros(t)
 }
 
 const (
