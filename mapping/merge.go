@@ -28,7 +28,10 @@ func (b *build) merges() error {
 }
 
 // links gives a Link between the two patients that A24 links and A37 unlinks:
-// the second's record joins the first's.
+// the second's record joins the first's. Whichever of the two an A37 names first, they
+// are parted.
+//
+// Source: HL7 v2.9 3.3.24, 3.3.37.
 func (b *build) links(undo bool) error {
 	var first identity
 	n := 0
@@ -41,7 +44,9 @@ func (b *build) links(undo bool) error {
 			first = id
 			continue
 		}
-		b.link(id, first, undo)
+		if b.link(id, first, undo); undo {
+			b.link(first, id, undo)
+		}
 	}
 	if n < 2 {
 		return fail(b.pid, 3, "a link needs two patients")

@@ -108,6 +108,68 @@ func TestAVisitComesBackBesideAnotherThatMoved(t *testing.T) {
 	})
 }
 
+// joining is a merge (A40) or the end of a link (A37) as the nth message of a case.
+func joining(trigger, from, into, group string, n int) inbox.Message {
+	m := inVisit{"A31", into, ""}.message(group, n)
+	second := "PID|2||" + group + from + "^^^GENERAL^MR||" + inVisitNames[from] + "\r"
+	if trigger == "A40" {
+		second = "MRG|" + group + from + "^^^GENERAL^MR\r"
+	}
+	head, _, _ := strings.Cut(strings.Replace(string(m.Body), "ADT^A31", "ADT^"+trigger, 1), "NK1|")
+	m.Body = []byte(head + second)
+	return m
+}
+
+// Two records that are merged are parted by the A37 that names them, whichever it names
+// first: none shows what is the other's any more.
+func TestAnA37PartsWhomeverItNamesFirst(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		s := start(t, dsn, nil)
+		for i, names := range []string{"ab", "ba"} {
+			group := fmt.Sprintf("12.%d.", i)
+			for n, m := range []inbox.Message{
+				inVisit{"sodium", "a", "V1"}.message(group, 0), inVisit{"sodium", "b", "V2"}.message(group, 1),
+				joining("A40", "a", "b", group, 2), joining("A37", names[:1], names[1:], group, 3),
+			} {
+				s.put(t, m)
+				if n == 0 {
+					continue
+				}
+				if got := strings.Contains(s.told(t, group+"b"), `"value":10`); got != (n == 2) {
+					t.Errorf("%s: after message %d the result of the other is shown: %v", names, n, got)
+				}
+			}
+		}
+	})
+}
+
+// A merge that was taken back joins nobody, so it holds up no visit that moved: neither
+// where it comes late nor where it is applied again.
+func TestAMergeThatWasTakenBackIsNotHeld(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		s := start(t, dsn, nil)
+		story := func(group string) []inbox.Message {
+			return []inbox.Message{inVisit{"A45", "bc", "V1"}.message(group, 0), joining("A40", "b", "a", group, 1),
+				joining("A37", "b", "a", group, 2), inVisit{"A08", "a", "V1"}.message(group, 3)}
+		}
+		for i, order := range [][]int{{0, 1, 2, 3}, {3, 0, 2, 1}} {
+			group := fmt.Sprintf("13.%d.", i)
+			ids := map[int]inbox.ID{}
+			for _, n := range order {
+				ids[n] = s.put(t, story(group)[n])
+			}
+			before := s.told(t, group+"a")
+			must(t, s.Replay(ctx, ids[1]))
+			if err := s.Applied(ctx, ids[1]); err != nil {
+				t.Errorf("%v: applied again, the merge: %v", order, err)
+			}
+			if s.told(t, group+"a") != before || strings.Contains(before, chartInVisit(group+"b")) {
+				t.Errorf("%v: they are joined: %s", order, before)
+			}
+		}
+	})
+}
+
 // A swap of beds names two patients. It is held once the visit of either has moved, which
 // of the two ever had another visit that moved before.
 func TestASwapOfBedsIsHeldOnceEitherVisitMoves(t *testing.T) {

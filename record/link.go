@@ -108,6 +108,16 @@ func scanWord(scan func(...any) error) (w word, err error) {
 	return w, err
 }
 
+// overruled tells whether something later was said of the same two charts than w.
+func overruled(ctx context.Context, q reads, w word) (over bool, err error) {
+	err = q.Each(ctx, func(scan func(...any) error) error {
+		x, err := scanWord(scan)
+		over = over || x.from == w.from && x.into == w.into && w.compare(x.mark) < 0
+		return err
+	}, wordsOf, w.from)
+	return over, err
+}
+
 // related reads all words about the charts and about every chart that they are
 // or were joined with, however remotely.
 func related(ctx context.Context, tx *sqldb.Tx, charts map[string]bool) ([]word, error) {

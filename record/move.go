@@ -263,7 +263,11 @@ func (b *batch) torn(ctx context.Context, c *committing) (reason string, err err
 	// A record that is merged with another shows what lies there as well.
 	var joined []string
 	for _, l := range c.links {
-		if !l.Undo {
+		over, other := overruled(ctx, b.tx, word{l.From, l.Into, mark{micros(l.At), int64(c.id)}, l.Undo})
+		if other != nil {
+			return "", other
+		}
+		if !l.Undo && !over {
 			joined = append(joined, l.From, l.Into)
 		}
 	}
