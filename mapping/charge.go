@@ -2,9 +2,11 @@ package mapping
 
 import (
 	"strings"
+	"sync"
 
 	"firebreak/adapters/hl7"
 	"firebreak/fhir"
+	"firebreak/fhir/r4def"
 
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
@@ -120,26 +122,36 @@ func (l *lab) charge(ft1 hl7.Segment, visit, account *r4.Reference, notes []hl7.
 	if n, _, ok := number(value(ft1.Field(10))); ok {
 		item.Quantity = &r4.Quantity{Value: &n}
 	}
-	item.PriceOverride = money(first(ft1.Field(11)))
+	item.PriceOverride = l.money(ft1, 11)
 	for _, who := range l.practitioners(ft1.Field(20)) {
 		item.Performer = append(item.Performer, r4.ChargeItemPerformer{Actor: who})
 	}
 	l.add(item, fhir.Set{Path: "status", Value: "unknown"})
 }
 
-// money reads a CP, or the MO it begins with; nil where the amount is none.
-func money(cp data) *r4.Money {
-	mo := cp.in(1)
+// money reads a CP, or the MO it begins with; nil where the amount is none. What is no
+// currency of ISO 4217, which R4 requires, is left out.
+func (b *build) money(seg hl7.Segment, field int) *r4.Money {
+	mo := first(seg.Field(field)).in(1)
 	n, _, ok := number(mo.at(1))
 	if !ok {
 		return nil
 	}
 	m := &r4.Money{Value: &n}
-	if currency := mo.at(2); len(currency) == 3 && isCode(currency) {
-		m.Currency = &currency
+	switch code := strings.ToUpper(mo.at(2)); {
+	case code == "":
+	case currency().System(code) != "":
+		m.Currency = &code
+	default:
+		b.note(seg, field, "not a currency")
 	}
 	return m
 }
+
+var currency = sync.OnceValue(func() *r4def.Element {
+	m, _ := r4def.Lookup("Money").Member("currency")
+	return m.Element
+})
 
 // visitOf stands for the visit that a message repeats, so that what it says of the
 // visit has the ids that the visit's own messages give it; nil for none.

@@ -76,7 +76,7 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 	} else if who != "" {
 		c.Subscriber = b.subscriber(in1, in2)
 	}
-	b.add(c, append(b.deductible(first(in1.Field(37))), fhir.Set{Path: "_status", Value: absent("unknown")})...)
+	b.add(c, append(b.deductible(in1), fhir.Set{Path: "_status", Value: absent("unknown")})...)
 	return ptr(refer("Coverage", id))
 }
 
@@ -85,13 +85,13 @@ func (b *build) coverage(in1, in2 hl7.Segment) *r4.Reference {
 //
 // Source: HL7 v2.9 6.5.6.37; R4 Coverage.costToBeneficiary, whose struct cannot leave
 // out the amounts that are not sent.
-func (b *build) deductible(cp data) []fhir.Set {
-	amount := money(cp)
+func (b *build) deductible(in1 hl7.Segment) []fhir.Set {
+	amount := b.money(in1, 37)
 	if amount == nil {
 		return nil
 	}
 	cost := fhir.Object{{Name: "valueMoney", Value: amount}}
-	if kind := cp.at(2); kind != "" {
+	if kind := first(in1.Field(37)).at(2); kind != "" {
 		cost = append(fhir.Object{{Name: "type", Value: tableCode(kind, "0205")}}, cost...)
 	}
 	return []fhir.Set{{Path: "costToBeneficiary", Value: []fhir.Object{cost}}}
