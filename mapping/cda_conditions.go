@@ -250,10 +250,12 @@ func (c *clinical) allergy(e, act *ccda.Element) bool {
 	if state != "active" && state != "inactive" && state != "resolved" {
 		state = map[bool]string{true: "active", false: ""}[state != ""]
 	}
-	if act.Child("statusCode").Attr("code") == "nullified" {
-		a.VerificationStatus, state = one(fixed(verification, "entered-in-error", "Entered in Error")), ""
-	}
-	if state != "" {
+	switch {
+	case act.Child("statusCode").Attr("code") == "nullified":
+		a.VerificationStatus = one(fixed(verification, "entered-in-error", "Entered in Error"))
+	case state == "": // R4 ait-1
+		also = append(also, fhir.Set{Path: "clinicalStatus", Value: absent("unknown")})
+	default:
 		a.ClinicalStatus = one(fixed("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", state, ""))
 	}
 	if s := relatedCode(e, "82606-5"); s != nil {

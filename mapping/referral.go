@@ -54,6 +54,7 @@ func (l *lab) referral(rf1 hl7.Segment, all hl7.Group, results []r4.Reference) {
 		AuthoredOn: l.dateTime(rf1, 9), ReasonCode: l.concepts(rf1.Field(10), ""), SupportingInfo: results, OrderDetail: l.concepts(rf1.Field(4), ""),
 		OccurrencePeriod: period(l.dateTime(rf1, 7), l.dateTime(rf1, 8)), Category: l.concepts(rf1.Field(5), ""),
 	}
+	detailed(&req, each(rf1.Field(4)))
 	for _, id := range []*r4.Identifier{l.numbered(own, "PLAC"), l.numbered(other, "FILL")} {
 		if id != nil {
 			req.Identifier = append(req.Identifier, *id)
@@ -88,7 +89,7 @@ func (l *lab) referral(rf1 hl7.Segment, all hl7.Group, results []r4.Reference) {
 			notes = append(notes, nte)
 		}
 	}
-	req.Note = l.annotations(notes)
+	req.Note = append(req.Note, l.annotations(notes)...)
 	l.add(req, referralStatus(value(rf1.Field(1)))...)
 }
 

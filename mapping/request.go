@@ -62,14 +62,7 @@ func (l *lab) request(o *order, states bool, supporting []r4.Reference) {
 		Specimen:           o.specimenRefs,
 		Priority:           priority(o),
 	}
-	if req.Code == nil { // prr-1: what more is said of a service that is not named is a note
-		req.OrderDetail = nil
-		for _, cwe := range append(each(o.obr.Field(46)), each(o.obr.Field(47))...) {
-			if s := textOf(cwe); s != "" {
-				req.Note = append(req.Note, r4.Annotation{Text: s})
-			}
-		}
-	}
+	detailed(&req, append(each(o.obr.Field(46)), each(o.obr.Field(47))...))
 	if value(o.obr.Field(11)) == "G" {
 		req.Intent = r4.RequestIntentReflexOrder
 	}
@@ -288,4 +281,18 @@ func (l *lab) own(typ string, parts ...string) string {
 		parts = append(parts[:len(parts):len(parts)], "again", strconv.Itoa(n))
 	}
 	return l.id(typ, parts...)
+}
+
+// detailed makes notes of what more is said, in details, of a service that is not
+// named: R4 has a place for it only where there is a code (prr-1).
+func detailed(req *r4.ServiceRequest, details []data) {
+	if req.Code != nil {
+		return
+	}
+	req.OrderDetail = nil
+	for _, cwe := range details {
+		if s := textOf(cwe); s != "" {
+			req.Note = append(req.Note, r4.Annotation{Text: s})
+		}
+	}
 }
