@@ -94,7 +94,7 @@ type (
 	agent struct {
 		Type      concept   `json:"type"`
 		Role      []concept `json:"role,omitzero"`
-		Who       pointer   `json:"who"`
+		Who       pointer   `json:"who,omitzero"` // nobody is known of a request without a token
 		AltID     string    `json:"altId,omitzero"`
 		Name      string    `json:"name,omitzero"`
 		Requestor bool      `json:"requestor"`

@@ -42,6 +42,7 @@ func TestAuditEvents(t *testing.T) {
 		{audit.Event{Action: audit.Write, Caller: client, Detail: "PUT"}, "U rest update 0 - request"},
 		{audit.Event{Action: audit.Write, Caller: client, Detail: "HL7 v2 messages"}, "E rest write 0 - request"},
 		{audit.Event{Action: audit.Break, Caller: doctor, Patient: ref("Patient/p"), Detail: "emergency"}, "E 110113 110127 0 - patient=Patient/p about=emergency request"},
+		{audit.Event{Action: audit.SignIn, Refused: true, Detail: "/fhir/Patient"}, "E 110114 110122 4 - about=/fhir/Patient request"},
 		{audit.Event{Action: audit.SignIn, Refused: true, Subject: "https://login.example.org somebody", Detail: "unknown person"}, "E 110114 110122 4 - about=unknown person request"},
 	}
 	dir := filepath.Join(t.TempDir(), "audit")

@@ -129,6 +129,8 @@ func rangeOfPQ(r ccda.Range) (one *r4.Quantity, both *r4.Range) {
 	switch {
 	case r.Value.Known():
 		return quantityOf(r.Value), nil
+	case reversed(low, high):
+		return nil, nil
 	case low != nil && high != nil:
 		return nil, &r4.Range{Low: low, High: high}
 	case low != nil:

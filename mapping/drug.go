@@ -291,6 +291,10 @@ func (l *lab) doseAndRate(s hl7.Segment, f fields) *r4.DosageDoseAndRate {
 	if s.Name() == "RXO" {
 		all.Type = one(fixed("http://terminology.hl7.org/CodeSystem/dose-rate-type", "ordered", "Ordered"))
 	}
+	if reversed(low, high) {
+		l.note(s, f.high, "less than the least amount")
+		high = nil
+	}
 	if high == nil {
 		all.DoseQuantity = low
 	} else {

@@ -3,6 +3,8 @@ package mapping
 import (
 	"encoding/json"
 	"strings"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
 // limits reads a reference range as laboratories write it: "49 - 92",
@@ -73,4 +75,10 @@ func magnitude(x, y string) int {
 		return c
 	}
 	return strings.Compare(strings.TrimRight(xf, "0"), strings.TrimRight(yf, "0"))
+}
+
+// reversed tells whether two amounts are no range: the first is more than the second
+// (R4 rng-2).
+func reversed(low, high *r4.Quantity) bool {
+	return low != nil && high != nil && low.Value != nil && high.Value != nil && less(*high.Value, *low.Value)
 }

@@ -169,7 +169,7 @@ func (b *build) observed(typ string, rep hl7.Repetition, units data) observed {
 		}
 	case "NR":
 		low, high := b.bound(d.at(1), units), b.bound(d.at(2), units)
-		if (low != nil || d.at(1) == "") && (high != nil || d.at(2) == "") && (low != nil || high != nil) {
+		if (low != nil || d.at(1) == "") && (high != nil || d.at(2) == "") && (low != nil || high != nil) && !reversed(low, high) {
 			return observed{interval: &r4.Range{Low: low, High: high}}
 		}
 	case "VR":
@@ -312,7 +312,7 @@ func (b *build) structured(rep hl7.Repetition, units data) observed {
 	sign := comparator(sn.Comparator)
 	switch {
 	case sn.Separator == "-":
-		if sign != nil {
+		if sign != nil || reversed(low, high) {
 			return asText
 		}
 		return observed{interval: &r4.Range{Low: low, High: high}}
