@@ -206,6 +206,30 @@ func TestASwapOfBedsIsHeldOnceEitherVisitMoves(t *testing.T) {
 	})
 }
 
+// The two patients of a swap of beds are not one: a visit of the one that moved is none of
+// the other's, though the two visits have one number.
+func TestASwapOfBedsBesideAVisitOfTheSameNumber(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		s := start(t, dsn, nil)
+		for i, order := range [][]int{{0, 1}, {1, 0}} {
+			group := fmt.Sprintf("14.%d.", i)
+			story := []inbox.Message{inVisit{"A45", "bc", "V1"}.message(group, 0), inVisit{"A17", "ab", "V1,V2"}.message(group, 1)}
+			for _, n := range order {
+				s.put(t, story[n])
+				s.settled(t)
+			}
+			before := s.told(t, group+"a")
+			if !strings.Contains(before, `"Encounter","id"`) {
+				t.Errorf("%v: no visit is told: %s", order, before)
+			}
+			s.replayAll(t)
+			if after := s.told(t, group+"a"); after != before {
+				t.Errorf("%v: applied again: %s", order, firstDifference(after, before))
+			}
+		}
+	})
+}
+
 // A visit was taken for another patient's. With the A45, or the A44 of the
 // account on which it is booked, all that was sent under it,
 // and all that comes later, is read in the chart of the patient whose it is, under ids

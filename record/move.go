@@ -261,47 +261,60 @@ func (b *batch) torn(ctx context.Context, c *committing) (reason string, err err
 		}
 	}
 	// A record that is merged with another shows what lies there as well.
-	var joined []string
+	var groups [][]string
+	join := func(charts ...string) error {
+		var group []string
+		for _, chart := range charts {
+			members, err := groupOf(ctx, b.tx, chart)
+			if err != nil {
+				return err
+			}
+			for _, s := range members {
+				group = append(group, s.chart)
+			}
+		}
+		groups = slices.DeleteFunc(groups, func(other []string) bool {
+			if !slices.ContainsFunc(other, func(chart string) bool { return slices.Contains(group, chart) }) {
+				return false
+			}
+			group = append(group, other...)
+			return true
+		})
+		slices.Sort(group)
+		groups = append(groups, slices.Compact(group))
+		return nil
+	}
 	for _, l := range c.links {
 		over, other := overruled(ctx, b.tx, word{l.From, l.Into, mark{micros(l.At), int64(c.id)}, l.Undo})
+		if other == nil && !l.Undo && !over {
+			other = join(l.From, l.Into)
+		}
 		if other != nil {
 			return "", other
-		}
-		if !l.Undo && !over {
-			joined = append(joined, l.From, l.Into)
 		}
 	}
 	for _, e := range c.entries {
 		if (e.key.typ == "Encounter" || e.key.typ == "Account") && e.labels == "" {
-			joined = append(joined, e.key.chart)
+			if other := join(e.key.chart); other != nil {
+				return "", other
+			}
 		}
 	}
-	slices.Sort(joined)
-	var members []string
-	for _, chart := range slices.Compact(joined) {
-		group, err := groupOf(ctx, b.tx, chart)
-		if err != nil {
-			return "", err
+	for _, members := range groups {
+		if len(members) < 2 {
+			continue
 		}
-		for _, s := range group {
-			members = append(members, s.chart)
+		all, other := movesOf(ctx, b.tx, members)
+		if other != nil {
+			return "", other
 		}
-	}
-	slices.Sort(members)
-	members = slices.Compact(members)
-	if len(members) < 2 {
-		return reason, err
-	}
-	all, other := movesOf(ctx, b.tx, members)
-	if other != nil {
-		return "", other
-	}
-	for _, m := range all {
-		for _, chart := range members {
-			key := keyIn(chart, m)
-			said := slices.ContainsFunc(c.entries, func(e *entry) bool { return e.key == key })
-			if chart != m.From && chart != m.Into && (said || count(hasOrdered, chart, key.typ, key.id) > 0) {
-				reason = moveOtherName
+		for _, m := range all {
+			for _, chart := range members {
+				key := keyIn(chart, m)
+				said := slices.ContainsFunc(c.entries, func(e *entry) bool { return e.key == key })
+				if chart != m.From && chart != m.Into && (said || count(hasOrdered, chart, key.typ, key.id) > 0) {
+					reason = moveOtherName
+				}
 			}
 		}
 	}
