@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"firebreak/inbox"
 	"firebreak/internal/sqldb"
 )
 
@@ -43,6 +44,11 @@ func (b *batch) link(ctx context.Context) error {
 				continue
 			}
 			w := word{l.From, l.Into, mark{micros(l.At), int64(x.commit.id)}, l.Undo}
+			if x.commit.source == inbox.Own {
+				if err := b.afterOthers(ctx, &w); err != nil {
+					return err
+				}
+			}
 			stmts = append(stmts, sqldb.Stmt{
 				SQL:  addWord,
 				Args: []any{w.from, w.into, w.at, w.seq, number(w.undo)},
@@ -106,6 +112,18 @@ func scanWord(scan func(...any) error) (w word, err error) {
 	err = scan(&w.from, &w.into, &w.at, &w.seq, &undo)
 	w.undo = undo != 0
 	return w, err
+}
+
+// afterOthers has what somebody decides here come after all that was said before of the
+// two charts, by whatever clock: they saw what they decided on.
+func (b *batch) afterOthers(ctx context.Context, w *word) error {
+	return b.tx.Each(ctx, func(scan func(...any) error) error {
+		x, err := scanWord(scan)
+		if x.from == w.from && x.into == w.into && x.seq < w.seq {
+			w.at = max(w.at, x.at)
+		}
+		return err
+	}, wordsOf, w.from)
 }
 
 // overruled tells whether something later was said of the same two charts than w.

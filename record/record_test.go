@@ -207,6 +207,44 @@ func TestMergeAndUnmerge(t *testing.T) {
 	})
 }
 
+// What somebody decides here on two records counts from then on, though the clock of the
+// hospital, or of the node that took the word before, is ahead.
+func TestWhatIsDecidedOnRecordsCounts(t *testing.T) {
+	both(t, func(t *testing.T, w *world) {
+		me := physician(t)
+		w.tell(patient(t, "a", "Ash", "1980-01-02", "1"))
+		w.tell(patient(t, "b", "Ashe", "1980-01-02", "2"))
+		records := func() int {
+			v, err := w.reader.Chart(ctx, me, thing("b", "Patient", ""))
+			must(t, err)
+			return len(v.Of("Patient"))
+		}
+		var stored []record.Stored
+		var words []said
+		for n, row := range []struct {
+			source string
+			at     time.Time
+			undo   bool
+		}{{"ward", noon.Add(time.Hour), true}, {inbox.Own, noon, false}, {inbox.Own, noon.Add(-time.Hour), true}, {inbox.Own, noon.Add(-2 * time.Hour), false}} {
+			x := said{Source: row.source, Links: []record.Link{{From: key("a"), Into: key("b"), At: row.at, Undo: row.undo}}}
+			stored, words = append(stored, w.say(x)), append(words, x)
+			want := 2
+			if row.undo {
+				want = 1
+			}
+			if got := records(); got != want {
+				t.Errorf("after word %d %d records are one", n, got)
+			}
+		}
+		for n := range stored {
+			must(t, w.commit(stored[n], words[n]))
+			if got := records(); got != 2 {
+				t.Errorf("word %d applied again, %d records are one", n, got)
+			}
+		}
+	})
+}
+
 func TestFind(t *testing.T) {
 	both(t, func(t *testing.T, w *world) {
 		me := physician(t)
