@@ -537,6 +537,40 @@ func TestMovesAfterAPurge(t *testing.T) {
 	})
 }
 
+// A text that is purged between the look for what moves and the move holds it: nothing of
+// the visit stays behind unseen.
+func TestAMoveDuringAPurge(t *testing.T) {
+	databases(t, func(t *testing.T, dsn string) {
+		var s *system
+		var purge func()
+		s = begin(t, dsn, nil, func(keys *mapping.Keys) func(inbox.Message) ([]fhir.Resource, error) {
+			return func(m inbox.Message) ([]fhir.Resource, error) {
+				all, err := Remake(keys)(m)
+				if purge != nil && len(m.Moves) > 0 { // it was seen that it follows
+					then := purge
+					purge = nil
+					then()
+				}
+				return all, err
+			}
+		})
+		s.put(t, inVisit{"A01", "a", "V1"}.message("15", 0))
+		s.settled(t)
+		before := s.told(t, "15a")
+		purge = func() {
+			if n, err := s.record.Purge(t.Context(), func(string) time.Duration { return time.Nanosecond }); n != 1 || err != nil {
+				t.Errorf("%d messages are purged: %v", n, err)
+			}
+		}
+		if _, why := s.taken(t, inVisit{"A45", "ab", "V1"}.message("15", 1)); !strings.Contains(why, "stored no longer") {
+			t.Errorf("the move is held for %q", why)
+		}
+		if s.settled(t); s.told(t, "15a") != before {
+			t.Error("something moved all the same")
+		}
+	})
+}
+
 // firstDifference is where two texts differ.
 func firstDifference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"firebreak/audit"
+	"firebreak/fhir"
 	"firebreak/inbox"
 	"firebreak/internal/pgtest"
 	"firebreak/label"
@@ -44,6 +45,12 @@ type system struct {
 // start runs a system; set may change the pipeline before it runs.
 func start(t testing.TB, dsn string, logger *slog.Logger, set ...func(*Pipeline)) *system {
 	t.Helper()
+	return begin(t, dsn, logger, Remake, set...)
+}
+
+// begin is start with another Config.Remake.
+func begin(t testing.TB, dsn string, logger *slog.Logger, remake func(*mapping.Keys) func(inbox.Message) ([]fhir.Resource, error), set ...func(*Pipeline)) *system {
+	t.Helper()
 	s := &system{}
 	var err error
 	s.Log, err = audit.Open(filepath.Join(t.TempDir(), "audit"), nil)
@@ -51,7 +58,7 @@ func start(t testing.TB, dsn string, logger *slog.Logger, set ...func(*Pipeline)
 	s.Rules, err = label.Default()
 	must(t, err)
 	keys := mapping.NewKeys([]byte("keys of this test"))
-	s.Record, err = record.Open(ctx, record.Config{DSN: dsn, Log: s.Log, Rules: s.Rules, Secret: []byte("a secret of this test"), Logger: logger, Remake: Remake(keys)})
+	s.Record, err = record.Open(ctx, record.Config{DSN: dsn, Log: s.Log, Rules: s.Rules, Secret: []byte("a secret of this test"), Logger: logger, Remake: remake(keys)})
 	must(t, err)
 	s.Pipeline = New(s.Record, keys, s.Rules, Config{Logger: logger})
 	for _, f := range set {

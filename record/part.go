@@ -278,17 +278,24 @@ func (b *batch) behind(ctx context.Context) error {
 				}
 			}
 		}
+		var again []int64
 		for _, id := range sortedKeys(from) {
 			err := b.tx.Each(ctx, func(scan func(...any) error) error {
 				var message int64
 				err := scan(&message)
-				b.add(releaseMessage, message)
-				c.freed = append(c.freed, inbox.ID(message))
+				again = append(again, message)
 				return err
 			}, partsAfter, id, from[id], int64(c.id))
 			if err != nil {
 				return err
 			}
+		}
+		slices.Sort(again)
+		if again = slices.Compact(again); len(again) > 0 {
+			if err := holdTexts(ctx, b.tx, b.w.r.db.Hold(), again); err != nil {
+				return err
+			}
+			b.release(c, again)
 		}
 	}
 	return nil

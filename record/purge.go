@@ -35,6 +35,7 @@ const (
 	notePurged = `
 		INSERT INTO purged (id, at) SELECT id, $2 FROM inbox WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM todo WHERE id = $1)
 		ON CONFLICT (id) DO NOTHING`
+	holdText  = `SELECT id FROM inbox WHERE id = $1` // and DB.Hold: what is to be applied again is not purged meanwhile
 	purgeText = `UPDATE inbox SET body = $2 WHERE id = $1`
 	isPurged  = `SELECT at FROM purged WHERE id = $1`
 	factsBy   = `SELECT facts FROM said WHERE message = $1 ORDER BY chart`
@@ -65,7 +66,7 @@ func (r *Record) Purge(ctx context.Context, keep func(source string) time.Durati
 			group := ripe[:min(purgeGroup, len(ripe))]
 			ripe = ripe[len(group):]
 			var n int
-			n, err = give(ctx, r.writer, func(ctx context.Context, tx *sqldb.Tx) (int, error) { return purge(ctx, tx, group, now) })
+			n, err = give(ctx, r.writer, func(ctx context.Context, tx *sqldb.Tx) (int, error) { return purge(ctx, tx, r.db.Hold(), group, now) })
 			purged += n
 		}
 		if err != nil {
@@ -75,7 +76,10 @@ func (r *Record) Purge(ctx context.Context, keep func(source string) time.Durati
 	return purged, nil
 }
 
-func purge(ctx context.Context, tx *sqldb.Tx, ids []int64, now time.Time) (purged int, err error) {
+func purge(ctx context.Context, tx *sqldb.Tx, hold string, ids []int64, now time.Time) (purged int, err error) {
+	if err := holdTexts(ctx, tx, hold, ids); err != nil {
+		return 0, err
+	}
 	for _, id := range ids {
 		n, err := tx.Exec(ctx, notePurged, id, micros(now))
 		if err == nil && n > 0 {
@@ -87,6 +91,31 @@ func purge(ctx context.Context, tx *sqldb.Tx, ids []int64, now time.Time) (purge
 		}
 	}
 	return purged, nil
+}
+
+// holdTexts has other nodes neither purge messages nor release them until the commit. What
+// they did before is seen by the statements that follow.
+func holdTexts(ctx context.Context, tx *sqldb.Tx, hold string, ids []int64) error {
+	if hold == "" {
+		return nil
+	}
+	var stmts []sqldb.Stmt
+	for _, id := range ids {
+		stmts = append(stmts, sqldb.Stmt{SQL: holdText + hold, Args: []any{id}, Row: func(scan func(...any) error) error { return scan(&id) }})
+	}
+	return tx.Batch(ctx, stmts)
+}
+
+// purgedAmong tells whether one of the messages is purged.
+func purgedAmong(ctx context.Context, q reads, ids []int64) (some bool, err error) {
+	for _, id := range ids {
+		err = errors.Join(err, q.Each(ctx, func(scan func(...any) error) error {
+			var at int64
+			some = true
+			return scan(&at)
+		}, isPurged, id))
+	}
+	return some, err
 }
 
 // told is what a message said, as it is stored.

@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -177,4 +178,51 @@ func TestPurge(t *testing.T) {
 			t.Errorf("the latest are %d, %v", latest, err)
 		}
 	})
+}
+
+// Of two nodes one purges a text while the other has it applied again: whoever comes
+// second sees what the first did, so that nothing is applied that has no text.
+func TestPurgedOrReleased(t *testing.T) {
+	w := open(t, pgtest.DSN(t))
+	db, err := sql.Open("pgx", w.dsn)
+	must(t, err)
+	defer db.Close()
+	meanwhile := func(id inbox.ID, statement string, other func() error) {
+		t.Helper()
+		tx, err := db.Begin()
+		must(t, err)
+		_, err = tx.Exec(`SELECT id FROM inbox WHERE id = $1 FOR UPDATE`, int64(id))
+		must(t, err)
+		_, err = tx.Exec(statement, int64(id))
+		must(t, err)
+		ended := make(chan error, 1)
+		go func() { ended <- other() }()
+		for waiting := 0; waiting == 0; {
+			must(t, db.QueryRow(`SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+			select {
+			case err := <-ended:
+				t.Errorf("it waits for nobody")
+				ended <- err
+				waiting = 1
+			default:
+			}
+		}
+		must(t, tx.Commit())
+		must(t, <-ended)
+	}
+	released, purged := w.tell(patient(t, "a", "Ash", "1980-01-01", "7")), w.tell(patient(t, "b", "Elm", "1980-01-01", "8"))
+	meanwhile(purged.ID, `INSERT INTO purged (id, at) VALUES ($1, 0)`, func() error { return w.Queue().Release(ctx, purged.ID) })
+	if state, _, err := w.State(ctx, purged.ID); err != nil || state == record.Pending {
+		t.Errorf("what was purged is %s: %v", state, err)
+	}
+	meanwhile(released.ID, `INSERT INTO todo (id, held, reason) VALUES ($1, 0, '')`, func() error {
+		n, err := w.Purge(ctx, always)
+		if n != 0 {
+			t.Errorf("%d are purged", n)
+		}
+		return err
+	})
+	if got, err := w.Queue().Message(ctx, released.ID); err != nil || string(got.Body) != string(released.Body) {
+		t.Errorf("what is to be applied again: %v", err)
+	}
 }

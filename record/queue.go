@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"firebreak/inbox"
@@ -91,9 +92,17 @@ func (q *Queue) Hold(ctx context.Context, id inbox.ID, reason string) error {
 // Release makes messages pending again, held ones and done ones alike; what a
 // corrected copy stands for, is set aside, or has no text any more, stays as it is.
 func (q *Queue) Release(ctx context.Context, ids ...inbox.ID) error {
+	all := make([]int64, len(ids))
+	for i, id := range ids {
+		all[i] = int64(id)
+	}
+	slices.Sort(all)
 	return q.r.writer.do(ctx, &write{other: func(ctx context.Context, tx *sqldb.Tx) error {
-		for _, id := range ids {
-			if _, err := tx.Exec(ctx, releaseMessage, int64(id)); err != nil {
+		if err := holdTexts(ctx, tx, q.r.db.Hold(), all); err != nil {
+			return err
+		}
+		for _, id := range all {
+			if _, err := tx.Exec(ctx, releaseMessage, id); err != nil {
 				return err
 			}
 		}

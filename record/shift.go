@@ -77,6 +77,7 @@ func (r *Record) shifts(ctx context.Context, c *committing) (*shift, error) {
 			return nil, err
 		}
 	}
+	slices.Sort(s.again)
 	for _, chart := range s.charts {
 		if s.reason != "" || len(leaving[chart]) == 0 {
 			continue
@@ -324,6 +325,17 @@ func (b *batch) shift(ctx context.Context) error {
 			b.refuse(x, reason)
 			continue
 		}
+		if err := holdTexts(ctx, b.tx, b.w.r.db.Hold(), c.shift.again); err != nil {
+			return err
+		}
+		if purged, err := purgedAmong(ctx, b.tx, c.shift.again); err != nil {
+			return err
+		} else if purged { // since it was found, and cannot follow
+			x.err = ErrMoved
+			b.commits = slices.DeleteFunc(b.commits, func(y *write) bool { return y == x })
+			continue
+		}
+		b.release(c, c.shift.again)
 		b.w.moving = true
 		b.add(dropMoves, int64(c.id))
 		for _, w := range now {
@@ -332,12 +344,16 @@ func (b *batch) shift(ctx context.Context) error {
 		for _, chart := range c.shift.charts { // each is read beside the others from now on
 			b.bumps[chart] = max(b.bumps[chart], 0)
 		}
-		for _, message := range c.shift.again {
-			b.add(releaseMessage, message)
-			c.freed = append(c.freed, inbox.ID(message))
-		}
 	}
 	return nil
+}
+
+// release has messages applied again, whose texts are held.
+func (b *batch) release(c *committing, messages []int64) {
+	for _, message := range messages {
+		b.add(releaseMessage, message)
+		c.freed = append(c.freed, inbox.ID(message))
+	}
 }
 
 // unmovable is why visits are not moved between these patients.
