@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"firebreak/fhir"
@@ -86,7 +87,7 @@ func encapsulated(typ, subtype, encoding, data string) attached {
 // Source: v2-to-FHIR, RP[Attachment].
 func pointer(rp data) attached {
 	url := rp.at(1)
-	if _, ours := fhir.ParseRef(url); ours || strings.ContainsAny(url, " \t\n") {
+	if _, ours := fhir.ParseRef(url); ours || strings.ContainsFunc(url, unicode.IsSpace) {
 		return textContent(url)
 	}
 	return attached{url: url, mime: mediaType(rp.at(3), rp.at(4))}
