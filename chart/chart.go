@@ -47,4 +47,5 @@ type Edition struct {
 type Link struct {
 	From, Into fhir.Ref
 	At         time.Time
+	Own        bool // somebody decided so at this gateway, who saw both records; no source said it
 }

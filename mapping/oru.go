@@ -43,10 +43,12 @@ func (l *lab) loose(o *order) error {
 		return nil
 	}
 	o.key = l.ownKey(o)
-	for _, s := range o.specimens {
-		l.note(s.spm, 0, "a specimen without an order: it was left out")
+	if o.specimenOf == nil {
+		for _, s := range o.specimens {
+			l.note(s.spm, 0, "a specimen without an order: it was left out")
+		}
+		o.specimens = nil
 	}
-	o.specimens = nil
 	a := &about{order: o, at: l.at}
 	for _, r := range o.results {
 		values := l.values(r.lines)

@@ -162,7 +162,7 @@ func (l *lab) amount(cq data) *r4.Quantity {
 // specimenFor is the specimen an OBX is about: the one it stands under, the one
 // OBX-33 names, whether the message holds it or not, or the only one of its group.
 func (l *lab) specimenFor(o *order, r result) *r4.Reference {
-	if r.specimen >= 0 && r.specimen < len(o.specimenOf) && len(o.specimenRefs) > 1 {
+	if r.specimen >= 0 && len(o.specimenRefs) > 1 {
 		return o.specimenOf[r.specimen]
 	}
 	if named := first(r.lines[0].Field(33)); named.present() {

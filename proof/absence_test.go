@@ -258,7 +258,7 @@ func differ(a, b answer) string {
 
 // told finds canaries in an answer to somebody who did not name them.
 func (x *trial) told(q question, a answer) string {
-	if names(q) {
+	if names(q) || q.who.itself() {
 		return ""
 	}
 	return canary(a)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"time"
 
 	"firebreak/audit"
 	"firebreak/inbox"
@@ -75,6 +76,28 @@ var lateMessages = []form{
 		l.lines = []line{{txa + "AU||AV", false}, text(file(form, "Dear colleague", k.says, f.canary()))}
 		opening(first, f.hl7(p, "it turns out to be about "+k.name, l, true))
 	}},
+	{"late coding of who was joined", "", func(f *forge, p *person) {
+		k := f.kind()
+		q := *p
+		q.number, q.hidden = f.number("H"), true
+		f.people = append(f.people, &q)
+		g := f.order("PROC^Lab procedure^L", true)
+		l := f.letter(&q, "ORU^R01^ORU_R01", true)
+		g.at, g.state, g.results = l.at, "P", []result{f.secretResult(k, "ST", "RESULT^Result^L", "pending "+f.canary())}
+		l.groups = []group{g}
+		first := f.hl7(&q, "a result that says nothing yet, of somebody who is known from nothing else", l, true)
+		from, into := p, &q
+		if f.IntN(2) == 0 {
+			from, into = into, from
+		}
+		f.join(from, into)
+		l = f.letter(&q, "ORU^R01^ORU_R01", true)
+		r := f.secretResult(k, "ST", "RESULT^Result^L", k.value+" "+f.canary())
+		r.notes = []string{k.says}
+		g.at, g.state, g.results = l.at, "F", []result{r}
+		l.groups = []group{g}
+		opening(first, f.hl7(&q, "it turns out to be about "+k.name, l, true))
+	}},
 	{"late decision", "", func(f *forge, p *person) {
 		code := f.canary()
 		g := f.order(code+"^"+code+"^L", true)
@@ -103,6 +126,17 @@ var latePushes = []form{
 		o["status"], o["code"] = "final", coded(loinc, k.code, k.test)
 		opening(first, f.hide(p, "it turns out to be about "+k.name, o))
 	}},
+}
+
+// join adds that an operator decided that two charts are of one person.
+func (f *forge) join(from, into *person) { f.add(f.joining(from, into, f.tick())) }
+
+func (f *forge) joining(from, into *person, at time.Time) *event {
+	m, err := inbox.Joining{From: from.id(), Into: into.id(), Author: "An operator"}.Message(f.canary(), "", at)
+	if err != nil {
+		panic(err)
+	}
+	return &event{what: "an operator decides that two records are one person's", source: m.Source, kind: m.Kind, control: m.ControlID, fact: at, at: at, whole: m.Body}
 }
 
 // decision is the kind of what a person decides on a local code: the body names it.

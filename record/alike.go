@@ -134,7 +134,7 @@ func (o *Office) alike(ctx context.Context, x *looked, ch chart.Chart) error {
 					continue
 				}
 				tried[c] = true
-				l, _, err := o.r.load(ctx, c, nil)
+				l, _, err := o.r.load(ctx, c, nil, nil)
 				if err != nil {
 					return err
 				}
@@ -205,7 +205,7 @@ func (r *Record) Pairs(ctx context.Context) (open, past []Pair, err error) {
 		for _, p := range all {
 			ok := true
 			for i, key := range []string{p.A, p.B} {
-				l, _, err := r.load(ctx, key, nil)
+				l, _, err := r.load(ctx, key, nil, nil)
 				if err != nil {
 					return nil, nil, err
 				}
@@ -305,7 +305,7 @@ func (r *Record) Judge(ctx context.Context, in Intake, a, b string, j Judgement,
 func (r *Record) survivor(ctx context.Context, a, b string) (string, error) {
 	var last [2]time.Time
 	for i, key := range []string{a, b} {
-		l, _, err := r.load(ctx, key, nil)
+		l, _, err := r.load(ctx, key, nil, nil)
 		if err != nil {
 			return "", err
 		}

@@ -32,7 +32,7 @@ func (r *Record) doubtOn(ctx context.Context, id inbox.ID) (*Doubt, error) {
 	if err != nil {
 		return nil, failed("read a message", err)
 	}
-	l, _, err := r.load(ctx, d.chart, nil)
+	l, _, err := r.load(ctx, d.chart, nil, nil)
 	if err != nil {
 		return nil, err
 	}

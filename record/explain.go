@@ -26,11 +26,11 @@ func (r *Record) Explain(ctx context.Context, e audit.Event, p *policy.Policy, a
 // oneChart is the chart of a patient's id or number, whole, once e is written
 // down as about it. fhir.NotFound is the answer when that names no one chart.
 func (r *Record) oneChart(ctx context.Context, e audit.Event, patient string) (chart.Chart, error) {
-	l, ok, err := r.load(ctx, patient, nil)
+	l, ok, err := r.load(ctx, patient, nil, nil)
 	if err == nil && !ok {
 		var charts []string
 		if charts, err = r.keysOf(ctx, chartsByNumber, patient, bareNumber(patient), "", 2); err == nil && len(charts) == 1 {
-			l, ok, err = r.load(ctx, charts[0], nil)
+			l, ok, err = r.load(ctx, charts[0], nil, nil)
 		}
 	}
 	if err != nil {
@@ -61,7 +61,7 @@ func (r *Record) Unread(ctx context.Context, p *policy.Policy) ([]policy.Unread,
 	}
 	var all []policy.Unread
 	for _, chart := range charts {
-		l, ok, err := r.load(ctx, chart, nil)
+		l, ok, err := r.load(ctx, chart, nil, nil)
 		if err != nil {
 			return nil, err
 		}

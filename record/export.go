@@ -151,7 +151,7 @@ func (r *Reader) Export(ctx context.Context, ask Ask, x Export) (id string, err 
 	if _, err := x.shown(); err != nil {
 		return "", err
 	}
-	if x.Patients, err = r.roots(ctx, x.Patients); err != nil {
+	if x.Patients, err = r.roots(ctx, ask.Caller, x.Patients); err != nil {
 		return "", err
 	}
 	spec, err := json.Marshal(x)
@@ -193,22 +193,31 @@ func (r *Reader) Export(ctx context.Context, ask Ask, x Export) (id string, err 
 	return id, nil
 }
 
-// roots gives the records under which patients are found now.
-func (r *Reader) roots(ctx context.Context, patients []string) ([]string, error) {
+// roots gives the records under which the caller finds patients now.
+func (r *Reader) roots(ctx context.Context, c access.Caller, patients []string) ([]string, error) {
 	if patients == nil {
 		return nil, nil
 	}
 	all := []string{}
 	for _, p := range patients {
+		merged := false
 		err := r.r.db.Snapshot(ctx, func(tx *sqldb.Tx) error {
 			members, err := groupOf(ctx, tx, p)
-			if len(members) > 0 {
-				all = append(all, members[0].chart)
+			merged = len(members) > 1
+			if len(members) == 1 {
+				all = append(all, p)
 			}
 			return err
 		})
 		if err != nil {
 			return nil, failed("find a chart", err)
+		}
+		if merged {
+			v, err := r.view(ctx, c, p, false)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, v.patient.ID)
 		}
 	}
 	return sortUnique(all), nil
@@ -523,6 +532,9 @@ func (b *bulk) view(ctx context.Context, chart string) (*view, error) {
 	v, err := b.reader.view(ctx, b.caller, chart, false)
 	if err != nil {
 		return nil, err
+	}
+	if b.Patients == nil && v.patient.ID != chart { // of records that are one, all of which are gone through, the survivor's
+		return nil, nil
 	}
 	if b.People {
 		if _, ok := v.Patient(); !ok {

@@ -16,12 +16,12 @@ import (
 
 const (
 	addWord = `
-		INSERT INTO word (chart, into_chart, at, seq, undo) VALUES ($1, $2, $3, $4, $5)
+		INSERT INTO word (chart, into_chart, at, seq, undo, own) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (chart, into_chart, seq) DO NOTHING RETURNING chart`
-	dropWords = `DELETE FROM word WHERE seq = $1 RETURNING chart, into_chart, at, seq, undo`
+	dropWords = `DELETE FROM word WHERE seq = $1 RETURNING chart, into_chart, at, seq, undo, own`
 	wordsOf   = `
-		SELECT chart, into_chart, at, seq, undo FROM word WHERE chart = $1
-		UNION ALL SELECT chart, into_chart, at, seq, undo FROM word WHERE into_chart = $1`
+		SELECT chart, into_chart, at, seq, undo, own FROM word WHERE chart = $1
+		UNION ALL SELECT chart, into_chart, at, seq, undo, own FROM word WHERE into_chart = $1`
 	setRoot = `UPDATE chart SET root = $2, version = version + 1 WHERE chart = $1`
 )
 
@@ -43,15 +43,15 @@ func (b *batch) link(ctx context.Context) error {
 			if l.From == l.Into {
 				continue
 			}
-			w := word{l.From, l.Into, mark{micros(l.At), int64(x.commit.id)}, l.Undo}
-			if x.commit.source == inbox.Own {
+			w := word{l.From, l.Into, mark{micros(l.At), int64(x.commit.id)}, l.Undo, x.commit.source == inbox.Own}
+			if w.own {
 				if err := b.afterOthers(ctx, &w); err != nil {
 					return err
 				}
 			}
 			stmts = append(stmts, sqldb.Stmt{
 				SQL:  addWord,
-				Args: []any{w.from, w.into, w.at, w.seq, number(w.undo)},
+				Args: []any{w.from, w.into, w.at, w.seq, number(w.undo), number(w.own)},
 				Row: func(scan func(...any) error) error {
 					var from string
 					now[w] = true
@@ -73,7 +73,7 @@ func (b *batch) link(ctx context.Context) error {
 	if len(touched) == 0 {
 		return nil
 	}
-	all, err := related(ctx, b.tx, touched)
+	all, err := related(ctx, b.tx, touched, nil)
 	if err != nil {
 		return err
 	}
@@ -105,12 +105,13 @@ type word struct {
 	from, into string
 	mark
 	undo bool
+	own  bool // said at this gateway
 }
 
 func scanWord(scan func(...any) error) (w word, err error) {
-	var undo int64
-	err = scan(&w.from, &w.into, &w.at, &w.seq, &undo)
-	w.undo = undo != 0
+	var undo, own int64
+	err = scan(&w.from, &w.into, &w.at, &w.seq, &undo, &own)
+	w.undo, w.own = undo != 0, own != 0
 	return w, err
 }
 
@@ -137,8 +138,9 @@ func overruled(ctx context.Context, q reads, w word) (over bool, err error) {
 }
 
 // related reads all words about the charts and about every chart that they are
-// or were joined with, however remotely.
-func related(ctx context.Context, tx *sqldb.Tx, charts map[string]bool) ([]word, error) {
+// or were joined with, however remotely; but for what was said at this gateway of the
+// pairs that are apart.
+func related(ctx context.Context, tx *sqldb.Tx, charts map[string]bool, apart map[[2]string]bool) ([]word, error) {
 	seen := map[string]bool{}
 	words := map[[2]string]word{}
 	for next := sortedKeys(charts); len(next) > 0; {
@@ -151,6 +153,9 @@ func related(ctx context.Context, tx *sqldb.Tx, charts map[string]bool) ([]word,
 		err := tx.Each(ctx, func(scan func(...any) error) error {
 			w, err := scanWord(scan)
 			pair := [2]string{w.from, w.into}
+			if w.own && apart[pairOf(w.from, w.into)] {
+				return err
+			}
 			if before, ok := words[pair]; !ok || before.compare(w.mark) < 0 {
 				words[pair] = w
 			}

@@ -56,8 +56,9 @@ type loaded struct {
 // load reads a whole chart at one moment: the surviving record, those merged
 // into it, and what they point at in the sources' directories. ok is false when
 // there is no such chart. old is what was read of it before: contents never
-// change, so that those are not read again.
-func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok bool, err error) {
+// change, so that those are not read again. parted are the links in a chart that are not
+// in force for whoever it is read for; nil: all are.
+func (r *Record) load(ctx context.Context, key string, old []row, parted func(chart.Chart) []chart.Link) (l loaded, ok bool, err error) {
 	known := make(map[int64]*row, len(old))
 	for i := range old {
 		known[old[i].body] = &old[i]
@@ -71,34 +72,86 @@ func (r *Record) load(ctx context.Context, key string, old []row) (l loaded, ok 
 			l = loaded{stamps: []stamp{{chart: key}}, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: key}}, bytes: emptyBytes}
 			return nil
 		}
-		root := members[0].chart
-		l = loaded{stamps: members, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: root}}}
-		var all []row
-		for _, m := range members {
-			if err := r.readChart(ctx, tx, &all, m.chart, known); err != nil {
+		apart := map[[2]string]bool{}
+		for {
+			here, rest, err := component(ctx, tx, members, key, apart)
+			if err != nil {
 				return err
 			}
-		}
-		if len(members) > 1 {
-			if l.chart.Links, err = links(ctx, tx, members); err != nil {
+			if l, err = r.read(ctx, tx, here, apart, known); err != nil {
 				return err
 			}
+			l.beside = append(l.beside, rest...)
+			before := len(apart)
+			if parted != nil && len(here) > 1 {
+				for _, x := range parted(l.chart) {
+					apart[pairOf(x.From.ID, x.Into.ID)] = true
+				}
+			}
+			if len(apart) == before {
+				return nil
+			}
 		}
-		brought, err := r.besides(ctx, tx, &l)
-		if err != nil {
-			return err
-		}
-		if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all, brought); err != nil {
-			return err
-		}
-		l.keep(all)
-		return nil
 	})
 	if err != nil {
 		return loaded{}, false, failed("read a chart", err)
 	}
 	l.chart.Version = stampText(l.stamps)
 	return l, ok, nil
+}
+
+// read reads the charts that are one, the survivor first.
+func (r *Record) read(ctx context.Context, tx *sqldb.Tx, members []stamp, apart map[[2]string]bool, known map[int64]*row) (l loaded, err error) {
+	l = loaded{stamps: members, chart: chart.Chart{Patient: fhir.Ref{Type: "Patient", ID: members[0].chart}}}
+	var all []row
+	for _, m := range members {
+		if err := r.readChart(ctx, tx, &all, m.chart, known); err != nil {
+			return l, err
+		}
+	}
+	if len(members) > 1 {
+		if l.chart.Links, err = links(ctx, tx, members, apart); err != nil {
+			return l, err
+		}
+	}
+	brought, err := r.besides(ctx, tx, &l)
+	if err != nil {
+		return l, err
+	}
+	if all, l.chart.Histories, err = r.complete(ctx, tx, &l, all, brought); err != nil {
+		return l, err
+	}
+	l.keep(all)
+	return l, nil
+}
+
+// component are those of a group that are one with a chart when some pairs are apart,
+// the survivor first, and the rest.
+func component(ctx context.Context, tx *sqldb.Tx, members []stamp, key string, apart map[[2]string]bool) (here, rest []stamp, err error) {
+	if len(apart) == 0 {
+		return members, nil, nil
+	}
+	group := map[string]bool{}
+	for _, m := range members {
+		group[m.chart] = true
+	}
+	words, err := related(ctx, tx, group, apart)
+	if err != nil {
+		return nil, nil, err
+	}
+	roots := survivors(words)
+	root := func(chart string) string { return cmp.Or(roots[chart], chart) }
+	for _, m := range members {
+		switch {
+		case root(m.chart) != root(key):
+			rest = append(rest, m)
+		case m.chart == root(key):
+			here = slices.Insert(here, 0, m)
+		default:
+			here = append(here, m)
+		}
+	}
+	return here, rest, nil
 }
 
 // Bytes that a view costs without resources, one of its resources beside its JSON,
@@ -155,19 +208,19 @@ func groupOf(ctx context.Context, tx *sqldb.Tx, key string) ([]stamp, error) {
 	return members, err
 }
 
-func links(ctx context.Context, tx *sqldb.Tx, members []stamp) ([]chart.Link, error) {
+func links(ctx context.Context, tx *sqldb.Tx, members []stamp, apart map[[2]string]bool) ([]chart.Link, error) {
 	group := map[string]bool{}
 	for _, m := range members {
 		group[m.chart] = true
 	}
-	words, err := related(ctx, tx, group)
+	words, err := related(ctx, tx, group, apart)
 	if err != nil {
 		return nil, err
 	}
 	var out []chart.Link
 	for _, w := range words {
 		if !w.undo && group[w.from] && group[w.into] {
-			out = append(out, chart.Link{From: fhir.Ref{Type: "Patient", ID: w.from}, Into: fhir.Ref{Type: "Patient", ID: w.into}, At: fromMicros(w.at)})
+			out = append(out, chart.Link{From: fhir.Ref{Type: "Patient", ID: w.from}, Into: fhir.Ref{Type: "Patient", ID: w.into}, At: fromMicros(w.at), Own: w.own})
 		}
 	}
 	slices.SortFunc(out, func(a, b chart.Link) int {

@@ -285,7 +285,7 @@ func (b *batch) torn(ctx context.Context, c *committing) (reason string, err err
 		return nil
 	}
 	for _, l := range c.links {
-		over, other := overruled(ctx, b.tx, word{l.From, l.Into, mark{micros(l.At), int64(c.id)}, l.Undo})
+		over, other := overruled(ctx, b.tx, word{l.From, l.Into, mark{micros(l.At), int64(c.id)}, l.Undo, c.source == inbox.Own})
 		if other == nil && !l.Undo && !over {
 			other = join(l.From, l.Into)
 		}

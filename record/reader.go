@@ -14,6 +14,7 @@ import (
 	"firebreak/access"
 	"firebreak/audit"
 	"firebreak/auth"
+	"firebreak/chart"
 	"firebreak/fhir"
 	"firebreak/fhir/terminology"
 	"firebreak/policy"
@@ -135,9 +136,9 @@ func (r *Reader) viewThrough(ctx context.Context, p *policy.Policy, g Glass, c a
 	}
 }
 
-func (r *Reader) make(ctx context.Context, p *policy.Policy, g Glass, c access.Caller, chart string, old []row) (*view, error) {
+func (r *Reader) make(ctx context.Context, p *policy.Policy, g Glass, c access.Caller, key string, old []row) (*view, error) {
 	since := r.r.changes.done.Load()
-	l, _, err := r.r.load(ctx, chart, old)
+	l, _, err := r.r.load(ctx, key, old, func(ch chart.Chart) []chart.Link { return p.Unjoined(c, ch) })
 	if err != nil {
 		return nil, err
 	}

@@ -215,16 +215,25 @@ func (s *seeking) narrow() bool {
 
 // shownIn is the chart that a chart is shown in, itself or the one it was merged
 // into. Candidates are such: a merged record stands where its survivor does, and
-// whether anything is in it makes no difference to the order.
+// whether anything is in it makes no difference to the order. Of records that somebody
+// joined at this gateway all are candidates, for they may not be one for whoever asks;
+// what is looked at is the survivor's, see [candidates.survivors].
 const shownIn = `CASE WHEN c.root = '' THEN c.chart ELSE c.root END`
 
 const (
-	chartsByIdent  = `SELECT DISTINCT ` + shownIn + ` AS shown FROM ident i JOIN chart c ON c.chart = i.chart WHERE i.value = $1 AND i.system = $2 AND ` + shownIn + ` > $3 ORDER BY shown LIMIT $4`
-	chartsByValue  = `SELECT DISTINCT ` + shownIn + ` AS shown FROM ident i JOIN chart c ON c.chart = i.chart WHERE i.value = $1 AND i.system <> '?' AND ` + shownIn + ` > $2 ORDER BY shown LIMIT $3`
-	chartsByName   = `SELECT DISTINCT ` + shownIn + ` AS shown FROM person p JOIN chart c ON c.chart = p.chart WHERE p.family >= $1 AND p.family < $2 AND p.birth >= $3 AND p.birth < $4 AND ` + shownIn + ` > $5 ORDER BY shown LIMIT $6`
-	chartsSince    = `SELECT ` + shownIn + ` FROM chart c WHERE c.updated >= $1 LIMIT $2`
-	chartsAfter    = `SELECT chart FROM chart WHERE chart > $1 AND (root = '' OR root = chart) ORDER BY chart LIMIT $2`
-	chartsAllSince = `SELECT c.chart FROM chart c WHERE c.chart > $2 AND (c.root = '' AND c.updated >= $1 OR c.root = c.chart AND EXISTS (SELECT 1 FROM chart m WHERE m.root = c.chart AND m.root <> '' AND m.updated >= $1)) ORDER BY c.chart LIMIT $3`
+	// ownJoined tells of a chart that is merged whether any link of its group was made here.
+	ownJoined = `EXISTS (SELECT 1 FROM chart e JOIN word w ON w.chart = e.chart AND w.own = 1 WHERE e.root = c.root AND e.root <> '')`
+	besideIt  = ` JOIN chart g ON g.root = c.root AND g.root <> '' `
+
+	byIdent        = ` FROM ident i JOIN chart c ON c.chart = i.chart `
+	chartsByIdent  = `SELECT ` + shownIn + ` AS shown` + byIdent + `WHERE i.value = $1 AND i.system = $2 AND ` + shownIn + ` > $3 UNION SELECT g.chart` + byIdent + besideIt + `WHERE i.value = $1 AND i.system = $2 AND g.chart > $3 AND ` + ownJoined + ` ORDER BY shown LIMIT $4`
+	chartsByValue  = `SELECT ` + shownIn + ` AS shown` + byIdent + `WHERE i.value = $1 AND i.system <> '?' AND ` + shownIn + ` > $2 UNION SELECT g.chart` + byIdent + besideIt + `WHERE i.value = $1 AND i.system <> '?' AND g.chart > $2 AND ` + ownJoined + ` ORDER BY shown LIMIT $3`
+	byName         = ` FROM person p JOIN chart c ON c.chart = p.chart `
+	wherePerson    = `WHERE p.family >= $1 AND p.family < $2 AND p.birth >= $3 AND p.birth < $4 AND `
+	chartsByName   = `SELECT ` + shownIn + ` AS shown` + byName + wherePerson + shownIn + ` > $5 UNION SELECT g.chart` + byName + besideIt + wherePerson + `g.chart > $5 AND ` + ownJoined + ` ORDER BY shown LIMIT $6`
+	chartsSince    = `SELECT ` + shownIn + ` AS shown FROM chart c WHERE c.updated >= $1 UNION SELECT g.chart FROM chart c` + besideIt + `WHERE c.updated >= $1 AND ` + ownJoined + ` LIMIT $2`
+	chartsAfter    = `SELECT c.chart FROM chart c WHERE c.chart > $1 AND (c.root = '' OR c.root = c.chart OR ` + ownJoined + `) ORDER BY c.chart LIMIT $2`
+	chartsAllSince = `SELECT c.chart FROM chart c WHERE c.chart > $2 AND (c.root = '' AND c.updated >= $1 OR c.root <> '' AND (c.root = c.chart OR ` + ownJoined + `) AND EXISTS (SELECT 1 FROM chart m WHERE m.root = c.root AND m.root <> '' AND m.updated >= $1)) ORDER BY c.chart LIMIT $3`
 )
 
 // candidates are the charts in which matches can be. Each is looked at through
@@ -232,11 +241,12 @@ const (
 // are, for some may hold nothing that the caller sees: what is answered depends
 // on the question and on views alone.
 type candidates struct {
-	one   bool                                                      // the question names one patient, or nobody
-	few   bool                                                      // it names patients, or a person
-	sum   bool                                                      // few enough, whatever the data, to count without being asked
-	since time.Time                                                 // what matches came then or later; zero: whenever
-	next  func(ctx context.Context, after string) ([]string, error) // keys in order, at most walkStep; empty at the end
+	survivors bool                                                      // none but those in which a patient's record is shown count
+	one       bool                                                      // the question names one patient, or nobody
+	few       bool                                                      // it names patients, or a person
+	sum       bool                                                      // few enough, whatever the data, to count without being asked
+	since     time.Time                                                 // what matches came then or later; zero: whenever
+	next      func(ctx context.Context, after string) ([]string, error) // keys in order, at most walkStep; empty at the end
 }
 
 // counts tells whether a chart is one of those of which a question may look at so
@@ -277,7 +287,7 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 	}
 	if s.q.Type == "Patient" || fhir.IsPatientCompartment(s.q.Type) {
 		if tokens, ok := s.q.Identifier(); ok && !slices.ContainsFunc(tokens, func(t search.Token) bool { return t.AnyCode }) {
-			return candidates{few: true, sum: true, next: func(ctx context.Context, after string) ([]string, error) {
+			return candidates{survivors: true, few: true, sum: true, next: func(ctx context.Context, after string) ([]string, error) {
 				var all []string
 				for _, t := range tokens {
 					text, args := chartsByIdent, []any{t.Code, t.System, after, int64(walkStep)}
@@ -294,7 +304,7 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 			}}, nil
 		}
 		if families, from, until, ok := s.q.FamilyAndBirth(); ok {
-			return candidates{few: true, sum: until.Sub(from) <= 24*time.Hour, next: func(ctx context.Context, after string) ([]string, error) {
+			return candidates{survivors: true, few: true, sum: until.Sub(from) <= 24*time.Hour, next: func(ctx context.Context, after string) ([]string, error) {
 				var all []string
 				for _, f := range families {
 					if f = foldName(f); f == "" {
@@ -321,7 +331,7 @@ func (s *seeking) candidates(ctx context.Context) (candidates, error) {
 // for the zero time.
 func (s *seeking) lately(ctx context.Context, from time.Time) (candidates, error) {
 	if from.IsZero() {
-		return s.part(candidates{next: func(ctx context.Context, after string) ([]string, error) {
+		return s.part(candidates{survivors: true, next: func(ctx context.Context, after string) ([]string, error) {
 			return s.r.keysOf(ctx, chartsAfter, after, int64(walkStep))
 		}}), nil
 	}
@@ -332,10 +342,10 @@ func (s *seeking) lately(ctx context.Context, from time.Time) (candidates, error
 	}
 	if len(charts) <= maxSince {
 		in := listed(charts)
-		in.one, in.few, in.sum, in.since = false, false, false, from
+		in.survivors, in.one, in.few, in.sum, in.since = true, false, false, false, from
 		return s.part(in), nil
 	}
-	return s.part(candidates{since: from, next: func(ctx context.Context, after string) ([]string, error) {
+	return s.part(candidates{survivors: true, since: from, next: func(ctx context.Context, after string) ([]string, error) {
 		return s.r.keysOf(ctx, chartsAllSince, since, after, int64(walkStep))
 	}}), nil
 }
@@ -528,7 +538,7 @@ func (s *seeking) everything(ctx context.Context, in candidates) ([]found, error
 			if err != nil {
 				return nil, err
 			}
-			if v == nil || seen[v.patient.ID] || !in.counts(v) {
+			if v == nil || seen[v.patient.ID] || in.survivors && v.patient.ID != at || !in.counts(v) {
 				continue
 			}
 			if seen[v.patient.ID] = true; len(seen) > maxWalk {
@@ -593,7 +603,7 @@ func (s *seeking) walk(ctx context.Context, in candidates, from cursor, count in
 	seen := map[string]bool{}
 	visit := func(chart string, last string) (full bool, err error) {
 		v, some, err := s.in(ctx, chart, false)
-		if err != nil || v == nil || seen[v.patient.ID] || !in.counts(v) {
+		if err != nil || v == nil || seen[v.patient.ID] || in.survivors && v.patient.ID != chart || !in.counts(v) {
 			return false, err
 		}
 		seen[v.patient.ID] = true

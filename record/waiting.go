@@ -282,7 +282,7 @@ func (o *Office) lookInto(ctx context.Context, charts []string) error {
 		if held[key] || key >= rosterMark {
 			continue
 		}
-		l, _, err := o.r.load(ctx, key, nil)
+		l, _, err := o.r.load(ctx, key, nil, nil)
 		if err != nil {
 			return err
 		}
