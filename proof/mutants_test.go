@@ -196,7 +196,7 @@ var mutants = []mutant{
 	}
 	patient, ok := v.Patient()
 `},
-	{"candidates counted", "record/search.go", "seen[v.patient.ID] || !in.counts(v) {\n				continue", `seen[v.patient.ID] || !in.counts(v) && !planted.Is("candidates counted") {
+	{"candidates counted", "record/search.go", "in.survivors && v.patient.ID != at || !in.counts(v) {\n				continue", `in.survivors && v.patient.ID != at || !in.counts(v) && !planted.Is("candidates counted") {
 				continue`},
 	{"text in the log", "pipeline/pipeline.go", "			p.applied.Add(1)\n", `
 			if planted.Is("text in the log") {
