@@ -85,6 +85,9 @@ func capability(c Config) ([]byte, error) {
 		if typ == subscription && c.Subscribing != nil {
 			r = c.Subscribing.capability(c.Base, slices.Concat(operations, of[typ]))
 		}
+		if list := combinations(typ); len(list) > 0 {
+			r["extension"] = list
+		}
 		if list := search.Includes(typ); len(list) > 0 {
 			r["searchInclude"] = list
 		}

@@ -50,3 +50,22 @@ func (l *lab) category(a *about, obx hl7.Segment, code *r4.CodeableConcept, spec
 	}
 	return categoryOf(kind)
 }
+
+// reportCategory is the service of a report (OBR-24), else laboratory where there is a
+// specimen, as with its results.
+//
+// Source: US Core laboratory report, DiagnosticReport.category.
+func (l *lab) reportCategory(o *order) []r4.CodeableConcept {
+	if said := l.concepts(o.obr.Field(24), "DiagnosticServiceSectionID"); said != nil || len(o.specimenRefs) == 0 {
+		return said
+	}
+	return []r4.CodeableConcept{*one(fixed(v2System+"0074", "LAB", "Laboratory"))}
+}
+
+// clinicalNote is the category by which apps look for what people wrote, whatever else
+// a document's category says.
+//
+// Source: US Core DocumentReference.category.
+func clinicalNote() r4.CodeableConcept {
+	return *one(fixed("http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category", "clinical-note", "Clinical Note"))
+}

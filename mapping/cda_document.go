@@ -52,7 +52,7 @@ func (c *clinical) sectionNote(s *ccda.Section, entries []r4.Reference) *r4.Refe
 	}
 	doc := r4.DocumentReference{
 		Id: &rid, Type: typ, Subject: ptr(c.subject()), Date: c.recordedAt(), Author: c.authorsOf(s.Element), Description: p(title),
-		Category: []r4.CodeableConcept{*one(fixed("http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category", "clinical-note", "Clinical Note"))},
+		Category: []r4.CodeableConcept{clinicalNote()},
 		Content:  []r4.DocumentReferenceContent{{Attachment: file}},
 		Context:  &r4.DocumentReferenceContext{Related: unique(entries), Encounter: c.inEncounter()},
 	}
@@ -169,7 +169,7 @@ func (c *clinical) whole(index r4.Reference) fhir.Ref {
 	doc := r4.DocumentReference{
 		Id: &rid, Type: c.conceptOf(c.doc.Code()), Subject: ptr(c.subject()), Date: c.recordedAt(), Author: c.authors(c.doc.Root),
 		Custodian: c.organizationOf(c.doc.Custodian()), Description: p(clean(c.doc.Title())), MasterIdentifier: c.identifierOfII(c.doc.ID()),
-		Category: []r4.CodeableConcept{*one(fixed("http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category", "clinical-note", "Clinical Note"))},
+		Category: []r4.CodeableConcept{clinicalNote()},
 	}
 	if set := c.identifierOfII(c.doc.SetID()); set != nil {
 		doc.Identifier = []r4.Identifier{*set}

@@ -88,7 +88,9 @@ func (l *lab) transcription(txa hl7.Segment, o *order, related []r4.Reference) e
 
 	o.key = d.key
 	coded := l.contents(&d, o)
-	d.category = append(d.category, l.kinds(o)...)
+	if d.category = append(d.category, l.kinds(o)...); !d.isCommunication() {
+		d.category = append(d.category, clinicalNote())
+	}
 	at := l.at
 	if !slices.ContainsFunc(d.contents, func(c titled) bool { return !c.isZero() }) {
 		if len(d.contents) == 0 {

@@ -34,7 +34,7 @@ func (l *lab) report(o *order) error {
 		Id:                 &rid,
 		Identifier:         l.reportNumbers(o),
 		BasedOn:            a.basedOn,
-		Category:           l.concepts(o.obr.Field(24), "DiagnosticServiceSectionID"),
+		Category:           l.reportCategory(o),
 		Subject:            ptr(l.subject()),
 		Encounter:          l.encounter(),
 		EffectiveDateTime:  a.taken,
