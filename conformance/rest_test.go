@@ -183,6 +183,10 @@ func (a *apps) rest(t *testing.T) {
 		a.t = t
 		a.pages(token, kept["P"])
 	})
+	t.Run("US Core's searches, declared and true", func(t *testing.T) {
+		a.t = t
+		a.usCore(t, token)
+	})
 	t.Run("a roster, for who looks across records", func(t *testing.T) {
 		a.t = t
 		a.roster(token)

@@ -22,6 +22,7 @@ type object = map[string]any
 // docs/conformance.md does not say otherwise. The package conformance asks for
 // what each wants.
 var instantiated = []string{
+	"http://hl7.org/fhir/us/core/CapabilityStatement/us-core-server",
 	"http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",
 	"https://profiles.ihe.net/ITI/PDQm/CapabilityStatement/IHE.PDQm.PatientDemographicsSupplierMatch",
 	"https://profiles.ihe.net/ITI/PIXm/CapabilityStatement/IHE.PIXm.Manager",
@@ -87,6 +88,9 @@ func capability(c Config) ([]byte, error) {
 		}
 		if list := combinations(typ); len(list) > 0 {
 			r["extension"] = list
+		}
+		if list := supported[typ]; len(list) > 0 {
+			r["supportedProfile"] = list
 		}
 		if list := search.Includes(typ); len(list) > 0 {
 			r["searchInclude"] = list

@@ -3,6 +3,7 @@ package mapping_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,10 +49,15 @@ func TestRequired(t *testing.T) {
 			byType[a.typ] = append(byType[a.typ], a)
 		}
 	}
+	whole := map[string]map[string]int{} // by guide and type, the resources with all of it
+	for guide := range tables {
+		whole[guide] = map[string]int{}
+	}
 	k := mapping.NewKeys(secret)
 	count := func(m inbox.Message) {
 		r, _ := mapping.Map(k, m)
 		for _, res := range r.Resources {
+			lacks := map[*required]bool{}
 			for _, a := range byType[res.Type()] {
 				before, element, within := strings.Cut(a.path, ".*")
 				places := []fhir.Node{res.Root()}
@@ -67,7 +73,14 @@ func TestRequired(t *testing.T) {
 					a.of++
 					if says(n, element) || says(n, "_"+element) { // or that it is not known
 						a.has++
+					} else {
+						lacks[a] = true
 					}
+				}
+			}
+			for guide, table := range tables {
+				if !slices.ContainsFunc(table, func(a *required) bool { return lacks[a] }) {
+					whole[guide][res.Type()]++
 				}
 			}
 		}
@@ -78,13 +91,20 @@ func TestRequired(t *testing.T) {
 	}
 	for guide, table := range tables {
 		t.Run(guide, func(t *testing.T) {
+			never := map[string]bool{}
 			for _, a := range table {
+				never[a.typ] = never[a.typ] || a.has == 0
 				t.Logf("%6.1f%% of %6d %s.%s", 100*float64(a.has)/float64(max(1, a.of)), a.of, a.typ, a.path)
 				switch {
 				case (a.has < a.of || a.of == 0) && a.why == "":
 					t.Errorf("%s.%s: %d of %d do not have it, and the table does not say why", a.typ, a.path, a.of-a.has, a.of)
 				case a.has == a.of && a.of > 0 && a.why != "":
 					t.Errorf("%s.%s: all have it; the table says why not", a.typ, a.path)
+				}
+			}
+			for typ, none := range never {
+				if t.Logf("%6d %s have all of it", whole[guide][typ], typ); (whole[guide][typ] == 0) != none {
+					t.Errorf("%s: %d resources have all that is asked for", typ, whole[guide][typ])
 				}
 			}
 		})
