@@ -220,6 +220,8 @@ test("the example app opens a chart of the demo", async (t) => {
 	await p.click(".choices button:has-text('AYAN')");
 	await p.waitForSelector("button[value=allow]");
 	await shot(p, "20-app-consent");
+	await p.click("details summary");
+	await shot(p, "20-app-consent-some");
 	await p.click("button[value=allow]");
 	await p.waitForSelector("main td");
 	assert.equal(p.url(), "http://localhost:3000/");

@@ -119,6 +119,7 @@ func (a *apps) granular(t *testing.T) {
 	a.t = t
 	a.otherwise(kept, members)
 	a.granted()
+	a.selected()
 }
 
 // all is what an answer holds, over all pages, by address; of a history each version.
@@ -357,6 +358,35 @@ func (a *apps) granted() {
 	_, out, _ := a.walk("GET", a.base+"/oauth/authorize?"+a.asks("quiet", "user/Patient.rs user/Observation.rs?date=2020").Encode(), nil)
 	if out == nil || out.Query().Get("error") != "invalid_scope" {
 		a.t.Errorf("a restriction that is none: %v", out)
+	}
+}
+
+// selected asks a person for all of two types, who gives some categories of each: what
+// the app is told it got is those, and it is bound by them. A type of which nothing is
+// chosen is given whole, and an app of version 1 is offered nothing of the kind.
+func (a *apps) selected() {
+	const problems, diagnoses, labs = "user/Condition.rs?category=http://terminology.hl7.org/CodeSystem/condition-category|problem-list-item",
+		"user/Condition.rs?category=http://terminology.hl7.org/CodeSystem/condition-category|encounter-diagnosis", "user/Observation.rs?category=" + categories + "|laboratory"
+	for _, row := range []struct{ asked, kept, want string }{
+		{"user/Condition.rs user/Observation.rs user/Patient.rs", "user/Condition.rs user/Patient.rs " + labs + " " + problems + " " + diagnoses, problems + " " + diagnoses + " " + labs + " user/Patient.rs"},
+		{"user/Condition.rs user/Observation.rs", "user/Condition.rs", "user/Condition.rs"},
+		{"user/Observation.r", "user/Observation.r " + labs, "user/Observation.r"}, // that part is of another scope
+		{"user/Observation.read user/Observation.r", strings.Replace(labs, ".rs", ".r", 1), strings.Replace(labs, ".rs", ".r", 1)},
+	} {
+		a.newBrowser()
+		page := a.signsIn(a.asks("quiet", row.asked))
+		if strings.Count(page, "<details>") != strings.Count(row.asked+" ", ".rs ")-strings.Count(row.asked, "Patient.rs")+strings.Count(row.asked+" ", ".r ") {
+			a.t.Errorf("%s: the page offers parts of:\n%s", row.asked, page)
+		}
+		form := url.Values{"answer": {"allow"}, "scope": strings.Fields(row.kept)}
+		_, out := a.submit(page, "/apps/consent", form)
+		if out == nil {
+			a.t.Fatalf("%s: nowhere to go", row.asked)
+		}
+		status, got := a.exchange(out.Query().Get("code"), nil, "quiet", appSecret)
+		if status != 200 || got["scope"] != row.want {
+			a.t.Errorf("%s, of which %s was kept: %d %v", row.asked, row.kept, status, got["scope"])
+		}
 	}
 }
 

@@ -142,15 +142,23 @@ func (v *Viewer) consent(w http.ResponseWriter, r *http.Request, caller access.C
 	}
 	for _, word := range asked.Scopes {
 		if text := v.scopeText(word); text != "" {
-			model.Scopes = append(model.Scopes, scopeLine{word, text})
+			line := scopeLine{Word: word, Text: text}
+			for _, part := range smart.Parts(word) {
+				_, query, _ := strings.Cut(part, "?")
+				line.Parts = append(line.Parts, scopeLine{Word: part, Text: v.onlyText(query)})
+			}
+			model.Scopes = append(model.Scopes, line)
 		}
 	}
 	web.FormTo(w, asked.Redirect)
 	return v.render(w, r, http.StatusOK, "apps-consent", model)
 }
 
-// scopeLine is a scope and what it means.
-type scopeLine struct{ Word, Text string }
+// scopeLine is a scope, what it means, and what may be granted in its place.
+type scopeLine struct {
+	Word, Text string
+	Parts      []scopeLine
+}
 
 // scopeText says a scope in plain words; nothing of one that is no permission.
 func (v *Viewer) scopeText(word string) string {

@@ -319,9 +319,9 @@ type Person struct {
 	Encounter string
 }
 
-// Allow grants the app those of the asked scopes that are in kept, and gives
-// where the browser goes: back, with a code. launch/patient is no permission
-// and cannot be unticked, nor can launch.
+// Allow grants the app those of the asked scopes that are in kept, or those of their
+// [Parts] that are, and gives where the browser goes: back, with a code. launch/patient
+// is no permission and cannot be unticked, nor can launch.
 func (s *Server) Allow(ctx context.Context, id, session string, who Person, kept []string) (string, error) {
 	code := s.newSecret()
 	p, err := s.request(ctx, "allow", session, func(tx *sqldb.Tx) sqldb.Row {
@@ -329,8 +329,10 @@ func (s *Server) Allow(ctx context.Context, id, session string, who Person, kept
 	}, func(tx *sqldb.Tx, p pending) error {
 		var granted []string
 		for word := range strings.FieldsSeq(p.scope) {
-			if word == "launch/patient" || word == "launch" || slices.Contains(kept, word) {
-				granted = append(granted, word)
+			for _, part := range chosen(word, kept) {
+				if !slices.Contains(granted, part) {
+					granted = append(granted, part)
+				}
 			}
 		}
 		scope := strings.Join(granted, " ")
