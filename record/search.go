@@ -225,13 +225,16 @@ const (
 	ownJoined = `EXISTS (SELECT 1 FROM chart e JOIN word w ON w.chart = e.chart AND w.own = 1 WHERE e.root = c.root AND e.root <> '')`
 	besideIt  = ` JOIN chart g ON g.root = c.root AND g.root <> '' `
 
-	byIdent        = ` FROM ident i JOIN chart c ON c.chart = i.chart `
-	chartsByIdent  = `SELECT ` + shownIn + ` AS shown` + byIdent + `WHERE i.value = $1 AND i.system = $2 AND ` + shownIn + ` > $3 UNION SELECT g.chart` + byIdent + besideIt + `WHERE i.value = $1 AND i.system = $2 AND g.chart > $3 AND ` + ownJoined + ` ORDER BY shown LIMIT $4`
-	chartsByValue  = `SELECT ` + shownIn + ` AS shown` + byIdent + `WHERE i.value = $1 AND i.system <> '?' AND ` + shownIn + ` > $2 UNION SELECT g.chart` + byIdent + besideIt + `WHERE i.value = $1 AND i.system <> '?' AND g.chart > $2 AND ` + ownJoined + ` ORDER BY shown LIMIT $3`
-	byName         = ` FROM person p JOIN chart c ON c.chart = p.chart `
-	wherePerson    = `WHERE p.family >= $1 AND p.family < $2 AND p.birth >= $3 AND p.birth < $4 AND `
-	chartsByName   = `SELECT ` + shownIn + ` AS shown` + byName + wherePerson + shownIn + ` > $5 UNION SELECT g.chart` + byName + besideIt + wherePerson + `g.chart > $5 AND ` + ownJoined + ` ORDER BY shown LIMIT $6`
-	chartsSince    = `SELECT ` + shownIn + ` AS shown FROM chart c WHERE c.updated >= $1 UNION SELECT g.chart FROM chart c` + besideIt + `WHERE c.updated >= $1 AND ` + ownJoined + ` LIMIT $2`
+	byIdent       = ` FROM ident i JOIN chart c ON c.chart = i.chart `
+	chartsByIdent = `SELECT ` + shownIn + ` AS shown` + byIdent + `WHERE i.value = $1 AND i.system = $2 AND ` + shownIn + ` > $3 UNION SELECT g.chart` + byIdent + besideIt + `WHERE i.value = $1 AND i.system = $2 AND g.chart > $3 AND ` + ownJoined + ` ORDER BY shown LIMIT $4`
+	chartsByValue = `SELECT ` + shownIn + ` AS shown` + byIdent + `WHERE i.value = $1 AND i.system <> '?' AND ` + shownIn + ` > $2 UNION SELECT g.chart` + byIdent + besideIt + `WHERE i.value = $1 AND i.system <> '?' AND g.chart > $2 AND ` + ownJoined + ` ORDER BY shown LIMIT $3`
+	byName        = ` FROM person p JOIN chart c ON c.chart = p.chart `
+	wherePerson   = `WHERE p.family >= $1 AND p.family < $2 AND p.birth >= $3 AND p.birth < $4 AND `
+	chartsByName  = `SELECT ` + shownIn + ` AS shown` + byName + wherePerson + shownIn + ` > $5 UNION SELECT g.chart` + byName + besideIt + wherePerson + `g.chart > $5 AND ` + ownJoined + ` ORDER BY shown LIMIT $6`
+	// Both parts end at the limit, however many there are since then: if the first has as
+	// many as that, the second does not matter.
+	updatedSince   = `(SELECT c.chart, c.root FROM chart c WHERE c.updated >= $1 LIMIT $2) c`
+	chartsSince    = `SELECT ` + shownIn + ` AS shown FROM ` + updatedSince + ` UNION ALL SELECT g.chart FROM ` + updatedSince + besideIt + `WHERE ` + ownJoined
 	chartsAfter    = `SELECT c.chart FROM chart c WHERE c.chart > $1 AND (c.root = '' OR c.root = c.chart OR ` + ownJoined + `) ORDER BY c.chart LIMIT $2`
 	chartsAllSince = `SELECT c.chart FROM chart c WHERE c.chart > $2 AND (c.root = '' AND c.updated >= $1 OR c.root <> '' AND (c.root = c.chart OR ` + ownJoined + `) AND EXISTS (SELECT 1 FROM chart m WHERE m.root = c.root AND m.root <> '' AND m.updated >= $1)) ORDER BY c.chart LIMIT $3`
 )
