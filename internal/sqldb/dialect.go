@@ -74,8 +74,8 @@ func code(err error) int {
 
 const (
 	readers     = 8         // connections that read a SQLite file at once
-	writerPages = 32 << 10  // KiB of page cache of the writer
-	readerPages = 4 << 10   // KiB of page cache of each reader
+	writerPages = 16 << 10  // KiB of page cache of the writer; twice that in memory, for a page and its header take two
+	readerPages = 4 << 10   // KiB of page cache of each reader; so here
 	journalMax  = 256 << 20 // bytes the write-ahead log shrinks back to
 )
 
