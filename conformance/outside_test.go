@@ -178,6 +178,9 @@ func (a *apps) signsIn(q url.Values) string {
 	return page
 }
 
+// ayan is the number of a patient of the demo whom the physician sees, whatever else is sent.
+const ayan = "9000000000"
+
 var ticked = regexp.MustCompile(`name="scope" value="([^"]*)" checked`)
 
 // allows ticks what the page ticks but for without, and gives the way back.
