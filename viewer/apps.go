@@ -143,7 +143,7 @@ func (v *Viewer) consent(w http.ResponseWriter, r *http.Request, caller access.C
 	for _, word := range asked.Scopes {
 		if text := v.scopeText(word); text != "" {
 			line := scopeLine{Word: word, Text: text}
-			for _, part := range smart.Parts(word) {
+			for _, part := range smart.Parts(word, asked.Scopes) {
 				_, query, _ := strings.Cut(part, "?")
 				line.Parts = append(line.Parts, scopeLine{Word: part, Text: v.onlyText(query)})
 			}

@@ -328,12 +328,9 @@ func (s *Server) Allow(ctx context.Context, id, session string, who Person, kept
 		return tx.QueryRow(ctx, takeRequest, hashed(id), session, s.Now().UnixMicro())
 	}, func(tx *sqldb.Tx, p pending) error {
 		var granted []string
-		for word := range strings.FieldsSeq(p.scope) {
-			for _, part := range chosen(word, kept) {
-				if !slices.Contains(granted, part) {
-					granted = append(granted, part)
-				}
-			}
+		asked := strings.Fields(p.scope)
+		for _, word := range asked {
+			granted = append(granted, chosen(word, asked, kept)...)
 		}
 		scope := strings.Join(granted, " ")
 		if ofPatient(scope) && p.patient == "" {

@@ -29,12 +29,19 @@ var parts = map[string][]string{
 	},
 }
 
-// Parts are the scopes of which a person may grant some in place of one of all
-// Conditions or Observations; none for any other scope. A scope of version 1 has none:
-// its app would not know what it got.
-func Parts(word string) (all []string) {
+// Parts are the scopes of which a person may grant some in place of word, one of those
+// asked, which is all Conditions or Observations; none for any other. Nor has one parts
+// beside another scope that opens the type as well: what is chosen would not be all that
+// the app gets. A scope of version 1 has none: its app would not know what it got.
+func Parts(word string, asked []string) (all []string) {
 	s, ok := auth.ParseScope(word)
 	if !ok || s.Granular() || s.String() != word || s.May&^(auth.Read|auth.Search) != 0 {
+		return nil
+	}
+	if slices.ContainsFunc(asked, func(other string) bool {
+		o, ok := auth.ParseScope(other)
+		return ok && other != word && (o.Type == s.Type || o.Type == "*")
+	}) {
 		return nil
 	}
 	for _, category := range parts[s.Type] {
@@ -44,15 +51,12 @@ func Parts(word string) (all []string) {
 	return all
 }
 
-// chosen is what a person grants of one asked scope, by the words that they kept:
+// chosen is what a person grants of one of the asked scopes, by the words that they kept:
 // some parts of it, if any is kept, else all or nothing.
-func chosen(word string, kept []string) []string {
-	some := Parts(word)
-	if some = slices.DeleteFunc(some, func(part string) bool { return !slices.Contains(kept, part) }); len(some) > 0 {
-		return some
-	}
-	if word == "launch/patient" || word == "launch" || slices.Contains(kept, word) {
+func chosen(word string, asked, kept []string) []string {
+	some := slices.DeleteFunc(Parts(word, asked), func(part string) bool { return !slices.Contains(kept, part) })
+	if len(some) == 0 && (word == "launch/patient" || word == "launch" || slices.Contains(kept, word)) {
 		return []string{word}
 	}
-	return nil
+	return some
 }
